@@ -1,0 +1,146 @@
+"""Output files that appear under their name only once they are whole."""
+
+import errno
+import io
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from neuralcodec.errors import OutputError
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def output_errors(name: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an OSError met while writing `name` into an OutputError that names it.
+
+    BrokenPipeError passes unchanged: a reader that has seen enough is no failure.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        advice = "; free some space or write elsewhere" if error.errno in _NO_SPACE else ""
+        raise OutputError(f"cannot write {name}: {error.strerror or error}{advice}") from error
+
+
+def check_target(path: str | os.PathLike[str], overwrite: bool) -> None:
+    """Raise OutputError now if a file could not be created at `path` later.
+
+    A device or a FIFO is always a fit target; a regular file only with `overwrite`.
+    """
+    target = Path(path)
+    with output_errors(path):
+        if target.is_dir():
+            raise OutputError(f"cannot write {path}: it is a folder; name a file in it")
+        if _is_special(target):
+            return
+        if target.exists() and not overwrite:
+            raise OutputError(f"{path} already exists; give -y to overwrite it")
+        folder = Path(os.path.realpath(target)).parent
+        if not folder.is_dir():
+            raise OutputError(f"cannot write {path}: there is no folder {folder}")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(f"cannot write {path}: no permission to write in {folder}")
+
+
+class AtomicFile:
+    """A binary file written beside its target and renamed over it by `commit`.
+
+    Until then the target keeps its old content or does not exist; after `abort`
+    nothing is left. A device or a FIFO is written straight through, as a rename
+    would put a regular file in its place. As a context manager it commits on a
+    clean exit and aborts on an exception.
+
+    Raises OutputError from the constructor (as `check_target`), from `commit`, and from
+    every write to `file` (disk full, ...); BrokenPipeError when the reader of a FIFO left.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], overwrite: bool):
+        check_target(path, overwrite)
+        self.path = Path(path)
+        self._done = False
+        # The file that a symbolic link points to is replaced, and not the link.
+        self._target = Path(os.path.realpath(path))
+        self._temporary: Path | None = None
+        if _is_special(self._target):
+            written = self._target
+        else:
+            written = self._temporary = temporary_path(self._target)
+        with output_errors(path):
+            raw = _OutputFile(written, "wb" if self._temporary is None else "xb")
+        raw.shown_name = str(path)
+        self.file: BinaryIO = io.BufferedWriter(raw)
+
+    def commit(self) -> None:
+        """Write out what is buffered and give the file its name; later calls do nothing."""
+        if self._done:
+            return
+        try:
+            with output_errors(self.path):
+                self.file.flush()
+                if self._temporary is not None:
+                    # Without this a power cut after the rename could leave an empty file.
+                    os.fsync(self.file.fileno())
+                self.file.close()
+                if self._temporary is not None:
+                    self._temporary.replace(self._target)
+        except BaseException:
+            self.abort()
+            raise
+        self._done = True
+
+    def abort(self) -> None:
+        """Drop everything written; does nothing after `commit`."""
+        if self._done:
+            return
+        self._done = True
+        with suppress(OutputError, OSError):  # closing flushes, and the disk may be full
+            self.file.close()
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is None:
+            self.commit()
+        else:
+            self.abort()
+
+
+def temporary_path(target: Path) -> Path:
+    """A free hidden name beside `target`: same folder, so that a rename stays atomic."""
+    # Cut, because a name may be 255 bytes long and the target may use all of them.
+    return target.with_name(f".{target.name[:48]}.{secrets.token_hex(4)}.part")
+
+
+class _OutputFile(io.FileIO):
+    """Reports failed writes in the user's words, whoever makes the write (a muxer, say)."""
+
+    shown_name = ""
+
+    def write(self, data: Any, /) -> int:
+        with output_errors(self.shown_name):
+            return super().write(data)
+
+
+def _is_special(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -1,0 +1,1 @@
+"""Measuring the codec against others: classical peers behind one interface."""

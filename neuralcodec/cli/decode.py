@@ -1,0 +1,95 @@
+"""`ncodec decode`."""
+
+from dataclasses import asdict
+
+import click
+
+from neuralcodec.cli.options import device_options, output_options
+from neuralcodec.cli.report import PIPE, print_json, progress_bar, tell
+
+
+@click.command()
+@click.argument("input", metavar="INPUT")
+@click.argument("output", metavar="OUTPUT")
+@click.option(
+    "-r",
+    "--reference",
+    metavar="SOURCE",
+    help="The source: PSNR and SSIM are measured against it, plane by plane.",
+)
+@click.option(
+    "-f",
+    "--format",
+    type=click.Choice(["y4m", "yuv", "mp4", "mov", "mkv", "png"]),
+    help="What to write, whatever the name of OUTPUT says.",
+)
+@click.option(
+    "-m", "--model", metavar="FILE", help="The model, when INPUT was made with one not installed."
+)
+@click.option(
+    "--keep-going", is_flag=True, help="Leave out damaged GOPs instead of failing (exit code 1)."
+)
+@device_options
+@output_options
+def decode(
+    input: str,
+    output: str,
+    reference: str | None,
+    format: str | None,
+    model: str | None,
+    keep_going: bool,
+    device: str,
+    batch: int | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Decompress INPUT (.nlc) into the video OUTPUT, and report PSNR.
+
+    By the extension of OUTPUT: .y4m, .yuv and .mkv (FFV1) are lossless, .mp4 and .mov visually
+    lossless H.264, .png needs a pattern such as frame%04d.png. '-' is standard input, or Y4M on
+    standard output.
+
+    \b
+    ncodec decode holiday.nlc holiday.mp4 --reference original.mp4
+    """
+    import neuralcodec
+
+    with progress_bar("decoding", quiet) as progress:
+        done = neuralcodec.decode(
+            input,
+            output,
+            reference=reference,
+            model=model,
+            device=device,
+            batch=batch,
+            format=format,
+            overwrite=overwrite,
+            keep_going=keep_going,
+            progress=progress,
+        )
+    for damage in done.damage:
+        tell(f"left out: {damage}")
+    if not quiet:
+        for notice in done.notices:
+            tell(notice)
+        tell(f"{done.frames} frames {done.width}x{done.height}, {done.fps:.1f} fps")
+        if done.recorded:
+            q = done.recorded
+            tell(f"PSNR recorded by the encoder: {_psnr_text(q)}")
+        if done.measured:
+            q = done.measured
+            tell(f"PSNR measured against {reference}: {_psnr_text(q)}")
+            tell(f"SSIM measured: Y {q.ssim_y:.4f}, U {q.ssim_u:.4f}, V {q.ssim_v:.4f}")
+    if as_json:
+        figures = asdict(done)
+        best = figures["measured"] or figures["recorded"] or {}
+        print_json({**figures, **best}, output == PIPE)
+    if done.damage:
+        click.get_current_context().exit(1)
+
+
+def _psnr_text(quality: object) -> str:
+    return "Y {psnr_y:.2f}, U {psnr_u:.2f}, V {psnr_v:.2f}, YUV {psnr_yuv:.2f} dB".format(
+        **vars(quality)
+    )

@@ -1,0 +1,47 @@
+"""Option groups that several verbs share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def output_options(command: Command) -> Command:
+    """--json, --quiet, --yes."""
+    for option in (
+        click.option("--quiet", is_flag=True, help="No progress bar, no summary; errors only."),
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            help="Print the summary as one JSON object on stdout (on stderr when stdout is the "
+            "data).",
+        ),
+        click.option("-y", "--yes", "overwrite", is_flag=True, help="Overwrite the output."),
+    ):
+        command = option(command)
+    return command
+
+
+def device_options(command: Command) -> Command:
+    """--device, --batch."""
+    for option in (
+        click.option(
+            "--batch",
+            type=click.IntRange(1),
+            metavar="GOPS",
+            help="GOPs worked on side by side; more is faster on a GPU and takes more memory. "
+            "[default: 1 on a CPU, 4 on a GPU]",
+        ),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            metavar="auto|cpu|cuda|cuda:N",
+            help="Where the networks run; auto takes a GPU if there is one.",
+        ),
+    ):
+        command = option(command)
+    return command

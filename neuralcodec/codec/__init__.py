@@ -1,0 +1,1 @@
+"""GOPs through model and entropy coder: encoder, decoder, and the threads around them."""

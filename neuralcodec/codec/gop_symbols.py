@@ -1,0 +1,174 @@
+"""The symbols of a GOP <-> frame payloads: the small exact program that both sides run on the CPU.
+
+It sees symbols only, no picture: a whole GOP can be parsed, checked or cut without the transforms.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from neuralcodec.entropy import Coder, SymbolDecoder, SymbolEncoder
+from neuralcodec.entropy.coder import Malformed
+from neuralcodec.model.exact import exact_float32, log_magnitude
+from neuralcodec.model.priors import History, ScalePrior
+from neuralcodec.model.tables import PRECISION
+from neuralcodec.model.vector_prior import CANDIDATES, VECTOR_LIMIT, StepContext
+from neuralcodec.model.zoo import InstalledModel
+
+
+@dataclass(frozen=True)
+class FrameSymbols:
+    """All that is transmitted of a frame, as int16: vectors (2, h, w), None in an intra frame, in
+    quarter samples; latent (h, w, N)."""
+
+    vectors: np.ndarray | None
+    latent: np.ndarray
+
+    def checksum(self, before: int) -> int:
+        """CRC-32 of the symbols as little-endian int16, continued from the frame before."""
+        if self.vectors is not None:
+            before = zlib.crc32(self.vectors.astype("<i2").tobytes(), before)
+        return zlib.crc32(self.latent.astype("<i2").tobytes(), before)
+
+
+def build_coder(installed: InstalledModel) -> Coder:
+    tables = installed.tables
+    symbols = [table.numpy() for table in tables.symbols]
+    return Coder.build(symbols, tables.decisions.numpy(), PRECISION)
+
+
+class _GopContext:
+    """What the frames of a GOP so far mean for the next; starts afresh with each GOP."""
+
+    def __init__(self, installed: InstalledModel, coder: Coder, height: int, width: int) -> None:
+        """height, width: of the grid of 16x16 blocks."""
+        self.model, self.coder = installed.model, coder
+        self.height, self.width = height, width
+        self.history: History | None = None
+        self.last_vectors = torch.zeros(1, 2, height, width)
+        self.checksum = 0
+
+    def _side(self, q: int, vectors: torch.Tensor | None) -> tuple[ScalePrior, torch.Tensor]:
+        prior = self.model.intra_prior if vectors is None else self.model.inter_prior
+        side = prior.side_information(
+            torch.tensor([q]),
+            (1, self.height, self.width),
+            self.model.log_table,
+            self.history,
+            vectors,
+        )
+        return prior, side
+
+    def _advance(
+        self, symbols: FrameSymbols, magnitudes: torch.Tensor, vectors: torch.Tensor | None
+    ) -> None:
+        if vectors is None or self.history is None:
+            self.history = History.begin(magnitudes)
+        else:
+            self.history = self.history.advance(magnitudes)
+            self.last_vectors = vectors
+        self.checksum = symbols.checksum(self.checksum)
+
+
+class GopSymbolEncoder(_GopContext):
+    """Frame after frame of one GOP to bytes; `checksum` covers all frames so far."""
+
+    def encode(self, symbols: FrameSymbols, q: int) -> bytes:
+        encoder = SymbolEncoder(self.coder)
+        vectors = None
+        with torch.inference_mode(), exact_float32("cpu"):
+            if symbols.vectors is not None:
+                vectors = torch.from_numpy(symbols.vectors.astype(np.float32))[None]
+                self._encode_vectors(encoder, vectors)
+            magnitudes = log_magnitude(torch.from_numpy(symbols.latent)[None], self.model.log_table)
+            prior, side = self._side(q, vectors)
+            for group, (start, end) in enumerate(prior.bounds):
+                indices = _to_numpy(prior.group_indices(group, side, magnitudes))
+                encoder.symbols(symbols.latent[:, :, start:end].ravel(), indices)
+            self._advance(symbols, magnitudes, vectors)
+        return encoder.to_bytes()
+
+    def _encode_vectors(self, encoder: SymbolEncoder, vectors: torch.Tensor) -> None:
+        prior = self.model.vector_prior
+        for context in prior.walk(vectors, self.last_vectors, self.model.log_table):
+            step = _StepArrays(context)
+            wanted = _at(vectors[0].permute(1, 2, 0), step.targets)
+            is_open = np.ones(len(wanted), dtype=bool)
+            for i in range(CANDIDATES):
+                asked = is_open & step.usable[:, i]
+                hit = (step.candidates[:, i] == wanted).all(1)
+                encoder.decisions(hit[asked], step.indices[asked, i])
+                is_open &= ~(asked & hit)
+            difference = (wanted - step.prediction)[is_open].astype(np.int32)
+            for axis in range(2):
+                encoder.symbols(difference[:, axis], step.indices[is_open, CANDIDATES + axis])
+
+
+class GopSymbolDecoder(_GopContext):
+    """Bytes to symbols, frame after frame of one GOP."""
+
+    def decode(self, payload: bytes, q: int, intra: bool) -> FrameSymbols:
+        """Raises Malformed when these bytes are no frame."""
+        decoder = SymbolDecoder(self.coder, payload)
+        latents = self.model.config.latents
+        with torch.inference_mode(), exact_float32("cpu"):
+            vectors = None if intra else self._decode_vectors(decoder)
+            latent = np.zeros((self.height, self.width, latents), dtype=np.int16)
+            magnitudes = torch.zeros(1, self.height, self.width, latents)
+            prior, side = self._side(q, vectors)
+            for group, (start, end) in enumerate(prior.bounds):
+                indices = _to_numpy(prior.group_indices(group, side, magnitudes))
+                values = decoder.symbols(indices).reshape(self.height, self.width, end - start)
+                latent[:, :, start:end] = values
+                magnitudes[0, :, :, start:end] = log_magnitude(
+                    torch.from_numpy(values), self.model.log_table
+                )
+            decoder.finish()
+            array = None if vectors is None else vectors[0].numpy().astype(np.int16)
+            symbols = FrameSymbols(array, latent)
+            self._advance(symbols, magnitudes, vectors)
+        return symbols
+
+    def _decode_vectors(self, decoder: SymbolDecoder) -> torch.Tensor:
+        prior = self.model.vector_prior
+        vectors = torch.zeros(1, 2, self.height, self.width)
+        for context in prior.walk(vectors, self.last_vectors, self.model.log_table):
+            step = _StepArrays(context)
+            decoded = step.prediction.copy()
+            is_open = np.ones(len(decoded), dtype=bool)
+            for i in range(CANDIDATES):
+                asked = np.flatnonzero(is_open & step.usable[:, i])
+                hit = asked[decoder.decisions(step.indices[asked, i])]
+                decoded[hit] = step.candidates[hit, i]
+                is_open[hit] = False
+            for axis in range(2):
+                indices = step.indices[is_open, CANDIDATES + axis]
+                decoded[is_open, axis] += decoder.symbols(indices)
+            if np.abs(decoded).max(initial=0) > VECTOR_LIMIT:
+                raise Malformed("a motion vector that is too long")
+            rows, columns = step.targets
+            vectors[0, :, rows, columns] = torch.from_numpy(decoded.T.copy())
+        return vectors
+
+
+class _StepArrays:
+    """A step's context at its target blocks, as arrays over n blocks in row order."""
+
+    def __init__(self, context: StepContext) -> None:
+        self.targets = np.nonzero(context.targets.numpy())
+        self.candidates = _at(context.candidates[0].permute(2, 3, 0, 1), self.targets)
+        self.usable = _at(context.usable[0].permute(1, 2, 0), self.targets)
+        self.prediction = _at(context.prediction[0].permute(1, 2, 0), self.targets)
+        self.indices = _at(context.indices[0], self.targets).astype(np.uint8)
+
+
+def _at(maps: torch.Tensor, places: tuple[np.ndarray, ...]) -> np.ndarray:
+    array: np.ndarray = maps.numpy()[places]
+    return array
+
+
+def _to_numpy(indices: torch.Tensor) -> np.ndarray:
+    array: np.ndarray = indices.to(torch.uint8).numpy().ravel()
+    return array

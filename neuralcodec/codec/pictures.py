@@ -1,0 +1,58 @@
+"""Frames (integer planes) <-> the padded float tensors that the networks see."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from neuralcodec.model.config import BLOCK
+from neuralcodec.video import Frame, VideoFormat
+
+
+def grid_size(fmt: VideoFormat) -> tuple[int, int]:
+    """(rows, columns) of 16x16 blocks that cover a frame."""
+    return -(-fmt.height // BLOCK), -(-fmt.width // BLOCK)
+
+
+def to_tensors(
+    frames: Sequence[Frame], fmt: VideoFormat, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """B frames -> y (B, 1, H, W), uv (B, 2, H/2, W/2) in [0, 1], H and W padded to multiples of 16
+    by repeating the last row and column."""
+    rows, columns = (BLOCK * n for n in grid_size(fmt))
+    y = _stack([(f.y,) for f in frames], rows, columns, device)
+    uv = _stack([(f.u, f.v) for f in frames], rows // 2, columns // 2, device)
+    peak = (1 << fmt.bit_depth) - 1
+    return y / peak, uv / peak
+
+
+def to_frames(y: Tensor, uv: Tensor, fmt: VideoFormat, pts: Sequence[int]) -> list[Frame]:
+    """The inverse: clipped, rounded, cropped, as uint8 or uint16."""
+    width, height = fmt.chroma_size
+    luma = _to_integers(y[:, :, : fmt.height, : fmt.width], fmt.bit_depth)
+    chroma = _to_integers(uv[:, :, :height, :width], fmt.bit_depth)
+    return [Frame(a[0], c[0], c[1], t) for a, c, t in zip(luma, chroma, pts, strict=True)]
+
+
+def _stack(
+    planes: list[tuple[np.ndarray, ...]], rows: int, columns: int, device: torch.device
+) -> Tensor:
+    arrays = np.stack([np.stack(p) for p in planes])
+    if arrays.dtype == np.uint16:
+        arrays = arrays.astype(np.int16)  # torch knows few operations on uint16
+    tensor = torch.from_numpy(arrays).to(device).float()
+    height, width = tensor.shape[-2:]
+    if (height, width) == (rows, columns):
+        return tensor
+    return F.pad(tensor, (0, columns - width, 0, rows - height), mode="replicate")
+
+
+def _to_integers(planes: Tensor, bit_depth: int) -> np.ndarray:
+    peak = (1 << bit_depth) - 1
+    scaled = planes.float().mul(peak).round_().clamp_(0, peak)
+    if bit_depth == 8:
+        array: np.ndarray = scaled.to(torch.uint8).contiguous().cpu().numpy()
+        return array
+    return scaled.to(torch.int16).contiguous().cpu().numpy().astype(np.uint16)

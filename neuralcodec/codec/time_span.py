@@ -1,0 +1,31 @@
+"""How long a stretch of frames lasts."""
+
+from fractions import Fraction
+
+from neuralcodec.video import VideoFormat
+
+USUAL_RATE = Fraction(25)  # where a single frame says nothing and the source neither
+
+
+class TimeSpan:
+    """From the first frame to the end of the last, which lasts as long as the mean frame."""
+
+    def __init__(self, fmt: VideoFormat) -> None:
+        self.fmt = fmt
+        self.frames = 0
+        self._first = 0
+        self._last = 0
+
+    def add(self, pts: list[int]) -> None:
+        """The time stamps of the next frames, in order."""
+        if self.frames == 0:
+            self._first = pts[0]
+        self._last = pts[-1]
+        self.frames += len(pts)
+
+    @property
+    def seconds(self) -> float:
+        between = (self._last - self._first) * self.fmt.time_base
+        if self.frames > 1 and between > 0:
+            return float(between * self.frames / (self.frames - 1))
+        return float(self.frames / (self.fmt.frame_rate or USUAL_RATE))

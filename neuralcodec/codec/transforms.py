@@ -1,0 +1,122 @@
+"""The float side of coding: pictures <-> symbols, one time step of B GOPs at a call."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neuralcodec.codec.gop_symbols import FrameSymbols
+from neuralcodec.codec.pictures import to_frames, to_tensors
+from neuralcodec.entropy.coder import LARGEST
+from neuralcodec.model.motion_search import search_vectors
+from neuralcodec.model.state import State
+from neuralcodec.model.video_model import VideoModel
+from neuralcodec.video import Frame, VideoFormat
+
+
+class Transforms:
+    """Holds the recurrent state of each GOP of a batch; `begin` starts new ones.
+
+    All GOPs of a batch are at the same time step; those that end early are dropped with `keep`.
+    """
+
+    def __init__(
+        self, model: VideoModel, fmt: VideoFormat, device: torch.device, precision: torch.dtype
+    ) -> None:
+        self.model, self.fmt, self.device, self.precision = model, fmt, device, precision
+        self._state: State | None = None
+        self._vectors: Tensor | None = None
+
+    def begin(self) -> None:
+        """The next frames are intra frames."""
+        self._state = None
+        self._vectors = None
+
+    def keep(self, items: list[int]) -> None:
+        """Go on with these items of the batch only."""
+        chosen = torch.tensor(items, device=self.device)
+        if self._state is not None:
+            s = self._state
+            self._state = State(*(part[chosen] for part in (s.y, s.uv, s.feature, s.latent)))
+        if self._vectors is not None:
+            self._vectors = self._vectors[chosen]
+
+    def encode(
+        self, frames: Sequence[Frame], qualities: Sequence[int]
+    ) -> tuple[list[FrameSymbols], list[Frame]]:
+        """One frame of each GOP -> its symbols, and the frame as a decoder will show it."""
+        with self._context():
+            y, uv = to_tensors(frames, self.fmt, self.device)
+            q = torch.tensor(qualities, device=self.device)
+            if self._state is None:
+                intra = self.model.intra
+                latent = intra.analyse(y, uv, q)
+                means, rounded = intra.means.quantise(latent, None, intra.gain(q))
+                shown = intra.synthesise(rounded, q)
+                vectors = None
+            else:
+                vectors = self._search(y, q)
+                inter = self.model.inter
+                prediction = inter.predict(self._state, vectors, q)
+                latent = inter.analyse(y, uv, prediction, q)
+                means, rounded = inter.means.quantise(latent, prediction.side, inter.gain(q))
+                shown = inter.synthesise(rounded, prediction, q)
+            self._state, self._vectors = shown, vectors
+            symbols = (rounded - means).round()
+            pictures = to_frames(shown.y, shown.uv, self.fmt, [f.pts for f in frames])
+            return _to_symbols(symbols, vectors), pictures
+
+    def decode(
+        self, symbols: Sequence[FrameSymbols], qualities: Sequence[int], pts: Sequence[int]
+    ) -> list[Frame]:
+        """Symbols of one frame of each GOP -> the frames."""
+        with self._context():
+            q = torch.tensor(qualities, device=self.device)
+            latent = self._gather([s.latent.transpose(2, 0, 1) for s in symbols])
+            if self._state is None:
+                intra = self.model.intra
+                shown = intra.synthesise(intra.means.restore(latent, None, intra.gain(q)), q)
+            else:
+                vectors = self._gather([_vectors_of(s) for s in symbols])
+                inter = self.model.inter
+                prediction = inter.predict(self._state, vectors, q)
+                rounded = inter.means.restore(latent, prediction.side, inter.gain(q))
+                shown = inter.synthesise(rounded, prediction, q)
+            self._state = shown
+            return to_frames(shown.y, shown.uv, self.fmt, pts)
+
+    def _search(self, y: Tensor, q: Tensor) -> Tensor:
+        assert self._state is not None
+        last = self._vectors
+        if last is None:
+            batch, _, height, width = y.shape
+            last = y.new_zeros(batch, 2, height // 16, width // 16)
+        return search_vectors(y, self._state.y, last, self.model.config.quality_lambdas(q))
+
+    def _gather(self, arrays: list[np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.stack(arrays)).to(self.device).float()
+
+    @contextmanager
+    def _context(self) -> Iterator[None]:
+        reduced = self.precision != torch.float32
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=reduced),
+        ):
+            yield
+
+
+def _vectors_of(symbols: FrameSymbols) -> np.ndarray:
+    assert symbols.vectors is not None  # the parser gives them to every frame but the first
+    return symbols.vectors
+
+
+def _to_symbols(symbols: Tensor, vectors: Tensor | None) -> list[FrameSymbols]:
+    maps = symbols.clamp(-LARGEST, LARGEST).permute(0, 2, 3, 1).to(torch.int16)
+    latents = maps.contiguous().cpu().numpy()
+    if vectors is None:
+        return [FrameSymbols(None, latent) for latent in latents]
+    fields = vectors.to(torch.int16).cpu().numpy()
+    return [FrameSymbols(f, latent) for f, latent in zip(fields, latents, strict=True)]

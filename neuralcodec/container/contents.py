@@ -1,0 +1,101 @@
+"""What the chunks after HEAD mean: GOPs in order, statistics, and everything that is wrong.
+
+Guarantee: a GOP given here is as it was written, its frames are numbered above all frames before
+it, and frames that are missing are covered by damage given before it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from neuralcodec.container import layout
+from neuralcodec.container.chunks import Chunk, ChunkStream
+from neuralcodec.container.layout import Malformed, check_range
+from neuralcodec.container.payloads import parse_gop, parse_stats, parse_tail
+from neuralcodec.container.records import Damage, GopRecord, GopStats
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Something found in a file."""
+
+    offset: int  # of its chunk
+    content: GopRecord | GopStats | Damage
+
+
+class ContentsWalk:
+    """One pass over the chunks after HEAD, to TAIL or the end of the file; iterate it once."""
+
+    def __init__(self, stream: ChunkStream, max_gop_frames: int):
+        self._stream = stream
+        self._max_gop_frames = max_gop_frames
+        self._gops = 0  # GOPS chunks so far, damaged ones as well
+        self._frames = 0  # the number that the next frame should have
+        self._gap_explained = False  # damage since the last GOP may have taken frames
+
+    def __iter__(self) -> Iterator[Located]:
+        reached = self._stream.buffer.offset
+        damaged_to = -1
+        while (item := self._stream.read_past_damage()) is not None:
+            if isinstance(item, Damage):
+                self._gap_explained = True
+                reached = damaged_to = item.end
+                if item.chunk_type == layout.GOPS.decode():
+                    item = replace(item, gop=self._gops)
+                    self._gops += 1
+                yield Located(item.start, item)
+                continue
+            reached = item.end
+            try:
+                yield from self._read_chunk(item)
+            except Malformed as fault:
+                is_gop = item.type == layout.GOPS
+                yield self._damage(item, str(fault), self._gops if is_gop else None)
+            if item.type == layout.GOPS:
+                self._gops += 1
+            if item.type == layout.TAIL:
+                yield from self._check_nothing_follows(item.end)
+                return
+        if damaged_to != reached:
+            what = "it ends without its TAIL chunk: it was cut, or its writing was stopped"
+            yield Located(reached, Damage(what, None, None, reached, reached))
+
+    def _read_chunk(self, chunk: Chunk) -> Iterator[Located]:
+        if chunk.type == layout.GOPS:
+            yield from self._read_gop(chunk)
+        elif chunk.type == layout.STAT:
+            yield Located(chunk.start, parse_stats(chunk.payload))
+        elif chunk.type == layout.TAIL:
+            _, frames = parse_tail(chunk.payload)
+            if frames != self._frames and not self._gap_explained:
+                raise Malformed(f"the file should hold {frames} frames, not {self._frames}")
+        elif chunk.type == layout.HEAD:
+            raise Malformed("a second header")
+        elif chunk.type[:1].isupper() and chunk.type != layout.INDX:
+            raise Malformed("a chunk that this version does not know: made by a newer ncodec")
+
+    def _read_gop(self, chunk: Chunk) -> Iterator[Located]:
+        gop = parse_gop(chunk.payload)
+        check_range("the number of frames", len(gop.frames), 1, self._max_gop_frames)
+        if gop.first_frame < self._frames:
+            raise Malformed(f"frame {gop.first_frame} comes again")
+        if gop.first_frame > self._frames and not self._gap_explained:
+            what = f"frames {self._frames} to {gop.first_frame - 1} are missing before it"
+            yield Located(
+                chunk.start,
+                Damage(what, chunk.type.decode(), self._gops, chunk.start, chunk.start),
+            )
+        self._frames = gop.first_frame + len(gop.frames)
+        self._gap_explained = False
+        yield Located(chunk.start, gop)
+
+    def _damage(self, chunk: Chunk, what: str, gop: int | None) -> Located:
+        self._gap_explained = True
+        damage = Damage(what, chunk.type.decode(), gop, chunk.start, chunk.end)
+        return Located(chunk.start, damage)
+
+    def _check_nothing_follows(self, end: int) -> Iterator[Located]:
+        self._stream.buffer.skip_all()
+        file_end = self._stream.buffer.offset
+        if file_end > end:
+            what = "more follows its TAIL chunk: .nlc files cannot be joined end to end"
+            yield Located(end, Damage(what, None, None, end, file_end))

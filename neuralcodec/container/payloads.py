@@ -1,0 +1,165 @@
+"""The payloads of GOPS, stat, INDX and TAIL chunks: records to bytes and back.
+
+Every `parse_` function raises `Malformed`, and nothing else, for bytes that break a rule of the
+format. Every `pack_` function raises `Malformed` for a record that breaks one.
+"""
+
+import math
+from dataclasses import dataclass
+
+from neuralcodec.container import layout
+from neuralcodec.container.layout import Malformed, check_range
+from neuralcodec.container.records import FrameRecord, GopRecord, GopStats, IndexEntry
+from neuralcodec.container.varint import (
+    append_signed_varint,
+    append_varint,
+    read_signed_varint,
+    read_varint,
+)
+
+_MAX_CRC = (1 << 32) - 1
+
+
+@dataclass(frozen=True)
+class FrameTable:
+    """The beginning of a GOPS payload: everything but the frames' payloads."""
+
+    first_frame: int
+    symbols_crc: int
+    frames: tuple[tuple[int, int, int], ...]  # PTS, q, payload length
+    size: int  # bytes it takes
+
+    @property
+    def gop_size(self) -> int:
+        """Bytes of the whole GOPS payload that this table stands for."""
+        return self.size + sum(length for _, _, length in self.frames)
+
+
+def frame_table_bound(payload: bytes) -> int:
+    """Most bytes that the table at the beginning of a GOPS payload can take.
+
+    Of the payload, the first `GOP_FIXED.size` bytes suffice.
+    """
+    if len(payload) < layout.GOP_FIXED.size:
+        raise Malformed("it is too short for a GOP")
+    frame_count: int = layout.GOP_FIXED.unpack_from(payload)[1]
+    check_range("the number of frames", frame_count, 1, layout.MAX_GOP_FRAMES)
+    return layout.GOP_FIXED.size + 3 * layout.MAX_VARINT_BYTES * frame_count
+
+
+def parse_frame_table(payload: bytes) -> FrameTable:
+    """The table at the beginning of a GOPS payload.
+
+    Of the payload, the first `frame_table_bound` bytes suffice.
+    """
+    frame_table_bound(payload)
+    first_frame, frame_count, first_pts, symbols_crc = layout.GOP_FIXED.unpack_from(payload)
+    check_range("the first frame's number", first_frame, 0, layout.MAX_FRAMES - frame_count)
+    at, pts, q = layout.GOP_FIXED.size, first_pts, 0
+    frames: list[tuple[int, int, int]] = []
+    for _ in range(frame_count):
+        pts_delta, at = read_signed_varint(payload, at)
+        q_delta, at = read_signed_varint(payload, at)
+        length, at = read_varint(payload, at)
+        pts += pts_delta
+        q += q_delta
+        check_range("a time stamp", pts, -layout.MAX_PTS, layout.MAX_PTS)
+        check_range("a quality", q, 0, layout.MAX_Q)
+        frames.append((pts, q, length))
+    if frames[0][0] != first_pts:
+        raise Malformed("its first time stamp is stated twice, differently")
+    return FrameTable(first_frame, symbols_crc, tuple(frames), at)
+
+
+def parse_gop(payload: bytes) -> GopRecord:
+    """The GOP in a GOPS payload."""
+    table = parse_frame_table(payload)
+    if table.gop_size != len(payload):
+        raise Malformed("its length disagrees with the lengths of its frames")
+    frames: list[FrameRecord] = []
+    at = table.size
+    for pts, q, length in table.frames:
+        frames.append(FrameRecord(pts, q, payload[at : at + length]))
+        at += length
+    return GopRecord(table.first_frame, table.symbols_crc, tuple(frames))
+
+
+def pack_gop(gop: GopRecord) -> bytes:
+    """The payload of a GOPS chunk."""
+    check_range("the number of frames", len(gop.frames), 1, layout.MAX_GOP_FRAMES)
+    check_range("the first frame's number", gop.first_frame, 0, layout.MAX_FRAMES - len(gop.frames))
+    check_range("the symbols' CRC-32", gop.symbols_crc, 0, _MAX_CRC)
+    pts, q = gop.frames[0].pts, 0
+    table = bytearray()
+    for frame in gop.frames:
+        check_range("a time stamp", frame.pts, -layout.MAX_PTS, layout.MAX_PTS)
+        check_range("a quality", frame.q, 0, layout.MAX_Q)
+        append_signed_varint(table, frame.pts - pts)
+        append_signed_varint(table, frame.q - q)
+        append_varint(table, len(frame.payload))
+        pts, q = frame.pts, frame.q
+    fixed = layout.GOP_FIXED.pack(
+        gop.first_frame, len(gop.frames), gop.frames[0].pts, gop.symbols_crc
+    )
+    return b"".join((fixed, table, *(frame.payload for frame in gop.frames)))
+
+
+def parse_stats(payload: bytes) -> GopStats:
+    """The statistics in a stat payload."""
+    size, rest = layout.STAT_FIXED.size, len(payload) - layout.STAT_FIXED.size
+    if rest <= 0 or rest % layout.STAT_FRAME.size:
+        raise Malformed(f"statistics cannot take {len(payload)} bytes")
+    (first_frame,) = layout.STAT_FIXED.unpack(payload[:size])
+    psnr = tuple(
+        (_decibels(y), _decibels(u), _decibels(v))
+        for y, u, v in layout.STAT_FRAME.iter_unpack(payload[size:])
+    )
+    return GopStats(first_frame, psnr)
+
+
+def pack_stats(stats: GopStats) -> bytes:
+    """The payload of a stat chunk."""
+    return layout.STAT_FIXED.pack(stats.first_frame) + b"".join(
+        layout.STAT_FRAME.pack(*map(_psnr_steps, frame)) for frame in stats.psnr
+    )
+
+
+def _decibels(steps: int) -> float:
+    return math.inf if steps == layout.PSNR_LOSSLESS else steps / layout.PSNR_STEPS_PER_DB
+
+
+def _psnr_steps(decibels: float) -> int:
+    if math.isnan(decibels):
+        raise Malformed("a PSNR is not a number")
+    if decibels == math.inf:
+        return layout.PSNR_LOSSLESS
+    # 131 dB, the highest finite value, is beyond what any lossy picture reaches.
+    steps = max(decibels, 0.0) * layout.PSNR_STEPS_PER_DB
+    return min(round(steps), layout.PSNR_LOSSLESS - 1)
+
+
+def pack_index_entry(entry: IndexEntry) -> bytes:
+    """One entry of an INDX payload."""
+    return layout.INDEX_ENTRY.pack(
+        entry.offset, entry.first_frame, entry.frame_count, entry.first_pts
+    )
+
+
+def parse_index(payload: bytes) -> list[IndexEntry]:
+    """The entries of an INDX payload, as they stand: whether they are true is another matter."""
+    if len(payload) % layout.INDEX_ENTRY.size:
+        raise Malformed(f"an index cannot take {len(payload)} bytes")
+    return [IndexEntry(*fields) for fields in layout.INDEX_ENTRY.iter_unpack(payload)]
+
+
+def pack_tail(index_offset: int, frames: int) -> bytes:
+    """The payload of TAIL: where INDX starts, and the number of frames in the file."""
+    return layout.TAIL_FIXED.pack(index_offset, frames)
+
+
+def parse_tail(payload: bytes) -> tuple[int, int]:
+    """(offset of INDX, frames in the file) of a TAIL payload, as they stand."""
+    if len(payload) != layout.TAIL_FIXED.size:
+        raise Malformed(f"a TAIL cannot take {len(payload)} bytes")
+    index_offset, frames = layout.TAIL_FIXED.unpack(payload)
+    return index_offset, frames

@@ -1,0 +1,74 @@
+"""Writing an .nlc file, strictly forward.
+
+Guarantee: after each `write_gop` everything up to the end of that GOP has been handed to the
+operating system, and what is there can be read.
+"""
+
+from typing import BinaryIO
+
+from neuralcodec.container import layout
+from neuralcodec.container.chunks import pack_chunk
+from neuralcodec.container.head import pack_head
+from neuralcodec.container.layout import Malformed
+from neuralcodec.container.payloads import pack_gop, pack_index_entry, pack_stats, pack_tail
+from neuralcodec.container.records import GopRecord, GopStats, IndexEntry, StreamHeader
+from neuralcodec.errors import OutputError
+
+
+class ContainerWriter:
+    """Writes one stream: the header at once, then GOPs in order, then the index.
+
+    `file` is a buffered binary file at its start, or a pipe; it is neither sought nor closed.
+    Raises OutputError where an .nlc file cannot hold such a stream; OSError comes through.
+    """
+
+    def __init__(self, file: BinaryIO, header: StreamHeader):
+        self._file = file
+        self._header = header
+        self._index = bytearray()
+        self._frames = 0
+        self.bytes_written = 0
+        try:
+            head = pack_chunk(layout.HEAD, pack_head(header))
+        except Malformed as fault:
+            raise OutputError(f"an .nlc file cannot hold this video: {fault}") from fault
+        self._write(layout.SIGNATURE + layout.VERSION.pack(layout.MAJOR, layout.MINOR) + head)
+        self._file.flush()
+
+    def write_gop(self, gop: GopRecord, stats: GopStats) -> None:
+        """Append one GOP and its statistics, and flush.
+
+        Raises ValueError for records that are wrong in themselves or out of order, OutputError
+        where the GOP or the file gets too large; nothing is written then.
+        """
+        frames = len(gop.frames)
+        if gop.first_frame != self._frames:
+            raise ValueError(f"the next frame is {self._frames}, not {gop.first_frame}")
+        if frames > self._header.max_gop_frames:
+            raise ValueError(f"{frames} frames; the header says {self._header.max_gop_frames}")
+        if (stats.first_frame, len(stats.psnr)) != (gop.first_frame, frames):
+            raise ValueError("these statistics belong to another GOP")
+        if len(self._index) >= layout.MAX_GOPS * layout.INDEX_ENTRY.size:
+            raise OutputError(f"a file holds at most {layout.MAX_GOPS} GOPs: choose longer GOPs")
+        payload = pack_gop(gop)
+        if len(payload) > layout.MAX_GOP_PAYLOAD:
+            raise OutputError("a GOP takes more than 1 GiB: choose shorter GOPs")
+        gop_chunk = pack_chunk(layout.GOPS, payload)
+        stat_chunk = pack_chunk(layout.STAT, pack_stats(stats))
+        entry = IndexEntry(self.bytes_written, gop.first_frame, frames, gop.frames[0].pts)
+        self._index += pack_index_entry(entry)
+        self._frames += frames
+        self._write(gop_chunk)
+        self._write(stat_chunk)
+        self._file.flush()
+
+    def finish(self) -> None:
+        """Write the index and the tail, and flush; nothing can be written after it."""
+        index_offset = self.bytes_written
+        self._write(pack_chunk(layout.INDX, bytes(self._index)))
+        self._write(pack_chunk(layout.TAIL, pack_tail(index_offset, self._frames)))
+        self._file.flush()
+
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self.bytes_written += len(data)

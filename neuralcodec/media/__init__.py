@@ -1,0 +1,7 @@
+"""Video files in and out: everything that touches FFmpeg (through PyAV) is here."""
+
+from neuralcodec.media.output import check_output, open_writer
+from neuralcodec.media.reader import VideoReader
+from neuralcodec.media.writer import VideoWriter
+
+__all__ = ["VideoReader", "VideoWriter", "check_output", "open_writer"]

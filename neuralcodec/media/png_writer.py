@@ -1,0 +1,116 @@
+"""Numbered PNG pictures in RGB."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import av
+from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+from neuralcodec.atomic_file import output_errors, temporary_path
+from neuralcodec.errors import UsageError
+from neuralcodec.media.conversion import SWSCALE_FLAGS
+from neuralcodec.media.planes import to_picture
+from neuralcodec.media.writer import VideoWriter
+from neuralcodec.video import Frame, VideoFormat
+
+_NUMBER = re.compile(r"%(0?\d+)?d")
+_RGB = {8: "rgb24", 10: "rgb48be"}  # 10 bits do not fit in 8
+# libswscale's coefficients by matrix code point of ITU-T H.273.
+_MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+
+
+def first_file(pattern: str | os.PathLike[str]) -> Path:
+    """The name of the first picture of a sequence such as 'frame%04d.png'.
+
+    Raises UsageError if the name holds no such number, or more than one.
+    """
+    return _numbered(Path(pattern), 1)
+
+
+class PngWriter(VideoWriter):
+    """One PNG per frame, numbered from 1; 16 bits per sample for 10-bit video.
+
+    The pictures gather in a hidden folder beside their names and get them on `close`.
+    Time stamps, aspect ratio and rotation are not kept.
+    """
+
+    def __init__(self, pattern: str | os.PathLike[str], fmt: VideoFormat):
+        super().__init__()
+        self._pattern = Path(pattern)
+        self._format = fmt
+        self._count = 0
+        self._done = False
+        self._reformatter = VideoReformatter()
+        self._encoder = _png_encoder(fmt)
+        self._folder = temporary_path(first_file(pattern))
+        if fmt.rotation:
+            self._notice(f"png cannot hold the rotation of {fmt.rotation} degrees: left out")
+        with output_errors(pattern):
+            self._folder.mkdir()
+
+    def write(self, frame: Frame) -> None:
+        self._count += 1
+        packets = self._encoder.encode(self._to_rgb(to_picture(frame, self._format)))
+        with output_errors(self._pattern), self._gathered(self._count).open("wb") as file:
+            for packet in packets:
+                file.write(bytes(packet))
+
+    def close(self) -> None:
+        if self._done:
+            return
+        with output_errors(self._pattern):
+            for number in range(1, self._count + 1):
+                self._gathered(number).replace(_numbered(self._pattern, number))
+            self._folder.rmdir()
+        self._done = True
+
+    def abort(self) -> None:
+        if not self._done:
+            self._done = True
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _gathered(self, number: int) -> Path:
+        return self._folder / f"{number}.png"
+
+    def _to_rgb(self, picture: av.VideoFrame) -> av.VideoFrame:
+        color = self._format.color
+        return self._reformatter.reformat(
+            picture,
+            format=_RGB[self._format.bit_depth],
+            src_colorspace=_MATRICES.get(color.matrix, _usual_matrix(self._format)),
+            src_color_range=ColorRange.JPEG if color.full_range else ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=SWSCALE_FLAGS,
+        )
+
+
+def _numbered(pattern: Path, number: int) -> Path:
+    if len(_NUMBER.findall(pattern.name)) != 1:
+        raise UsageError(f"{pattern} needs one number pattern, as in frame%04d.png")
+    return pattern.with_name(_NUMBER.sub(lambda field: field[0] % number, pattern.name))
+
+
+def _usual_matrix(fmt: VideoFormat) -> Colorspace:
+    """What players take an untagged video for."""
+    is_hd = fmt.width >= 1280 or fmt.height > 576
+    return Colorspace.ITU709 if is_hd else Colorspace.ITU601
+
+
+def _png_encoder(fmt: VideoFormat) -> VideoCodecContext:
+    encoder = av.CodecContext.create("png", "w")
+    assert isinstance(encoder, VideoCodecContext)
+    encoder.width, encoder.height = fmt.width, fmt.height
+    encoder.pix_fmt = _RGB[fmt.bit_depth]
+    encoder.time_base = fmt.time_base
+    return encoder

@@ -1,0 +1,102 @@
+"""Uncompressed video: Y4M and headerless planar YUV."""
+
+import sys
+from fractions import Fraction
+from typing import BinaryIO, Protocol
+
+import numpy as np
+
+from neuralcodec.atomic_file import output_errors
+from neuralcodec.media.planes import SAMPLE_TYPE
+from neuralcodec.media.writer import VideoWriter
+from neuralcodec.video import Frame, VideoFormat
+
+_CHROMA_CENTER = 2  # AVChromaLocation
+
+
+class Sink(Protocol):
+    """Where bytes go: an AtomicFile or standard output."""
+
+    file: BinaryIO
+
+    def commit(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class StandardOutput:
+    """Standard output as a sink; what went out cannot be taken back."""
+
+    def __init__(self) -> None:
+        self.file: BinaryIO = sys.stdout.buffer
+
+    def commit(self) -> None:
+        with output_errors("standard output"):
+            self.file.flush()
+
+    def abort(self) -> None:
+        """Nothing: other programs have read it by now."""
+
+
+class RawWriter(VideoWriter):
+    """Planes one after the other, little-endian, in Y4M frames or bare (`kind` 'yuv').
+
+    Everything is flushed after each frame, so that a pipe's reader never waits for more.
+    """
+
+    def __init__(self, sink: Sink, fmt: VideoFormat, kind: str):
+        super().__init__()
+        self._sink = sink
+        self._format = fmt
+        self._is_y4m = kind == "y4m"
+        self._rate = fmt.frame_rate or 1 / fmt.time_base
+        self._first_pts: int | None = None
+        self._frames = 0
+        if fmt.rotation:
+            self._notice(f"{kind} cannot hold the rotation of {fmt.rotation} degrees: left out")
+
+    def write(self, frame: Frame) -> None:
+        if self._is_y4m:
+            self._check_rate(frame.pts)
+        with output_errors("standard output"):
+            if self._is_y4m:
+                if not self._frames:
+                    self._sink.file.write(y4m_header(self._format, self._rate))
+                self._sink.file.write(b"FRAME\n")
+            for plane in frame.planes:
+                samples = np.ascontiguousarray(plane, SAMPLE_TYPE[self._format.bit_depth])
+                self._sink.file.write(samples.data)
+            self._sink.file.flush()
+        self._frames += 1
+
+    def close(self) -> None:
+        self._sink.commit()
+
+    def abort(self) -> None:
+        self._sink.abort()
+
+    def _check_rate(self, pts: int) -> None:
+        if self._first_pts is None:
+            self._first_pts = pts
+        expected = self._first_pts + self._frames / (self._rate * self._format.time_base)
+        if abs(pts - expected) > 1:  # a tick of rounding is no change of rate
+            self._notice(
+                f"y4m has a constant rate of {float(self._rate):.5g} frames per second: "
+                "the uneven time stamps of the source are left out"
+            )
+
+
+def y4m_header(fmt: VideoFormat, rate: Fraction) -> bytes:
+    """The stream header line of a Y4M file of `rate` frames per second."""
+    aspect = fmt.sample_aspect_ratio
+    if fmt.bit_depth == 10:
+        chroma = "420p10 XYSCSS=420P10"
+    elif fmt.color.full_range or fmt.color.chroma_location == _CHROMA_CENTER:
+        chroma = "420jpeg"
+    else:
+        chroma = "420mpeg2"
+    return (
+        f"YUV4MPEG2 W{fmt.width} H{fmt.height} F{rate.numerator}:{rate.denominator} Ip "
+        f"A{aspect.numerator}:{aspect.denominator if aspect else 0} C{chroma} "
+        f"XCOLORRANGE={'FULL' if fmt.color.full_range else 'LIMITED'}\n"
+    ).encode()

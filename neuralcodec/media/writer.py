@@ -1,0 +1,54 @@
+"""What every writer of video can do."""
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+from neuralcodec.video import Frame
+
+
+class VideoWriter(ABC):
+    """Takes frames one at a time; the file appears on `close`, and never after `abort`.
+
+    As a context manager it closes on a clean exit and aborts on an exception.
+
+    Every method may raise OutputError (disk full, ...), or BrokenPipeError when the reader
+    of a pipe has left.
+
+    Attributes:
+        notices: one sentence for each thing the format cannot hold as it is.
+    """
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    @abstractmethod
+    def write(self, frame: Frame) -> None:
+        """Add a frame of the size and depth the writer was opened for."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the file and give it its name; later calls do nothing."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Leave nothing behind; does nothing after `close`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if exc_type is None:
+                self.close()
+        finally:
+            self.abort()  # does nothing after a close that went well
+
+    def _notice(self, sentence: str) -> None:
+        if sentence not in self.notices:
+            self.notices.append(sentence)

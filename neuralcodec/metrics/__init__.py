@@ -1,0 +1,28 @@
+"""How far a shown video is from its reference, and what one codec saves over another."""
+
+from neuralcodec.metrics.bd_rate import RatePoint, bd_psnr, bd_rate
+from neuralcodec.metrics.psnr import (
+    MAX_DB,
+    PlanePsnr,
+    PsnrMeter,
+    frame_psnr,
+    mse_to_db,
+    plane_mse,
+    psnr_yuv,
+)
+from neuralcodec.metrics.ssim import ms_ssim, ssim
+
+__all__ = [
+    "MAX_DB",
+    "PlanePsnr",
+    "PsnrMeter",
+    "RatePoint",
+    "bd_psnr",
+    "bd_rate",
+    "frame_psnr",
+    "ms_ssim",
+    "mse_to_db",
+    "plane_mse",
+    "psnr_yuv",
+    "ssim",
+]

@@ -1,0 +1,53 @@
+"""What a model is made of; saved inside its weights file, so that the file rebuilds it."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+QUALITIES = 64  # q = 0 (smallest file) .. 63 (best picture)
+SCALES = 64  # entries of the scale alphabet; see `neuralcodec.model.exact`
+BLOCK = 16  # luma samples per side of a motion block and of a latent position
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of all networks of one model.
+
+    channels: width C of the feature maps at 1/8 resolution.
+    latents: N, channels of the latent at 1/16 resolution.
+    groups: where the channel groups of the latent end; the last equals `latents`.
+    lambda_min, lambda_max: distortion weight of q = 0 and q = 63 in bpp + λ·MSE, samples in [0, 1].
+    """
+
+    name: str
+    channels: int = 96
+    latents: int = 192
+    groups: tuple[int, ...] = (8, 24, 56, 112, 192)
+    prior_channels: int = 64
+    vector_channels: int = 40
+    intra_analysis_blocks: int = 3
+    intra_synthesis_blocks: int = 4
+    context_blocks: int = 2
+    inter_analysis_blocks: int = 2
+    inter_synthesis_blocks: int = 3
+    quality_anchors: int = 8
+    lambda_min: float = 50.0
+    lambda_max: float = 8000.0
+
+    def quality_lambdas(self, q: Tensor) -> Tensor:
+        """λ of each quality 0..63, interpolated in the log domain."""
+        ratio = self.lambda_max / self.lambda_min
+        return self.lambda_min * torch.exp(math.log(ratio) * q / (QUALITIES - 1))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "ModelConfig":
+        """Raises ValueError or TypeError when the text is not a configuration."""
+        fields = json.loads(text)
+        fields["groups"] = tuple(fields["groups"])
+        return cls(**fields)

@@ -1,0 +1,126 @@
+"""Exact arithmetic with ordinary float32 tensors.
+
+Guarantee: a network made of these layers gives the same integers for the same integers, on any
+device, for any batch size, layout, number of threads and order of summation.
+
+Why it holds: every value is k * 2**-a with |k| small. Weights are k * 2**-6 with |k| <= 127,
+activations k * 2**-4 with |k| <= 127, so products and sums are integers in units of 2**-10. As long
+as every partial sum stays under 2**24 units, float32 represents it without rounding.
+`prove_exact` checks that bound for each output channel when weights are loaded. No algorithm that
+leaves this grid is ever used: matrix products and depthwise 3x3 convolutions only, outside of any
+autocast, TF32 off.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neuralcodec.model.config import SCALES
+
+WEIGHT_UNITS = 64  # weights are multiples of 2**-6
+ACTIVATION_UNITS = 16  # activations are multiples of 2**-4
+SUM_UNITS = WEIGHT_UNITS * ACTIVATION_UNITS
+LIMIT = 127  # of |k| for weights and activations
+INDEX_GAIN = 8  # an output of 1.0 moves an index by 8 steps
+INDEX_CENTRE = 16
+FLOAT32_INTEGERS = 2**24
+
+
+def round_through(x: Tensor) -> Tensor:
+    """Rounds to the nearest integer; the gradient passes as if it did not (straight through)."""
+    return x + (x.round() - x).detach()
+
+
+def to_grid(x: Tensor, units: int) -> Tensor:
+    """Clamps to |k| <= 127 and rounds to multiples of 1/units, straight through."""
+    return round_through((x * units).clamp(-LIMIT, LIMIT)) / units
+
+
+class ExactLayer(nn.Module):
+    """Weights and bias on the grid. `rounding` off is for the first part of training only."""
+
+    def __init__(self, shape: tuple[int, ...], outputs: int, spread: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(shape) * spread)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.rounding = True
+
+    def grid_parameters(self) -> tuple[Tensor, Tensor]:
+        if not self.rounding:
+            return self.weight, self.bias
+        bias = round_through(self.bias * SUM_UNITS) / SUM_UNITS
+        return to_grid(self.weight, WEIGHT_UNITS), bias
+
+    def prove_exact(self) -> None:
+        """Raises ValueError unless every possible partial sum is exact in float32."""
+        weight, bias = self.grid_parameters()
+        per_output = weight.detach().double().abs().flatten(1).sum(1) * WEIGHT_UNITS * LIMIT
+        bound = per_output + bias.detach().double().abs() * SUM_UNITS
+        if not bool((bound < FLOAT32_INTEGERS).all()):
+            raise ValueError(f"sums reach {bound.max().item():.0f} units, limit {FLOAT32_INTEGERS}")
+
+
+class ExactLinear(ExactLayer):
+    """A 1x1 convolution on channels-last maps: (..., inputs) -> (..., outputs)."""
+
+    def __init__(self, inputs: int, outputs: int, gain: float = 1.0) -> None:
+        super().__init__((outputs, inputs), outputs, gain * (1.0 / inputs) ** 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.grid_parameters()
+        return F.linear(x, weight, bias)
+
+
+class ExactDepthwise(ExactLayer):
+    """Depthwise 3x3 convolution with zero padding: (B, h, w, channels) -> the same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__((channels, 1, 3, 3), channels, 0.2)
+        with torch.no_grad():
+            self.weight[:, :, 1, 1] += 0.6
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.grid_parameters()
+        maps = x.permute(0, 3, 1, 2)
+        out = F.conv2d(maps, weight, bias, padding=1, groups=maps.shape[1])
+        return out.permute(0, 2, 3, 1)
+
+
+def rectify(x: Tensor, rounding: bool) -> Tensor:
+    """ReLU, back to the grid of activations."""
+    x = x.clamp(min=0)
+    return to_grid(x, ACTIVATION_UNITS) if rounding else x.clamp(max=LIMIT / ACTIVATION_UNITS)
+
+
+def to_index(x: Tensor, rounding: bool) -> Tensor:
+    """Network output -> index 0..63, as float; the gradient passes rounding and clamping."""
+    index = x * INDEX_GAIN + INDEX_CENTRE
+    bounded = (index.round() if rounding else index).clamp(0, SCALES - 1)
+    return index + (bounded - index).detach()
+
+
+def log_magnitude(symbols: Tensor, table: Tensor) -> Tensor:
+    """log(1 + |symbol|) on the activation grid, by table lookup: no transcendental at run time."""
+    return table[symbols.abs().clamp(max=table.shape[0] - 1).long()]
+
+
+def log_magnitude_table() -> Tensor:
+    """Made once when a model is created, stored with its weights."""
+    magnitudes = torch.log1p(torch.arange(4096, dtype=torch.float64))
+    units = (magnitudes * ACTIVATION_UNITS).round().clamp(max=LIMIT)
+    return (units / ACTIVATION_UNITS).float()
+
+
+@contextmanager
+def exact_float32(device_type: str) -> Iterator[None]:
+    """Keeps autocast and TF32 away from exact layers."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        with torch.autocast(device_type, enabled=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

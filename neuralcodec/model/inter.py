@@ -1,0 +1,93 @@
+"""Inter frames: planes <-> latent, given the motion-compensated past.
+
+The recurrent predictor: the feature map of the last frame, warped, and the warped planes give a
+context; the context corrects the warped picture, conditions analysis and synthesis, and predicts
+the means of the latent. The synthesis leaves the next feature map.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from neuralcodec.model.config import ModelConfig
+from neuralcodec.model.latent import LatentMeans
+from neuralcodec.model.layers import (
+    LinearTransform,
+    QualityVector,
+    Upsample,
+    blocks,
+    planes_to_tokens,
+    tokens_to_planes,
+)
+from neuralcodec.model.state import FEATURE_LIMIT, MIDDLE, State
+from neuralcodec.model.warp import dense_flow, warp, warp_planes
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is known of a frame before its latent."""
+
+    tokens: Tensor  # (B, 96, H/8, W/8)
+    context: Tensor  # (B, C, H/8, W/8)
+    side: Tensor  # (B, C + N, H/16, W/16): input of the mean networks
+
+
+class InterCoder(nn.Module):
+    """y = KLT(t - p) + small(blocks(t, p, context)); picture = p + KLT^T(y) + head(feature)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        c, n, anchors = config.channels, config.latents, config.quality_anchors
+        self.linear = LinearTransform(n)
+        self.gather = nn.Conv2d(96 + c + 4, c, 1)
+        self.context_bias = QualityVector(c, anchors)
+        self.context = blocks(c, config.context_blocks)
+        self.correct = nn.Conv2d(c, 96, 1)
+        self.analysis = nn.Sequential(
+            nn.Conv2d(96 + 96 + c, c, 1),
+            *blocks(c, config.inter_analysis_blocks),
+            nn.Conv2d(c, n, 2, stride=2),
+        )
+        self.expand = Upsample(n, c)
+        self.fuse = nn.Conv2d(2 * c, c, 1)
+        self.synthesis = blocks(c, config.inter_synthesis_blocks)
+        self.head = nn.Conv2d(c, 96, 1)
+        self.log_gain = QualityVector(n, anchors)
+        self.log_step = QualityVector(n, anchors)
+        self.summary = nn.Conv2d(c, c, 2, stride=2)
+        self.means = LatentMeans(n, c + n, c)
+
+    def predict(self, state: State, vectors: Tensor, q: Tensor) -> Prediction:
+        """vectors (B, 2, H/16, W/16) in quarter samples, q (B,)."""
+        y, uv = warp_planes(state.y, state.uv, vectors)
+        warped = planes_to_tokens(y, uv)
+        flow = dense_flow(vectors, 8)
+        feature = warp(state.feature.float(), flow, "bilinear")
+        motion = flow / 2
+        gathered = self.gather(torch.cat([warped - MIDDLE, feature, motion, motion.abs()], 1))
+        context: Tensor = self.context(gathered + self.context_bias(q))
+        correction: Tensor = self.correct(context)
+        side = torch.cat([self.summary(context).float(), state.latent], 1)
+        return Prediction(warped + correction.float(), context, side)
+
+    def analyse(self, y: Tensor, uv: Tensor, prediction: Prediction, q: Tensor) -> Tensor:
+        """Planes of the frame -> latent (B, N, H/16, W/16) in symbol units."""
+        tokens, predicted = planes_to_tokens(y, uv), prediction.tokens
+        seen = torch.cat([tokens - MIDDLE, predicted - MIDDLE, prediction.context], 1)
+        detail: Tensor = self.analysis(seen)
+        return (self.linear.analyse(tokens - predicted) + detail.float()) * self.gain(q)
+
+    def synthesise(self, rounded: Tensor, prediction: Prediction, q: Tensor) -> State:
+        """Rounded latent -> the frame, as the state for the next."""
+        latent = rounded * self.log_step(q).exp()
+        feature = self.fuse(torch.cat([self.expand(latent), prediction.context], 1))
+        feature = self.synthesis(feature).clamp(-FEATURE_LIMIT, FEATURE_LIMIT)
+        detail: Tensor = self.head(feature)
+        tokens = prediction.tokens + self.linear.synthesise(latent) + detail.float()
+        y, uv = tokens_to_planes(tokens)
+        return State(y, uv, feature, latent)
+
+    def gain(self, q: Tensor) -> Tensor:
+        """Symbol units per latent unit, (B, N, 1, 1)."""
+        return torch.exp(self.log_gain(q))

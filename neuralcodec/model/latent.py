@@ -1,0 +1,68 @@
+"""Latent to symbols and back: means in two checkerboard steps.
+
+The symbols of half of the latent are rounded around means known from outside (zero for intra
+frames); the means of the other half also see the first half. Means are floats and are added after
+parsing: they move the picture by rounding errors between machines, never the parsing.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from neuralcodec.model.exact import round_through
+from neuralcodec.model.layers import Block
+from neuralcodec.model.priors import parity_map
+
+
+class LatentMeans(nn.Module):
+    """side: channels of (B, side, h, w) that the means are predicted from; 0 for intra frames."""
+
+    def __init__(self, latents: int, side: int, hidden: int) -> None:
+        super().__init__()
+        self.first = _mean_network(side, hidden, latents) if side else None
+        self.second = _mean_network(side + latents, hidden, latents)
+
+    def quantise(self, latent: Tensor, side: Tensor | None, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """latent (B, N, h, w) in symbol units, scale (B, N, 1, 1) symbol units per latent unit.
+
+        Returns (means, rounded): symbols = rounded - means, both with straight-through gradients.
+        """
+        chosen = self._chosen(latent)
+        means = self._first_means(latent, side, scale)
+        known = (round_through(latent - means) + means) * chosen
+        means = means * chosen + self._second_means(known, side, scale) * (1 - chosen)
+        return means, round_through(latent - means) + means
+
+    def restore(self, symbols: Tensor, side: Tensor | None, scale: Tensor) -> Tensor:
+        """The rounded latent from its symbols: what `quantise` gave, up to float rounding."""
+        chosen = self._chosen(symbols)
+        means = self._first_means(symbols, side, scale)
+        known = (symbols + means) * chosen
+        return known + (symbols + self._second_means(known, side, scale)) * (1 - chosen)
+
+    def _first_means(self, like: Tensor, side: Tensor | None, scale: Tensor) -> Tensor:
+        if self.first is None:
+            return torch.zeros_like(like)
+        means: Tensor = self.first(side)
+        return means.float() * scale
+
+    def _second_means(self, known: Tensor, side: Tensor | None, scale: Tensor) -> Tensor:
+        seen = known / scale
+        means: Tensor = self.second(seen if side is None else torch.cat([side, seen], 1))
+        return means.float() * scale
+
+    def _chosen(self, like: Tensor) -> Tensor:
+        _, channels, height, width = like.shape
+        return parity_map(height, width, channels, like.device).permute(2, 0, 1)
+
+
+def _mean_network(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    network = nn.Sequential(
+        nn.Conv2d(inputs, hidden, 1), Block(hidden), nn.Conv2d(hidden, outputs, 1)
+    )
+    last = network[-1]
+    assert isinstance(last, nn.Conv2d)
+    with torch.no_grad():
+        last.weight.mul_(0.03)
+        if last.bias is not None:
+            last.bias.zero_()
+    return network

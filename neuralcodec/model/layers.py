@@ -1,0 +1,92 @@
+"""Building blocks of the float networks, all at 1/8 resolution in channels-last layout."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neuralcodec.model.config import QUALITIES
+
+
+def planes_to_tokens(y: Tensor, uv: Tensor) -> Tensor:
+    """(B, 1, H, W) luma and (B, 2, H/2, W/2) chroma -> (B, 96, H/8, W/8); H, W multiples of 16."""
+    tokens = torch.cat([F.pixel_unshuffle(y, 8), F.pixel_unshuffle(uv, 4)], 1)
+    return tokens.contiguous(memory_format=torch.channels_last)
+
+
+def tokens_to_planes(tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Inverse of `planes_to_tokens`."""
+    return F.pixel_shuffle(tokens[:, :64], 8), F.pixel_shuffle(tokens[:, 64:], 4)
+
+
+class Block(nn.Module):
+    """Depthwise-separable convolution, then a gated feed-forward layer, each with a skip.
+
+    The block of DCVC-RT (Jia et al., CVPR 2025), without normalisation.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix_in = nn.Conv2d(channels, channels, 1)
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.mix_out = nn.Conv2d(channels, channels, 1)
+        self.gate_in = nn.Conv2d(channels, 2 * channels, 1)
+        self.gate_out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.mix_out(self.depthwise(F.leaky_relu(self.mix_in(x), 0.1)))
+        value, gate = self.gate_in(x).chunk(2, 1)
+        return x + self.gate_out(F.silu(value) * gate)
+
+
+def blocks(channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*[Block(channels) for _ in range(count)])
+
+
+class Upsample(nn.Module):
+    """1x1 convolution to four times the channels, then pixel shuffle: 1/16 -> 1/8 resolution."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.expand = nn.Conv2d(inputs, 4 * outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shuffled: Tensor = F.pixel_shuffle(self.expand(x), 2)
+        return shuffled.contiguous(memory_format=torch.channels_last)
+
+
+class QualityVector(nn.Module):
+    """One learned vector per quality, interpolated linearly between a few anchors over q."""
+
+    def __init__(self, channels: int, anchors: int) -> None:
+        super().__init__()
+        self.anchors = nn.Parameter(torch.zeros(anchors, channels))
+
+    def forward(self, q: Tensor) -> Tensor:
+        """q (B,) in 0..63 -> (B, channels, 1, 1)."""
+        last = self.anchors.shape[0] - 1
+        position = q.float() * (last / (QUALITIES - 1))
+        low = position.floor().clamp(max=last - 1).long()
+        t = (position - low)[:, None]
+        return torch.lerp(self.anchors[low], self.anchors[low + 1], t)[:, :, None, None]
+
+
+class LinearTransform(nn.Module):
+    """The linear path: 2x2 tokens (384 samples) <-> N coefficients, starting as the KLT.
+
+    Always in float32: a bfloat16 latent of magnitude 190 would be off by half a step.
+    """
+
+    def __init__(self, latents: int) -> None:
+        super().__init__()
+        self.forward_basis = nn.Parameter(torch.zeros(latents, 96, 2, 2))
+        self.inverse_basis = nn.Parameter(torch.zeros(384, latents, 1, 1))
+
+    def analyse(self, tokens: Tensor) -> Tensor:
+        """(B, 96, h, w) -> (B, N, h/2, w/2)."""
+        with torch.autocast(tokens.device.type, enabled=False):
+            return F.conv2d(tokens.float(), self.forward_basis, stride=2)
+
+    def synthesise(self, latent: Tensor) -> Tensor:
+        """(B, N, h, w) -> (B, 96, 2h, 2w)."""
+        with torch.autocast(latent.device.type, enabled=False):
+            return F.pixel_shuffle(F.conv2d(latent.float(), self.inverse_basis), 2)

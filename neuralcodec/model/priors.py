@@ -1,0 +1,124 @@
+"""Scale priors: which probability table each latent symbol is coded with.
+
+Channels are coded in groups from coarse to fine; the network of a group sees the magnitudes of the
+groups before it and, in inter frames, of the frames before. Exact arithmetic throughout, and only
+symbols already decoded as input, so that encoder and decoder agree to the last bit everywhere.
+All maps are channels-last: (B, h, w, channels).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from neuralcodec.model.config import ModelConfig
+from neuralcodec.model.exact import (
+    ACTIVATION_UNITS,
+    LIMIT,
+    ExactDepthwise,
+    ExactLinear,
+    log_magnitude,
+    rectify,
+    to_index,
+)
+
+SIDE_CHANNELS = 2  # quality, parity
+MOTION_CHANNELS = 3  # |dx|, |dy|, follows-an-intra-frame
+QUALITY_CENTRE = 32
+
+
+@dataclass(frozen=True)
+class History:
+    """What an inter frame knows of the frames before, as exact maps (B, h, w, N)."""
+
+    last: Tensor  # log magnitudes of the last frame's symbols
+    mean: Tensor  # running mean of them
+    after_intra: bool
+
+    @classmethod
+    def begin(cls, magnitudes: Tensor) -> "History":
+        return cls(magnitudes, magnitudes, True)
+
+    def advance(self, magnitudes: Tensor) -> "History":
+        """The mean moves a quarter of the way, rounded down to the grid: exact integers."""
+        units = (3 * self.mean + magnitudes) * (ACTIVATION_UNITS / 4)
+        return History(magnitudes, units.floor() / ACTIVATION_UNITS, False)
+
+
+def parity_map(height: int, width: int, channels: int, device: torch.device) -> Tensor:
+    """(h, w, channels) of 0 and 1: a checkerboard that alternates from channel to channel too."""
+    rows = torch.arange(height, device=device)[:, None, None]
+    columns = torch.arange(width, device=device)[None, :, None]
+    return ((rows + columns + torch.arange(channels, device=device)) % 2).float()
+
+
+class GroupNetwork(nn.Module):
+    """One hidden 3x3 neighbourhood; gives a scale index per symbol of its group."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.read = ExactLinear(inputs, hidden)
+        self.look = ExactDepthwise(hidden)
+        self.mix = ExactLinear(hidden, hidden)
+        self.write = ExactLinear(hidden, outputs, gain=0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rounding = self.read.rounding
+        x = rectify(self.read(x), rounding)
+        x = rectify(self.look(x), rounding)
+        x = rectify(self.mix(x), rounding)
+        return to_index(self.write(x), rounding)
+
+
+class ScalePrior(nn.Module):
+    """The group networks of intra frames, or (with history) of inter frames."""
+
+    def __init__(self, config: ModelConfig, inter: bool) -> None:
+        super().__init__()
+        self.bounds = list(zip((0, *config.groups[:-1]), config.groups, strict=True))
+        hidden = config.prior_channels
+        side = SIDE_CHANNELS
+        self.summarise: ExactLinear | None = None
+        if inter:
+            self.summarise = ExactLinear(2 * config.latents, hidden)
+            side += hidden + MOTION_CHANNELS
+        self.networks = nn.ModuleList(
+            GroupNetwork(start + side, hidden, end - start) for start, end in self.bounds
+        )
+
+    def side_information(
+        self,
+        q: Tensor,
+        shape: tuple[int, int, int],
+        log_table: Tensor,
+        history: History | None = None,
+        vectors: Tensor | None = None,
+    ) -> Tensor:
+        """What all groups of a frame see; q (B,), shape (B, h, w), vectors (B, 2, h, w)."""
+        batch, height, width = shape
+        quality = ((q.float() - QUALITY_CENTRE) / ACTIVATION_UNITS)[:, None, None, None]
+        maps = [
+            quality.expand(batch, height, width, 1),
+            parity_map(height, width, 1, q.device).expand(batch, height, width, 1),
+        ]
+        if self.summarise is not None:
+            assert history is not None and vectors is not None
+            past = torch.cat([history.last, history.mean], -1)
+            maps.append(rectify(self.summarise(past), self.summarise.rounding))
+            maps.append(log_magnitude(vectors, log_table).permute(0, 2, 3, 1))
+            maps.append(torch.full_like(maps[0], float(history.after_intra)))
+        return torch.cat(maps, -1)
+
+    def group_indices(self, group: int, side: Tensor, magnitudes: Tensor) -> Tensor:
+        """Scale indices (B, h, w, size of the group) from the magnitudes of the groups before."""
+        start = self.bounds[group][0]
+        indices: Tensor = self.networks[group](torch.cat([magnitudes[..., :start], side], -1))
+        return indices
+
+    def all_indices(self, side: Tensor, magnitudes: Tensor) -> Tensor:
+        """All groups at once, when the symbols are known: (B, h, w, N)."""
+        groups = range(len(self.bounds))
+        return torch.cat([self.group_indices(g, side, magnitudes) for g in groups], -1)
+
+
+assert LIMIT / ACTIVATION_UNITS > 2  # the quality map reaches -2..2

@@ -1,0 +1,18 @@
+"""What one frame leaves for the next: the recurrence of the float networks."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+MIDDLE = 0.5  # subtracted from samples in [0, 1]
+FEATURE_LIMIT = 16.0  # keeps the recurrence from running away
+
+
+@dataclass(frozen=True)
+class State:
+    """What one frame leaves for the next."""
+
+    y: Tensor  # (B, 1, H, W), unclipped samples around [0, 1]
+    uv: Tensor  # (B, 2, H/2, W/2)
+    feature: Tensor  # (B, C, H/8, W/8)
+    latent: Tensor  # (B, N, H/16, W/16), dequantised; zero after an intra frame

@@ -1,0 +1,34 @@
+"""One model: all networks, assembled from a configuration."""
+
+from torch import Tensor, nn
+
+from neuralcodec.model.config import ModelConfig
+from neuralcodec.model.exact import ExactLayer, log_magnitude_table
+from neuralcodec.model.inter import InterCoder
+from neuralcodec.model.intra import IntraCoder
+from neuralcodec.model.priors import ScalePrior
+from neuralcodec.model.vector_prior import VectorPrior
+
+
+class VideoModel(nn.Module):
+    """Intra and inter transforms (float) and the priors of latent and vectors (exact)."""
+
+    log_table: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.intra = IntraCoder(config)
+        self.inter = InterCoder(config)
+        self.intra_prior = ScalePrior(config, inter=False)
+        self.inter_prior = ScalePrior(config, inter=True)
+        self.vector_prior = VectorPrior(config)
+        self.register_buffer("log_table", log_magnitude_table())
+
+    def exact_layers(self) -> list[ExactLayer]:
+        return [m for m in self.modules() if isinstance(m, ExactLayer)]
+
+    def set_rounding(self, rounding: bool) -> None:
+        """Off only in the first part of training: exact layers then run as ordinary floats."""
+        for layer in self.exact_layers():
+            layer.rounding = rounding

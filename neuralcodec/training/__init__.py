@@ -1,0 +1,1 @@
+"""Training of models from a folder of clips: `python -m neuralcodec.training --help`."""

@@ -1,0 +1,66 @@
+"""What has a closed form starts from the data: the linear transforms and the quantiser steps."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from neuralcodec.model.config import QUALITIES
+from neuralcodec.model.layers import LinearTransform, QualityVector, planes_to_tokens
+from neuralcodec.model.state import MIDDLE
+from neuralcodec.model.video_model import VideoModel
+from neuralcodec.model.warp import warp_planes
+from neuralcodec.training.objective import source_vectors
+from neuralcodec.training.sampling import Sampler
+
+CHROMA_GAIN = math.sqrt(0.5 / 0.75)  # chroma samples weigh less in the distortion
+LOW_RATE = 0.8  # steps are a little finer than high-rate theory says
+
+
+def initialise(model: VideoModel, sampler: Sampler, rounds: int = 60) -> None:
+    """KLT of intra tokens and of motion-compensated differences; steps from λ; quiet networks."""
+    intra, inter = torch.zeros(384, 384).double(), torch.zeros(384, 384).double()
+    for _ in range(rounds):
+        y, uv, q = sampler.batch(8, 2, 128)
+        tokens = planes_to_tokens(y[:, 1], uv[:, 1])
+        warped = warp_planes(y[:, 0], uv[:, 0], source_vectors(model.config, y, q)[:, 0])
+        intra += _covariance(tokens - MIDDLE)
+        inter += _covariance(tokens - planes_to_tokens(*warped))
+    with torch.no_grad():
+        _set_basis(model.intra.linear, intra)
+        _set_basis(model.inter.linear, inter)
+        for coder in (model.intra, model.inter):
+            _set_steps(model, coder.log_gain, coder.log_step)
+            _quieten(coder.head)
+            _quieten(coder.analysis[-1])
+        _quieten(model.inter.correct)
+
+
+def _covariance(tokens: Tensor) -> Tensor:
+    weighted = torch.cat([tokens[:, :64], tokens[:, 64:] * CHROMA_GAIN], 1)
+    patches = F.unfold(weighted, 2, stride=2).transpose(1, 2).flatten(0, 1).double()
+    return patches.T @ patches
+
+
+def _set_basis(linear: LinearTransform, covariance: Tensor) -> None:
+    latents = linear.forward_basis.shape[0]
+    basis = torch.linalg.eigh(covariance)[1].flip(1)[:, :latents]
+    gains = torch.ones(384).double()
+    gains[256:] = CHROMA_GAIN
+    linear.forward_basis.copy_((basis * gains[:, None]).T.reshape(latents, 96, 2, 2))
+    linear.inverse_basis.copy_((basis / gains[:, None]).reshape(384, latents, 1, 1))
+
+
+def _set_steps(model: VideoModel, gain: QualityVector, step: QualityVector) -> None:
+    anchors = gain.anchors.shape[0]
+    weights = model.config.quality_lambdas(torch.linspace(0, QUALITIES - 1, anchors))
+    steps = LOW_RATE * torch.sqrt(6 / (math.log(2) * 0.75 * weights))
+    step.anchors.copy_(steps.log()[:, None].expand_as(step.anchors))
+    gain.anchors.copy_(-step.anchors)
+
+
+def _quieten(layer: torch.nn.Module) -> None:
+    assert isinstance(layer, torch.nn.Conv2d) and layer.bias is not None
+    layer.weight.mul_(0.03)
+    layer.bias.zero_()

@@ -1,0 +1,128 @@
+"""The training objective of a sequence: rate + λ·distortion, through the networks that code."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from neuralcodec.model.config import BLOCK, ModelConfig
+from neuralcodec.model.exact import exact_float32, log_magnitude
+from neuralcodec.model.motion_search import search_vectors
+from neuralcodec.model.priors import History, ScalePrior
+from neuralcodec.model.rate import latent_bits, vector_field_bits
+from neuralcodec.model.state import State
+from neuralcodec.model.video_model import VideoModel
+
+LUMA_WEIGHT = 0.75  # 6 of 8, as in PSNR-YUV 6:1:1
+BALANCE = 0.4  # losses of all λ weigh about the same after division by λ**BALANCE
+
+
+@dataclass(frozen=True)
+class FrameCost:
+    """Per item of the batch: bits per pixel of latent and vectors, weighted squared error."""
+
+    latent_bpp: Tensor
+    vector_bpp: Tensor
+    distortion: Tensor
+    shown: State
+
+
+def distortion(state: State, y: Tensor, uv: Tensor) -> Tensor:
+    """Mean squared error, (B,), Y : U : V weighted 6 : 1 : 1."""
+    luma = (state.y.float() - y).square().mean((1, 2, 3))
+    chroma = (state.uv.float() - uv).square().mean((1, 2, 3))
+    return LUMA_WEIGHT * luma + (1 - LUMA_WEIGHT) * chroma
+
+
+def _latent_cost(
+    model: VideoModel,
+    prior: ScalePrior,
+    latent: Tensor,
+    means: Tensor,
+    rounded: Tensor,
+    q: Tensor,
+    history: History | None,
+    vectors: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Bits (B,) of the latent with uniform noise for rounding, and the symbols' log magnitudes."""
+    with exact_float32(latent.device.type):
+        symbols = (rounded - means).detach().round().permute(0, 2, 3, 1)
+        magnitudes = log_magnitude(symbols, model.log_table)
+        shape = (symbols.shape[0], symbols.shape[1], symbols.shape[2])
+        side = prior.side_information(q, shape, model.log_table, history, vectors)
+        noise = torch.rand_like(latent) - 0.5 if model.training else 0
+        values = latent - means + noise if model.training else symbols.permute(0, 3, 1, 2)
+        return latent_bits(prior, side, magnitudes, values), magnitudes
+
+
+def intra_cost(model: VideoModel, y: Tensor, uv: Tensor, q: Tensor) -> tuple[FrameCost, History]:
+    coder = model.intra
+    latent = coder.analyse(y, uv, q)
+    means, rounded = coder.means.quantise(latent, None, coder.gain(q))
+    bits, magnitudes = _latent_cost(model, model.intra_prior, latent, means, rounded, q, None, None)
+    state = coder.synthesise(rounded, q)
+    pixels = y.shape[-2] * y.shape[-1]
+    cost = FrameCost(bits / pixels, torch.zeros_like(bits), distortion(state, y, uv), state)
+    return cost, History.begin(magnitudes)
+
+
+def inter_cost(
+    model: VideoModel,
+    y: Tensor,
+    uv: Tensor,
+    q: Tensor,
+    state: State,
+    history: History,
+    vectors: Tensor,
+    last: Tensor,
+) -> tuple[FrameCost, History]:
+    coder = model.inter
+    prediction = coder.predict(state, vectors, q)
+    latent = coder.analyse(y, uv, prediction, q)
+    means, rounded = coder.means.quantise(latent, prediction.side, coder.gain(q))
+    bits, magnitudes = _latent_cost(
+        model, model.inter_prior, latent, means, rounded, q, history, vectors
+    )
+    with exact_float32(y.device.type):
+        vector_bits = vector_field_bits(model.vector_prior, vectors, last, model.log_table)
+    shown = coder.synthesise(rounded, prediction, q)
+    pixels = y.shape[-2] * y.shape[-1]
+    cost = FrameCost(bits / pixels, vector_bits / pixels, distortion(shown, y, uv), shown)
+    return cost, history.advance(magnitudes)
+
+
+def sequence_costs(
+    model: VideoModel, y: Tensor, uv: Tensor, q: Tensor, vectors: Tensor
+) -> list[FrameCost]:
+    """y (B, T, 1, H, W), uv (B, T, 2, H/2, W/2) in [0, 1], q (B, T): one GOP per item;
+    vectors (B, T - 1, 2, H/16, W/16)."""
+    cost, history = intra_cost(model, y[:, 0], uv[:, 0], q[:, 0])
+    costs = [cost]
+    last = torch.zeros_like(vectors[:, 0])
+    for t in range(1, y.shape[1]):
+        field = vectors[:, t - 1]
+        cost, history = inter_cost(
+            model, y[:, t], uv[:, t], q[:, t], costs[-1].shown, history, field, last
+        )
+        costs.append(cost)
+        last = field
+    return costs
+
+
+def source_vectors(config: ModelConfig, y: Tensor, q: Tensor) -> Tensor:
+    """Vectors between the source's own frames, all in one call: (B, T - 1, 2, H/16, W/16)."""
+    batch, frames, _, height, width = y.shape
+    zero = y.new_zeros(batch * (frames - 1), 2, height // BLOCK, width // BLOCK)
+    weights = config.quality_lambdas(q[:, 1:].flatten())
+    field = search_vectors(y[:, 1:].flatten(0, 1), y[:, :-1].flatten(0, 1), zero, weights)
+    return field.unflatten(0, (batch, frames - 1))
+
+
+def sequence_loss(model: VideoModel, costs: list[FrameCost], q: Tensor) -> Tensor:
+    total = torch.zeros((), device=q.device)
+    for t, cost in enumerate(costs):
+        weight = model.config.quality_lambdas(q[:, t])
+        loss = cost.latent_bpp + weight * cost.distortion
+        # the priors of vectors share no parameter with the rest: the same weight for all λ
+        total = total + (loss * (weight / 1000) ** -BALANCE + cost.vector_bpp).mean()
+    return total / len(costs)

@@ -1,0 +1,52 @@
+"""How a run changes from its first to its last step."""
+
+import math
+from dataclasses import dataclass
+
+WARM_UP_STEPS = 200
+DECAY_START = 0.6  # fraction of the run from which the learning rate goes down
+FINAL_RATE = 0.02
+ROUNDING_START = 0.6  # from here on the exact layers round as they will when coding
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Batches of `items` sequences of `length` frames, `size` luma samples square."""
+
+    start: float  # fraction of the run
+    items: int
+    length: int
+    size: int
+
+
+PHASES = (
+    Phase(0.0, 8, 3, 128),
+    Phase(0.3, 6, 4, 128),
+    Phase(0.55, 4, 6, 128),
+    Phase(0.8, 2, 8, 160),
+    Phase(0.92, 2, 16, 128),
+)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    steps: int
+    learning_rate: float
+    warm_start: bool = False  # from trained weights: rounding and long sequences from the start
+
+    def phase(self, step: int) -> Phase:
+        at = step / self.steps
+        if self.warm_start:
+            at = 0.55 + 0.45 * at
+        return [phase for phase in PHASES if phase.start <= at][-1]
+
+    def rounding(self, step: int) -> bool:
+        return self.warm_start or step >= ROUNDING_START * self.steps
+
+    def rate(self, step: int) -> float:
+        """Warm-up, constant, then half a cosine down."""
+        at = step / self.steps
+        warm = min(1.0, (step + 1) / WARM_UP_STEPS)
+        decay = max(0.0, (at - DECAY_START) / (1 - DECAY_START))
+        down = FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * decay))
+        return self.learning_rate * warm * down

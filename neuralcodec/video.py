@@ -1,0 +1,50 @@
+"""What a video is to the codec: planes, time stamps and the tags that say how to show them."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ColorTags:
+    """Colour description, as code points of ITU-T H.273; carried, never converted."""
+
+    primaries: int = 2  # 2 = unspecified, in all three
+    transfer: int = 2
+    matrix: int = 2
+    full_range: bool = False
+    chroma_location: int = 0  # as in FFmpeg's AVChromaLocation: 0 unspecified, 1 left, ...
+
+
+@dataclass(frozen=True)
+class VideoFormat:
+    """Everything about a video stream that is the same for all of its frames (4:2:0 always)."""
+
+    width: int  # luma samples
+    height: int
+    time_base: Fraction  # seconds per PTS unit
+    bit_depth: int = 8  # 8 or 10
+    frame_rate: Fraction | None = None  # frames per second, nominal
+    sample_aspect_ratio: Fraction = Fraction(0)  # 0 = unknown
+    rotation: int = 0  # degrees, counter-clockwise, as the display matrix says
+    color: ColorTags = field(default_factory=ColorTags)
+
+    @property
+    def chroma_size(self) -> tuple[int, int]:
+        """(width, height) of each chroma plane, rounded up for odd luma sizes."""
+        return (self.width + 1) // 2, (self.height + 1) // 2
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture: planes of uint8 (8 bit) or uint16 (10 bit, values 0..1023)."""
+
+    y: np.ndarray  # (H, W)
+    u: np.ndarray  # (ceil(H/2), ceil(W/2))
+    v: np.ndarray
+    pts: int  # in VideoFormat.time_base units
+
+    @property
+    def planes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.y, self.u, self.v
