@@ -4,7 +4,9 @@ import errno
 import io
 import os
 import secrets
+import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any, BinaryIO, Self
 from neuralcodec.errors import OutputError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_unfinished: set[Path] = set()  # temporary files and folders that may exist now
 
 
 @contextmanager
@@ -92,6 +95,7 @@ class AtomicFile:
                 self.file.close()
                 if self._temporary is not None:
                     self._temporary.replace(self._target)
+                    remove_temporary(self._temporary)
         except BaseException:
             self.abort()
             raise
@@ -105,7 +109,7 @@ class AtomicFile:
         with suppress(OutputError, OSError):  # closing flushes, and the disk may be full
             self.file.close()
         if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
+            remove_temporary(self._temporary)
 
     def __enter__(self) -> Self:
         return self
@@ -122,10 +126,37 @@ class AtomicFile:
             self.abort()
 
 
+def standard_output() -> BinaryIO:
+    """Raises OutputError where the program was started without one."""
+    if sys.stdout is None:
+        raise OutputError("cannot write standard output: it is closed")
+    return sys.stdout.buffer
+
+
 def temporary_path(target: Path) -> Path:
     """A free hidden name beside `target`: same folder, so that a rename stays atomic."""
     # Cut, because a name may be 255 bytes long and the target may use all of them.
-    return target.with_name(f".{target.name[:48]}.{secrets.token_hex(4)}.part")
+    path = target.with_name(f".{target.name[:48]}.{secrets.token_hex(4)}.part")
+    _unfinished.add(path)
+    return path
+
+
+def remove_temporary(path: Path) -> None:
+    """Remove what `temporary_path` named, a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+    _unfinished.discard(path)
+
+
+def remove_all_temporaries() -> bool:
+    """For a program that has to end at once; True if there was anything to remove."""
+    left = list(_unfinished)
+    for path in left:
+        with suppress(OSError):
+            remove_temporary(path)
+    return bool(left)
 
 
 class _OutputFile(io.FileIO):

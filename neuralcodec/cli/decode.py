@@ -79,7 +79,8 @@ def decode(
             tell(f"PSNR recorded by the encoder: {_psnr_text(q)}")
         if done.measured:
             q = done.measured
-            tell(f"PSNR measured against {reference}: {_psnr_text(q)}")
+            source = "standard input" if reference == PIPE else reference
+            tell(f"PSNR measured against {source}: {_psnr_text(q)}")
             tell(f"SSIM measured: Y {q.ssim_y:.4f}, U {q.ssim_u:.4f}, V {q.ssim_v:.4f}")
     if as_json:
         figures = asdict(done)

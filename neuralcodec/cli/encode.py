@@ -1,5 +1,6 @@
 """`ncodec encode`."""
 
+import shlex
 from dataclasses import asdict
 
 import click
@@ -86,7 +87,7 @@ def encode(
             progress=progress,
         )
     if done.truncated:
-        tell(f"warning: {input}: {done.truncated}; what could be read was encoded")
+        tell(f"warning: {done.truncated}; what could be read was encoded")
     if not quiet:
         for notice in done.notices:
             tell(notice)
@@ -97,6 +98,6 @@ def encode(
             f"PSNR-Y {done.psnr_y:.2f} dB, PSNR-YUV {done.psnr_yuv:.2f} dB, {done.fps:.1f} fps"
         )
         if output != PIPE:
-            tell(f"play it: ncodec decode {output} - | ffplay -")
+            tell(f"play it: ncodec decode {shlex.quote(output)} - | ffplay -")
     if as_json:
         print_json(asdict(done), output == PIPE)

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from neuralcodec.cli.report import bitrate_text, bytes_text, print_json
+from neuralcodec.cli.report import PIPE, bitrate_text, bytes_text, print_json, print_result
 
 
 @click.command()
@@ -16,11 +16,12 @@ def info(file: str, as_json: bool) -> None:
 
     found = read_info(file)
     if as_json:
-        print_json(asdict(found), data_on_stdout=False)
+        print_json(asdict(found))
         return
     rate = f"{found.frame_rate:.3f} fps" if found.frame_rate else "unknown frame rate"
+    name = "standard input" if file == PIPE else file
     lines = [
-        f"{file}: {bytes_text(found.bytes)}, {bitrate_text(found.bitrate)}, {found.bpp:.4f} bpp",
+        f"{name}: {bytes_text(found.bytes)}, {bitrate_text(found.bitrate)}, {found.bpp:.4f} bpp",
         f"video    {found.width}x{found.height}, {found.bit_depth} bit 4:2:0, {rate}, "
         f"{found.frames} frames, {found.duration:.2f} s",
         f"GOPs     {found.gops}, at most {found.max_gop_frames} frames each; "
@@ -35,6 +36,6 @@ def info(file: str, as_json: bool) -> None:
         )
     for damage in found.damage:
         lines.append(f"damage   {damage}")
-    click.echo("\n".join(lines))
+    print_result("\n".join(lines))
     if found.damage:
         click.get_current_context().exit(1)

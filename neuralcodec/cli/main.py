@@ -3,43 +3,78 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
+from neuralcodec.atomic_file import remove_all_temporaries
 from neuralcodec.cli.decode import decode
 from neuralcodec.cli.encode import encode
 from neuralcodec.cli.info import info
 from neuralcodec.errors import NcodecError
 from neuralcodec.version import __version__
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells do
-BROKEN_PIPE = 141  # 128 + SIGPIPE
-TERMINATED = 143  # 128 + SIGTERM
+SIGNALLED = 128  # + the number of the signal: the exit code, as shells have it
+BROKEN_PIPE = SIGNALLED + 13
 
 
 class Verbs(click.Group):
     """Turns errors into one line on stderr and an exit code; never a traceback."""
 
     def invoke(self, context: click.Context) -> Any:
-        signal.signal(signal.SIGTERM, _terminate)  # so that unfinished outputs are removed
         try:
-            return super().invoke(context)
+            with _tidy_end_by_signals():
+                return super().invoke(context)
         except NcodecError as error:
             click.echo(f"ncodec: {error}", err=True)
             context.exit(error.exit_code)
         except BrokenPipeError:
-            # the reader of our output has left: nothing to say, and nobody to say it to
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader of our output has left: nothing to say, and nobody to say it to.
             context.exit(BROKEN_PIPE)
-        except KeyboardInterrupt:
-            click.echo("ncodec: interrupted; no output was written", err=True)
-            context.exit(INTERRUPTED)
+        finally:
+            _drop_unwritable()
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(TERMINATED)
+def _drop_unwritable() -> None:
+    """Gives what cannot be written a place to go: Python would complain about it as it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextmanager
+def _tidy_end_by_signals() -> Iterator[None]:
+    """Within it Ctrl-C, SIGTERM and a closed terminal leave no unfinished output."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one is not everywhere
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # What is ignored stays so: nohup and shells' background jobs rely on it.
+    before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, _end_at_once)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    """Not by an exception: that would wait for threads that wait for input, perhaps for ever."""
+    what = "interrupted" if number == signal.SIGINT else "terminated"
+    if remove_all_temporaries():
+        what += "; no output was written"
+    start = "\n" if os.isatty(2) else ""  # the progress bar's line is not at its end
+    try:
+        # Past Python's buffers, which may be half way through a write of their own.
+        os.write(2, f"{start}ncodec: {what}\n".encode())
+    finally:
+        os._exit(SIGNALLED + number)
 
 
 @click.group(
@@ -60,7 +95,8 @@ def main() -> None:
     \b
     ffmpeg -i a.mkv -f yuv4mpegpipe - | ncodec encode - - | ncodec decode - - | ffplay -
 
-    Exit codes: 0 done, 1 the input or the machine is at fault, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 done, 1 the input or the machine is at fault, 2 wrong usage, 130 interrupted,
+    141 the reader of the output left, 143 terminated.
     """
 
 

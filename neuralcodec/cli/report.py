@@ -9,13 +9,15 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from neuralcodec.atomic_file import output_errors
+
 PIPE = "-"
 
 
 @contextmanager
 def progress_bar(label: str, quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
     """Frames per second and time left on stderr when it is a terminal, nothing when it is not."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     with tqdm(desc=label, unit=" frames", dynamic_ncols=True, leave=False) as bar:
@@ -31,8 +33,14 @@ def tell(message: str) -> None:
     click.echo(f"ncodec: {message}", err=True)
 
 
-def print_json(figures: dict[str, Any], data_on_stdout: bool) -> None:
-    click.echo(json.dumps(figures, allow_nan=False), err=data_on_stdout)
+def print_json(figures: dict[str, Any], data_on_stdout: bool = False) -> None:
+    print_result(json.dumps(figures, allow_nan=False), on_stderr=data_on_stdout)
+
+
+def print_result(text: str, on_stderr: bool = False) -> None:
+    """Raises OutputError when the disk is full, ..."""
+    with output_errors("standard error" if on_stderr else "standard output"):
+        click.echo(text, err=on_stderr)
 
 
 def bytes_text(count: float) -> str:

@@ -1,7 +1,7 @@
 """`decode`: an .nlc file or pipe -> a video that any player shows, with its PSNR."""
 
 import os
-import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from neuralcodec.codec.encode_file import (
 from neuralcodec.container import ContainerReader, GopRecord
 from neuralcodec.errors import InputError, UsageError
 from neuralcodec.media import VideoReader, VideoWriter, check_output, open_writer
+from neuralcodec.media.source import standard_input
 from neuralcodec.metrics import PlanePsnr, PsnrMeter, ssim
 from neuralcodec.model.zoo import find_model
 from neuralcodec.video import Frame, VideoFormat
@@ -85,17 +86,19 @@ def decode(
     if batch is not None and batch < 1:
         raise UsageError(f"batch must be at least 1, not {batch}")
     refuse_same_file(src, dst)
+    if reference is not None and os.fspath(src) == os.fspath(reference) == PIPE:
+        raise UsageError("the input and the reference cannot both be standard input")
     where = find_device(device)
     with open_input(src) as file:
         check_output(dst, overwrite, format=format)
-        reader = ContainerReader(file, _shown_name(src))
+        reader = ContainerReader(file, shown_name(src))
         header = reader.header
         fmt = header.format
         installed = find_model(header.model_name, header.model_sha256, model)
         settings = DecoderSettings(
             batch or default_batch(where), where, choose_precision(precision, where), keep_going
         )
-        decoder = Decoder(installed, fmt, settings, _shown_name(src))
+        decoder = Decoder(installed, fmt, settings, shown_name(src))
         recorded = _Recorder()
         total = _count_frames(reader, file)
         comparison = _Comparison(reference, fmt) if reference is not None else None
@@ -105,24 +108,25 @@ def decode(
             for frame in decoder.frames(decoder.stopwatch.watch("reading", gops)):
                 with decoder.stopwatch.running("writing"):
                     writer.write(frame)
+                number = recorded.count(frame)
                 if comparison:
                     with decoder.stopwatch.running("measuring"):
-                        comparison.add(frame)
+                        comparison.add(frame, number)
                 frames += 1
                 if progress:
                     progress(frames, total)
             if frames == 0:
-                raise InputError(f"{src}: not one frame in it can be decoded")
+                raise InputError(f"{shown_name(src)}: not one frame in it can be decoded")
             _finish(writer, decoder)
         seconds = decoder.stopwatch.elapsed()
     measured = comparison.finish() if comparison else None
     notices = list(writer.notices)
     if comparison:
         notices += comparison.notices
-    if recorded.quality and measured:
-        gap = abs(recorded.quality.psnr_yuv - measured.psnr_yuv)
-        if gap > DISAGREEMENT_DB:
-            notices.append(f"recorded and measured PSNR differ by {gap:.2f} dB")
+        if recorded.quality and measured and not comparison.missing:
+            gap = abs(recorded.quality.psnr_yuv - measured.psnr_yuv)
+            if gap > DISAGREEMENT_DB:
+                notices.append(f"recorded and measured PSNR differ by {gap:.2f} dB")
     return DecodeSummary(
         frames=frames,
         width=fmt.width,
@@ -143,7 +147,7 @@ def decode(
 def open_input(src: PathLike) -> Iterator[BinaryIO]:
     """Raises InputError when it cannot be read."""
     if os.fspath(src) == PIPE:
-        yield sys.stdin.buffer
+        yield standard_input()
         return
     try:
         file = open(src, "rb")  # noqa: SIM115 (closed below)
@@ -158,7 +162,7 @@ def _finish(writer: VideoWriter, decoder: Decoder) -> None:
         writer.close()
 
 
-def _shown_name(src: PathLike) -> str:
+def shown_name(src: PathLike) -> str:
     return "standard input" if os.fspath(src) == PIPE else os.fspath(src)
 
 
@@ -169,18 +173,40 @@ def _count_frames(reader: ContainerReader, file: BinaryIO) -> int | None:
     return sum(entry.frame_count for entry in reader.index())
 
 
+@dataclass(frozen=True)
+class _RecordedFrame:
+    number: int  # in the source
+    pts: int
+    psnr: tuple[float, float, float] | None  # Y, U, V in dB
+
+
 class _Recorder:
-    """Notes the PSNR recorded in the file while its GOPs pass by."""
+    """Knows the number and the recorded PSNR of each frame that is shown."""
 
     def __init__(self) -> None:
         self.meter = PsnrMeter()
+        self._ahead: deque[_RecordedFrame] = deque()  # read, and not shown so far
+        self._next = 0  # number that the next frame has if none is left out
 
     def watch(self, reader: ContainerReader, keep_going: bool) -> Iterator[GopRecord]:
+        """The GOPs of a file, noted as they pass by."""
         for gop, stats in reader.gops(keep_going):
-            if stats:
-                for y, u, v in stats.psnr:
-                    self.meter.add_db(y, u, v)
+            for i, frame in enumerate(gop.frames):
+                psnr = stats.psnr[i] if stats else None
+                self._ahead.append(_RecordedFrame(gop.first_frame + i, frame.pts, psnr))
             yield gop
+
+    def count(self, shown: Frame) -> int:
+        """The number of a frame in the source. Those before it that never came were left out."""
+        while self._ahead:
+            frame = self._ahead.popleft()
+            if frame.pts == shown.pts:
+                if frame.psnr:
+                    self.meter.add_db(*frame.psnr)
+                self._next = frame.number
+                break
+        self._next += 1
+        return self._next - 1
 
     @property
     def quality(self) -> Quality | None:
@@ -188,41 +214,43 @@ class _Recorder:
 
 
 class _Comparison:
-    """Measures decoded frames against a source, frame by frame in order."""
+    """Measures decoded frames against those of the same number in a source."""
 
     def __init__(self, reference: PathLike, fmt: VideoFormat) -> None:
         self.reader = VideoReader(reference)
         other = self.reader.format
         if (other.width, other.height, other.bit_depth) != (fmt.width, fmt.height, fmt.bit_depth):
             raise InputError(
-                f"{reference}: is {other.width}x{other.height} at {other.bit_depth} bit, the file "
-                f"{fmt.width}x{fmt.height} at {fmt.bit_depth} bit; give the source it was made from"
+                f"{shown_name(reference)}: is {other.width}x{other.height} at {other.bit_depth} "
+                f"bit, the file {fmt.width}x{fmt.height} at {fmt.bit_depth} bit; "
+                "give the source it was made from"
             )
-        self.name = os.fspath(reference)
-        self.frames = iter(self.reader)
+        self.name = shown_name(reference)
+        self.frames = enumerate(self.reader)
         self.meter = PsnrMeter()
-        self.ssim: list[tuple[float, ...]] = []
+        self.ssim = np.zeros(3)  # of Y, U, V, summed over frames
         self.missing = 0
 
-    def add(self, shown: Frame) -> None:
-        source = next(self.frames, None)
+    def add(self, shown: Frame, number: int) -> None:
+        source = next((frame for i, frame in self.frames if i == number), None)
         if source is None:
             self.missing += 1
             return
         self.meter.add(source, shown)
-        self.ssim.append(
-            tuple(ssim(a, b) for a, b in zip(source.planes, shown.planes, strict=True))
-        )
+        self.ssim += [ssim(a, b) for a, b in zip(source.planes, shown.planes, strict=True)]
 
     @property
     def notices(self) -> list[str]:
         if not self.missing:
             return []
-        return [f"{self.name} is {self.missing} frames shorter: those were not measured"]
+        return [f"{self.name} lacks {self.missing} frames: those were not measured"]
 
-    def finish(self) -> Quality:
+    def finish(self) -> Quality | None:
+        """None when the source has not one of the frames."""
         self.reader.close()
-        return _quality(self.meter.mean, np.mean(self.ssim, 0).tolist())
+        if not self.meter.frames:
+            return None
+        return _quality(self.meter.mean, (self.ssim / self.meter.frames).tolist())
 
 
 def _quality(psnr: PlanePsnr, similarity: list[float] | None = None) -> Quality:

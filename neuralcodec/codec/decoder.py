@@ -106,9 +106,7 @@ class Decoder:
 
     def _run_networks(self, steps: Iterable[_Step]) -> Iterator[Frame]:
         settings = self.settings
-        transforms = Transforms(
-            self.installed.model.to(settings.device), self.fmt, settings.device, settings.precision
-        )
+        transforms = Transforms(self.installed.model, self.fmt, settings.device, settings.precision)
         waiting: list[list[Frame]] = []  # of the GOPs of a batch after the first
         before: list[int] = []
         for step in steps:

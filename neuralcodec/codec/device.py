@@ -1,5 +1,8 @@
 """Where and how precisely the transforms run. Parsing is always exact, on the CPU."""
 
+import ctypes
+from functools import cache
+
 import torch
 
 from neuralcodec.errors import DeviceError
@@ -19,6 +22,19 @@ def find_device(name: str) -> torch.device:
         count = torch.cuda.device_count()
         raise DeviceError(f"device {name} asked for, but there are {count} CUDA devices here")
     return device
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Tells glibc's allocator to keep what is freed: handing every tensor's pages back to the
+    kernel and clearing new ones takes a fifth of the time of coding. Other systems: no change."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+    mallopt(trim_threshold, 512 << 20)
+    mallopt(mmap_threshold, 32 << 20)  # the most that glibc takes
 
 
 def best_precision(device: torch.device) -> torch.dtype:

@@ -1,7 +1,7 @@
 """`encode`: any video that FFmpeg reads -> an .nlc file or pipe."""
 
 import os
-import sys
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,11 +9,12 @@ from typing import BinaryIO
 
 import torch
 
-from neuralcodec.atomic_file import AtomicFile, check_target
+from neuralcodec.atomic_file import AtomicFile, check_target, output_errors, standard_output
 from neuralcodec.codec.device import best_precision, default_batch, find_device
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
 from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.container import ContainerWriter, GopStats, StreamHeader
+from neuralcodec.container.layout import SIGNATURE
 from neuralcodec.errors import InputError, UsageError
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import PsnrMeter
@@ -82,22 +83,24 @@ def encode(
     refuse_same_file(src, dst)
     if os.fspath(dst) != PIPE:
         check_target(dst, overwrite)
+    shown = "standard output" if os.fspath(dst) == PIPE else dst
     installed = load_model(model)
     where = find_device(device)
     settings = EncoderSettings(
         quality, gop, batch or default_batch(where), where, choose_precision(precision, where)
     )
-    with VideoReader(src, limit=frames) as reader:
+    with _open_source(src, frames) as reader:
         fmt = reader.format
         encoder = Encoder(installed, fmt, settings)
         header = StreamHeader(fmt, gop, installed.name, installed.sha256)
         meter = PsnrMeter()
         span = TimeSpan(fmt)
         with _open_output(dst, overwrite) as file:
-            writer = ContainerWriter(file, header)
+            with output_errors(shown):
+                writer = ContainerWriter(file, header)
             watch = encoder.stopwatch
             for coded in encoder.gops(iter(reader)):
-                with watch.running("writing"):
+                with watch.running("writing"), output_errors(shown):
                     writer.write_gop(coded.record, coded.stats)
                 _count(meter, coded.stats)
                 span.add([f.pts for f in coded.record.frames])
@@ -106,8 +109,9 @@ def encode(
             if meter.frames == 0:
                 raise InputError(f"{src}: no frames; nothing to encode")
             if strict and reader.truncated:
-                raise InputError(f"{src}: {reader.truncated} (--strict)")
-            writer.finish()
+                raise InputError(f"{reader.truncated} (--strict)")
+            with output_errors(shown):
+                writer.finish()
         size, seconds = writer.bytes_written, watch.elapsed()
         mean = meter.mean
         return EncodeSummary(
@@ -159,10 +163,24 @@ def _check_numbers(quality: int, gop: int, batch: int | None, frames: int | None
             raise UsageError(f"{name} must be at least 1, not {value}")
 
 
+def _open_source(src: PathLike, limit: int | None) -> VideoReader:
+    try:
+        return VideoReader(src, limit=limit)
+    except InputError:
+        if os.path.isfile(src):  # a pipe cannot be read again
+            with open(src, "rb") as file:
+                if file.read(len(SIGNATURE)) == SIGNATURE:
+                    raise InputError(
+                        f"{src} is an .nlc file already; to code it anew, decode it first: "
+                        f"ncodec decode {shlex.quote(os.fspath(src))} decoded.mkv"
+                    ) from None
+        raise
+
+
 @contextmanager
 def _open_output(dst: PathLike, overwrite: bool) -> Iterator[BinaryIO]:
     if os.fspath(dst) == PIPE:
-        yield sys.stdout.buffer
+        yield standard_output()
         return
     with AtomicFile(dst, overwrite) as output:
         yield output.file

@@ -84,9 +84,7 @@ class Encoder:
 
     def _run_networks(self, frames: Iterator[Frame]) -> Iterator[CodedFrame]:
         settings = self.settings
-        transforms = Transforms(
-            self.installed.model.to(settings.device), self.fmt, settings.device, settings.precision
-        )
+        transforms = Transforms(self.installed.model, self.fmt, settings.device, settings.precision)
         for number, batch in enumerate(split_batches(frames, settings.gop, settings.batch)):
             transforms.begin()
             items = list(range(len(batch)))

@@ -1,9 +1,8 @@
 """What an .nlc file holds, from its container alone."""
 
-import os
 from dataclasses import dataclass
 
-from neuralcodec.codec.decode_file import open_input
+from neuralcodec.codec.decode_file import open_input, shown_name
 from neuralcodec.codec.encode_file import PathLike
 from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.container import ContainerReader
@@ -42,7 +41,7 @@ class FileInfo:
 def read_info(path: PathLike) -> FileInfo:
     """Raises InputError or DamagedFile when not even one GOP can be read."""
     with open_input(path) as file:
-        reader = ContainerReader(file, os.fspath(path))
+        reader = ContainerReader(file, shown_name(path))
         header = reader.header
         fmt = header.format
         meter = PsnrMeter()
@@ -56,7 +55,7 @@ def read_info(path: PathLike) -> FileInfo:
                 meter.add_db(y, u, v)
         size = reader.bytes_read
     if not gops:
-        raise DamagedFile(f"{path}: not one whole GOP in it")
+        raise DamagedFile(f"{shown_name(path)}: not one whole GOP in it")
     psnr = meter.mean if meter.frames else None
     return FileInfo(
         bytes=size,

@@ -11,6 +11,7 @@ import torch
 
 from neuralcodec.entropy import Coder, SymbolDecoder, SymbolEncoder
 from neuralcodec.entropy.coder import Malformed
+from neuralcodec.model.config import BLOCK, VECTOR_BLOCK
 from neuralcodec.model.exact import exact_float32, log_magnitude
 from neuralcodec.model.priors import History, ScalePrior
 from neuralcodec.model.tables import PRECISION
@@ -20,7 +21,7 @@ from neuralcodec.model.zoo import InstalledModel
 
 @dataclass(frozen=True)
 class FrameSymbols:
-    """All that is transmitted of a frame, as int16: vectors (2, h, w), None in an intra frame, in
+    """All that is transmitted of a frame, as int16: vectors (2, 2h, 2w), None in an intra frame, in
     quarter samples; latent (h, w, N)."""
 
     vectors: np.ndarray | None
@@ -47,8 +48,14 @@ class _GopContext:
         self.model, self.coder = installed.model, coder
         self.height, self.width = height, width
         self.history: History | None = None
-        self.last_vectors = torch.zeros(1, 2, height, width)
+        self.last_vectors = torch.zeros(1, 2, *self.vector_grid)
         self.checksum = 0
+
+    @property
+    def vector_grid(self) -> tuple[int, int]:
+        """(rows, columns) of 8x8 blocks: whole latent positions, so that both grids fit."""
+        per_side = BLOCK // VECTOR_BLOCK
+        return per_side * self.height, per_side * self.width
 
     def _side(self, q: int, vectors: torch.Tensor | None) -> tuple[ScalePrior, torch.Tensor]:
         prior = self.model.intra_prior if vectors is None else self.model.inter_prior
@@ -78,7 +85,7 @@ class GopSymbolEncoder(_GopContext):
     def encode(self, symbols: FrameSymbols, q: int) -> bytes:
         encoder = SymbolEncoder(self.coder)
         vectors = None
-        with torch.inference_mode(), exact_float32("cpu"):
+        with torch.no_grad(), exact_float32("cpu"):
             if symbols.vectors is not None:
                 vectors = torch.from_numpy(symbols.vectors.astype(np.float32))[None]
                 self._encode_vectors(encoder, vectors)
@@ -94,7 +101,7 @@ class GopSymbolEncoder(_GopContext):
         prior = self.model.vector_prior
         for context in prior.walk(vectors, self.last_vectors, self.model.log_table):
             step = _StepArrays(context)
-            wanted = _at(vectors[0].permute(1, 2, 0), step.targets)
+            wanted = vectors[0].flatten(1)[:, context.blocks].T.numpy()
             is_open = np.ones(len(wanted), dtype=bool)
             for i in range(CANDIDATES):
                 asked = is_open & step.usable[:, i]
@@ -113,7 +120,7 @@ class GopSymbolDecoder(_GopContext):
         """Raises Malformed when these bytes are no frame."""
         decoder = SymbolDecoder(self.coder, payload)
         latents = self.model.config.latents
-        with torch.inference_mode(), exact_float32("cpu"):
+        with torch.no_grad(), exact_float32("cpu"):
             vectors = None if intra else self._decode_vectors(decoder)
             latent = np.zeros((self.height, self.width, latents), dtype=np.int16)
             magnitudes = torch.zeros(1, self.height, self.width, latents)
@@ -133,7 +140,7 @@ class GopSymbolDecoder(_GopContext):
 
     def _decode_vectors(self, decoder: SymbolDecoder) -> torch.Tensor:
         prior = self.model.vector_prior
-        vectors = torch.zeros(1, 2, self.height, self.width)
+        vectors = torch.zeros(1, 2, *self.vector_grid)
         for context in prior.walk(vectors, self.last_vectors, self.model.log_table):
             step = _StepArrays(context)
             decoded = step.prediction.copy()
@@ -148,25 +155,18 @@ class GopSymbolDecoder(_GopContext):
                 decoded[is_open, axis] += decoder.symbols(indices)
             if np.abs(decoded).max(initial=0) > VECTOR_LIMIT:
                 raise Malformed("a motion vector that is too long")
-            rows, columns = step.targets
-            vectors[0, :, rows, columns] = torch.from_numpy(decoded.T.copy())
+            vectors[0].view(2, -1)[:, context.blocks] = torch.from_numpy(decoded.T.copy())
         return vectors
 
 
 class _StepArrays:
-    """A step's context at its target blocks, as arrays over n blocks in row order."""
+    """A step's context as arrays over its n blocks."""
 
     def __init__(self, context: StepContext) -> None:
-        self.targets = np.nonzero(context.targets.numpy())
-        self.candidates = _at(context.candidates[0].permute(2, 3, 0, 1), self.targets)
-        self.usable = _at(context.usable[0].permute(1, 2, 0), self.targets)
-        self.prediction = _at(context.prediction[0].permute(1, 2, 0), self.targets)
-        self.indices = _at(context.indices[0], self.targets).astype(np.uint8)
-
-
-def _at(maps: torch.Tensor, places: tuple[np.ndarray, ...]) -> np.ndarray:
-    array: np.ndarray = maps.numpy()[places]
-    return array
+        self.candidates = context.candidates[0].permute(2, 0, 1).numpy()  # (n, 6, 2)
+        self.usable = context.usable[0].T.numpy()  # (n, 6)
+        self.prediction = context.prediction[0].T.numpy()  # (n, 2)
+        self.indices = context.indices[0].to(torch.uint8).numpy()  # (n, 8)
 
 
 def _to_numpy(indices: torch.Tensor) -> np.ndarray:

@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neuralcodec.codec.device import keep_freed_memory
 from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.codec.pictures import to_frames, to_tensors
 from neuralcodec.entropy.coder import LARGEST
+from neuralcodec.model.config import VECTOR_BLOCK
 from neuralcodec.model.motion_search import search_vectors
 from neuralcodec.model.state import State
 from neuralcodec.model.video_model import VideoModel
@@ -25,7 +27,9 @@ class Transforms:
     def __init__(
         self, model: VideoModel, fmt: VideoFormat, device: torch.device, precision: torch.dtype
     ) -> None:
-        self.model, self.fmt, self.device, self.precision = model, fmt, device, precision
+        keep_freed_memory()
+        self.model = model.with_fast_networks(precision).to(device)
+        self.fmt, self.device, self.precision = fmt, device, precision
         self._state: State | None = None
         self._vectors: Tensor | None = None
 
@@ -74,7 +78,7 @@ class Transforms:
         """Symbols of one frame of each GOP -> the frames."""
         with self._context():
             q = torch.tensor(qualities, device=self.device)
-            latent = self._gather([s.latent.transpose(2, 0, 1) for s in symbols])
+            latent = self._gather([s.latent for s in symbols]).permute(0, 3, 1, 2)
             if self._state is None:
                 intra = self.model.intra
                 shown = intra.synthesise(intra.means.restore(latent, None, intra.gain(q)), q)
@@ -92,7 +96,7 @@ class Transforms:
         last = self._vectors
         if last is None:
             batch, _, height, width = y.shape
-            last = y.new_zeros(batch, 2, height // 16, width // 16)
+            last = y.new_zeros(batch, 2, height // VECTOR_BLOCK, width // VECTOR_BLOCK)
         return search_vectors(y, self._state.y, last, self.model.config.quality_lambdas(q))
 
     def _gather(self, arrays: list[np.ndarray]) -> Tensor:
@@ -102,7 +106,7 @@ class Transforms:
     def _context(self) -> Iterator[None]:
         reduced = self.precision != torch.float32
         with (
-            torch.inference_mode(),
+            torch.no_grad(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=reduced),
         ):
             yield

@@ -76,7 +76,7 @@ class VideoFile:
             raise IndexError(f"frame {number} of {len(self)}")
         gop = int(np.searchsorted(self._starts, number, side="right")) - 1
         start, end = int(self._starts[gop]), int(self._starts[gop + 1])
-        if not (start <= self._next <= number < end):
+        if not (start < self._next <= number < end):
             self._stop()
             record, _ = self._reader.read_gop(self._index[gop])
             self._running = self._decoder.frames([record])

@@ -24,9 +24,10 @@ LARGEST = 32767  # of |symbol|
 WORD = 4  # bytes
 EXCEPTION_INDEX = 0
 EXCEPTION_CHANCE = 1 / 64  # that a call has any exception at all
-LIMB = 1 << 12  # numbers are written as digits of this size
+EXCEPTION_VALUES = 24  # index of the table that exceptions are coded with
+DIGITS = 64  # base of the digits that numbers are written in
 _SIGNED_16 = Uniform(1 << 16)
-_DIGIT = Uniform(LIMB)
+_DIGIT = Uniform(DIGITS)
 
 
 class Malformed(Exception):
@@ -51,7 +52,8 @@ class Coder:
     ) -> "Coder":
         unit = 2.0**-precision
         return cls(
-            # perfect=False: the exact integers survive, and nothing is printed to stdout
+            # perfect=False: nothing is printed to stdout, and the integers are scaled in a way
+            # that has no rounding but the one in docs/format.md
             tuple(Categorical(t.astype(np.float64) * unit, perfect=False) for t in symbol_tables),
             tuple(len(t) // 2 - 1 for t in symbol_tables),
             decision_table.astype(np.float64) * unit,
@@ -79,16 +81,10 @@ class SymbolEncoder:
         escaped = []
         values = values.astype(np.int32)
         for index, places in _groups(indices):
-            group = values[places]
             if index == EXCEPTION_INDEX:
-                self._exceptions(group)
-                continue
-            support = self._coder.supports[index]
-            inside = np.abs(group) <= support
-            self._push(
-                np.where(inside, group + support, 2 * support + 1), self._coder.models[index]
-            )
-            escaped.append(group[~inside])
+                escaped.append(self._exceptions(values[places]))
+            else:
+                escaped.append(self._with_table(values[places], index))
         if escaped:
             self._push(np.concatenate(escaped) + LARGEST, _SIGNED_16)
 
@@ -102,12 +98,20 @@ class SymbolEncoder:
         words: np.ndarray = ans.get_compressed()
         return words.astype("<u4").tobytes().rstrip(b"\0")
 
-    def _exceptions(self, group: np.ndarray) -> None:
+    def _with_table(self, group: np.ndarray, index: int) -> np.ndarray:
+        """Returns the values outside of the table, which are still to be written."""
+        support = self._coder.supports[index]
+        inside = np.abs(group) <= support
+        self._push(np.where(inside, group + support, 2 * support + 1), self._coder.models[index])
+        return group[~inside]
+
+    def _exceptions(self, group: np.ndarray) -> np.ndarray:
         places = np.flatnonzero(group)
         self._push(np.array([len(places) > 0]), _DECISION, _ANY_EXCEPTION)
-        if len(places):
-            self._push(np.concatenate([_digits(np.array([len(places)])), _digits(places)]), _DIGIT)
-            self._push(group[places] + LARGEST, _SIGNED_16)
+        if not len(places):
+            return group[:0]
+        self._push(_digits(np.append(len(places), places), len(group)), _DIGIT)
+        return self._with_table(group[places], EXCEPTION_VALUES)
 
     def _push(self, symbols: np.ndarray, model: Any, parameters: np.ndarray | None = None) -> None:
         if len(symbols):
@@ -137,12 +141,9 @@ class SymbolDecoder:
         escaped = []
         for index, places in _groups(indices):
             if index == EXCEPTION_INDEX:
-                self._exceptions(values, places)
-                continue
-            support = self._coder.supports[index]
-            decoded: np.ndarray = self._ans.decode(self._coder.models[index], len(places))
-            values[places] = decoded - support
-            escaped.append(places[decoded == 2 * support + 1])
+                escaped.append(self._exceptions(values, places))
+            else:
+                escaped.append(self._with_table(values, places, index))
         if escaped:
             outside = np.concatenate(escaped)
             values[outside] = self._signed(len(outside))
@@ -153,21 +154,29 @@ class SymbolDecoder:
         if not self._ans.is_empty():
             raise Malformed("bits left over after the last symbol of a frame")
 
-    def _exceptions(self, values: np.ndarray, places: np.ndarray) -> None:
+    def _with_table(self, values: np.ndarray, places: np.ndarray, index: int) -> np.ndarray:
+        """Returns the places whose values are outside of the table, still to be read."""
+        support = self._coder.supports[index]
+        decoded: np.ndarray = self._ans.decode(self._coder.models[index], len(places))
+        values[places] = decoded - support
+        return places[decoded == 2 * support + 1]
+
+    def _exceptions(self, values: np.ndarray, places: np.ndarray) -> np.ndarray:
         if not self._ans.decode(_DECISION, _ANY_EXCEPTION)[0]:
-            return
-        count = int(self._numbers(1)[0])
+            return places[:0]
+        count = int(self._numbers(1, len(places))[0])
         if not 0 < count <= len(places):
             raise Malformed(f"{count} exceptions among {len(places)} symbols")
-        chosen = self._numbers(count)
+        chosen = self._numbers(count, len(places))
         if int(chosen.max()) >= len(places):
             raise Malformed("an exception outside of the frame")
-        values[places[chosen]] = self._signed(count)
+        return self._with_table(values, places[chosen], EXCEPTION_VALUES)
 
-    def _numbers(self, count: int) -> np.ndarray:
-        digits: np.ndarray = self._ans.decode(_DIGIT, 2 * count)
-        pairs = digits.astype(np.int64).reshape(count, 2)
-        return pairs[:, 0] * LIMB + pairs[:, 1]
+    def _numbers(self, count: int, largest: int) -> np.ndarray:
+        weights = _digit_weights(largest)
+        digits: np.ndarray = self._ans.decode(_DIGIT, len(weights) * count)
+        numbers: np.ndarray = digits.astype(np.int64).reshape(count, len(weights)) @ weights
+        return numbers
 
     def _signed(self, count: int) -> np.ndarray:
         if not count:
@@ -187,5 +196,14 @@ def _groups(indices: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         start = end
 
 
-def _digits(numbers: np.ndarray) -> np.ndarray:
-    return np.stack([numbers // LIMB, numbers % LIMB], -1).ravel()
+def _digit_weights(largest: int) -> np.ndarray:
+    """Of the fewest digits that can say numbers up to `largest`, the highest first."""
+    weights = [1]
+    while weights[0] * DIGITS <= largest:
+        weights.insert(0, weights[0] * DIGITS)
+    return np.array(weights)
+
+
+def _digits(numbers: np.ndarray, largest: int) -> np.ndarray:
+    digits: np.ndarray = numbers[:, None] // _digit_weights(largest) % DIGITS
+    return digits.ravel()

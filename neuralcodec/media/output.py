@@ -23,6 +23,8 @@ def check_output(
 
     '-' (standard output) is always fit for y4m and yuv.
     """
+    if os.path.isdir(path):
+        check_target(path, overwrite)  # a clearer word than one about its missing extension
     chosen = _choose_format(path, format)
     if os.fspath(path) == STANDARD_OUTPUT:
         return

@@ -2,14 +2,13 @@
 
 import os
 import re
-import shutil
 from pathlib import Path
 
 import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from neuralcodec.atomic_file import output_errors, temporary_path
+from neuralcodec.atomic_file import output_errors, remove_temporary, temporary_path
 from neuralcodec.errors import UsageError
 from neuralcodec.media.conversion import SWSCALE_FLAGS
 from neuralcodec.media.planes import to_picture
@@ -72,13 +71,13 @@ class PngWriter(VideoWriter):
         with output_errors(self._pattern):
             for number in range(1, self._count + 1):
                 self._gathered(number).replace(_numbered(self._pattern, number))
-            self._folder.rmdir()
+            remove_temporary(self._folder)
         self._done = True
 
     def abort(self) -> None:
         if not self._done:
             self._done = True
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_temporary(self._folder)
 
     def _gathered(self, number: int) -> Path:
         return self._folder / f"{number}.png"

@@ -1,12 +1,11 @@
 """Uncompressed video: Y4M and headerless planar YUV."""
 
-import sys
 from fractions import Fraction
 from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from neuralcodec.atomic_file import output_errors
+from neuralcodec.atomic_file import output_errors, standard_output
 from neuralcodec.media.planes import SAMPLE_TYPE
 from neuralcodec.media.writer import VideoWriter
 from neuralcodec.video import Frame, VideoFormat
@@ -28,7 +27,7 @@ class StandardOutput:
     """Standard output as a sink; what went out cannot be taken back."""
 
     def __init__(self) -> None:
-        self.file: BinaryIO = sys.stdout.buffer
+        self.file: BinaryIO = standard_output()
 
     def commit(self) -> None:
         with output_errors("standard output"):

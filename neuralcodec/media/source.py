@@ -1,5 +1,6 @@
 """Opening a file or standard input, with errors a user can act on."""
 
+import io
 import os
 import stat
 import sys
@@ -23,12 +24,13 @@ _TEXT_CODECS = {"ansi", "bintext", "idf", "xbin"}
 class CountedPipe:
     """The reading end of a pipe that counts the bytes that came through."""
 
-    def __init__(self, pipe: BinaryIO):
+    def __init__(self, pipe: io.BufferedReader):
         self._pipe = pipe
         self.bytes_read = 0
 
     def read(self, size: int) -> bytes:
-        data = self._pipe.read(size)
+        # Not `read`, which waits for all of `size`: a live source's frames would come late.
+        data = self._pipe.read1(size)
         self.bytes_read += len(data)
         return data
 
@@ -53,7 +55,7 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     file: Any
     if os.fspath(path) == STANDARD_INPUT:
         name = "standard input"
-        file = sys.stdin.buffer
+        file = standard_input()
         size = _stdin_size(file)
         if size is None:
             file = pipe = CountedPipe(file)
@@ -68,6 +70,13 @@ def open_source(path: str | os.PathLike[str]) -> Source:
         container.close()
         raise
     return Source(name, container, stream, size, pipe)
+
+
+def standard_input() -> BinaryIO:
+    """Raises InputError where the program was started without one."""
+    if sys.stdin is None:
+        raise InputError("cannot read standard input: it is closed")
+    return sys.stdin.buffer
 
 
 def _open_container(file: Any, name: str) -> InputContainer:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 QUALITIES = 64  # q = 0 (smallest file) .. 63 (best picture)
 SCALES = 64  # entries of the scale alphabet; see `neuralcodec.model.exact`
-BLOCK = 16  # luma samples per side of a motion block and of a latent position
+BLOCK = 16  # luma samples per side of a latent position
+VECTOR_BLOCK = 8  # luma samples per side of a motion block
 
 
 @dataclass(frozen=True)

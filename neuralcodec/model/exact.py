@@ -116,11 +116,14 @@ def log_magnitude_table() -> Tensor:
 
 @contextmanager
 def exact_float32(device_type: str) -> Iterator[None]:
-    """Keeps autocast and TF32 away from exact layers."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        with torch.autocast(device_type, enabled=False):
+    """Keeps autocast and, on a GPU, TF32 away from exact layers."""
+    with torch.autocast(device_type, enabled=False):
+        if device_type != "cuda":  # leaves alone what belongs to the whole process
             yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+            return
+        before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        try:
+            yield
+        finally:
+            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

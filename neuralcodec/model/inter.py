@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.model.config import ModelConfig
+from neuralcodec.model.config import BLOCK, ModelConfig
 from neuralcodec.model.latent import LatentMeans
 from neuralcodec.model.layers import (
     LinearTransform,
@@ -21,7 +21,7 @@ from neuralcodec.model.layers import (
     tokens_to_planes,
 )
 from neuralcodec.model.state import FEATURE_LIMIT, MIDDLE, State
-from neuralcodec.model.warp import dense_flow, warp, warp_planes
+from neuralcodec.model.warp import QUARTER, warp_feature, warp_planes
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,13 @@ class InterCoder(nn.Module):
         self.means = LatentMeans(n, c + n, c)
 
     def predict(self, state: State, vectors: Tensor, q: Tensor) -> Prediction:
-        """vectors (B, 2, H/16, W/16) in quarter samples, q (B,)."""
+        """vectors (B, 2, H/8, W/8) in quarter samples, q (B,)."""
         y, uv = warp_planes(state.y, state.uv, vectors)
         warped = planes_to_tokens(y, uv)
-        flow = dense_flow(vectors, 8)
-        feature = warp(state.feature.float(), flow, "bilinear")
-        motion = flow / 2
+        feature = warp_feature(state.feature, vectors)
+        motion = vectors / (QUARTER * BLOCK)
         gathered = self.gather(torch.cat([warped - MIDDLE, feature, motion, motion.abs()], 1))
-        context: Tensor = self.context(gathered + self.context_bias(q))
+        context: Tensor = self.context(gathered + self.context_bias(q).to(gathered.dtype))
         correction: Tensor = self.correct(context)
         side = torch.cat([self.summary(context).float(), state.latent], 1)
         return Prediction(warped + correction.float(), context, side)

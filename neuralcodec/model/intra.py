@@ -45,7 +45,8 @@ class IntraCoder(nn.Module):
     def synthesise(self, rounded: Tensor, q: Tensor) -> State:
         """Rounded latent -> the frame, as the state for the next one."""
         latent = rounded * self.log_step(q).exp()
-        feature = self.expand(latent) + self.quality_bias(q)
+        feature = self.expand(latent)
+        feature = feature + self.quality_bias(q).to(feature.dtype)
         feature = self.synthesis(feature).clamp(-FEATURE_LIMIT, FEATURE_LIMIT)
         detail: Tensor = self.head(feature)
         tokens = self.linear.synthesise(latent) + detail.float() + MIDDLE

@@ -7,6 +7,7 @@ All maps are channels-last: (B, h, w, channels).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ from neuralcodec.model.exact import (
 )
 
 SIDE_CHANNELS = 2  # quality, parity
-MOTION_CHANNELS = 3  # |dx|, |dy|, follows-an-intra-frame
+MOTION_CHANNELS = 5  # |dx|, |dy|, their spread, follows-an-intra-frame
 QUALITY_CENTRE = 32
 
 
@@ -45,11 +46,21 @@ class History:
         return History(magnitudes, units.floor() / ACTIVATION_UNITS, False)
 
 
+@lru_cache(maxsize=16)
 def parity_map(height: int, width: int, channels: int, device: torch.device) -> Tensor:
     """(h, w, channels) of 0 and 1: a checkerboard that alternates from channel to channel too."""
     rows = torch.arange(height, device=device)[:, None, None]
     columns = torch.arange(width, device=device)[None, :, None]
     return ((rows + columns + torch.arange(channels, device=device)) % 2).float()
+
+
+def _motion_of_positions(vectors: Tensor) -> Tensor:
+    """(B, 2, 2h, 2w) -> (B, h, w, 4): per latent position, the largest component of its four
+    blocks and how far they are apart. Integers stay integers."""
+    batch, _, rows, columns = vectors.shape
+    four = vectors.view(batch, 2, rows // 2, 2, columns // 2, 2).permute(0, 2, 4, 1, 3, 5)
+    four = four.flatten(4)
+    return torch.cat([four.abs().amax(-1), four.amax(-1) - four.amin(-1)], -1)
 
 
 class GroupNetwork(nn.Module):
@@ -94,7 +105,7 @@ class ScalePrior(nn.Module):
         history: History | None = None,
         vectors: Tensor | None = None,
     ) -> Tensor:
-        """What all groups of a frame see; q (B,), shape (B, h, w), vectors (B, 2, h, w)."""
+        """What all groups of a frame see; q (B,), shape (B, h, w), vectors (B, 2, 2h, 2w)."""
         batch, height, width = shape
         quality = ((q.float() - QUALITY_CENTRE) / ACTIVATION_UNITS)[:, None, None, None]
         maps = [
@@ -105,7 +116,7 @@ class ScalePrior(nn.Module):
             assert history is not None and vectors is not None
             past = torch.cat([history.last, history.mean], -1)
             maps.append(rectify(self.summarise(past), self.summarise.rounding))
-            maps.append(log_magnitude(vectors, log_table).permute(0, 2, 3, 1))
+            maps.append(log_magnitude(_motion_of_positions(vectors), log_table))
             maps.append(torch.full_like(maps[0], float(history.after_intra)))
         return torch.cat(maps, -1)
 

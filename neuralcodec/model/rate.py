@@ -44,18 +44,19 @@ def decision_bits(yes: Tensor, index: Tensor) -> Tensor:
 
 def step_bits(context: StepContext, vectors: Tensor) -> Tensor:
     """Bits of one step of the vector description, (B,)."""
-    open_blocks = context.targets.expand(vectors.shape[0], -1, -1)
+    wanted = vectors.flatten(2)[:, :, context.blocks]
+    is_open = torch.ones_like(context.usable[:, 0])
     total = torch.zeros(vectors.shape[0], device=vectors.device)
     for i in range(CANDIDATES):
-        asked = open_blocks & context.usable[:, i]
-        hit = (context.candidates[:, i] == vectors).all(1)
+        asked = is_open & context.usable[:, i]
+        hit = (context.candidates[:, i] == wanted).all(1)
         bits = decision_bits(hit, context.indices[..., i])
-        total = total + torch.where(asked, bits, 0).sum((1, 2))
-        open_blocks = open_blocks & ~(asked & hit)
-    difference = vectors - context.prediction
+        total = total + torch.where(asked, bits, 0).sum(1)
+        is_open = is_open & ~(asked & hit)
+    difference = wanted - context.prediction
     for axis in range(2):
         bits = laplace_bits(difference[:, axis], context.indices[..., CANDIDATES + axis])
-        total = total + torch.where(open_blocks, bits, 0).sum((1, 2))
+        total = total + torch.where(is_open, bits, 0).sum(1)
     return total
 
 

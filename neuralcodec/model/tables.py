@@ -13,6 +13,7 @@ from neuralcodec.model.rate import DECISION_CENTRE, DECISION_STEPS, laplace_scal
 
 PRECISION = 24  # bits; every probability is a positive multiple of 2**-24
 TAIL = 2.0**-14  # what lies outside a table is escaped
+MIN_SUPPORT = 64  # however narrow the distribution: an escape costs 16 bits more
 MAX_SUPPORT = 700
 
 
@@ -56,7 +57,7 @@ def make_tables() -> CodingTables:
 
 
 def _laplace_table(scale: Tensor) -> Tensor:
-    support = int((-scale * torch.log(torch.tensor(TAIL))).ceil().clamp(1, MAX_SUPPORT))
+    support = int((-scale * torch.log(torch.tensor(TAIL))).ceil().clamp(MIN_SUPPORT, MAX_SUPPORT))
     values = torch.arange(-support, support + 1, dtype=torch.float64)
     upper, lower = _laplace_cdf(values + 0.5, scale), _laplace_cdf(values - 0.5, scale)
     outside = 1 - (upper - lower).sum()

@@ -1,6 +1,6 @@
 """How the motion vectors of a frame are described: coarse to fine, by exact networks.
 
-The grid of blocks is filled in steps: every 8th block in both directions, then the centres between
+The grid of blocks is filled in steps: every 16th block in both directions, then the centres between
 four known ones, then the rest in between, and so on down to every block. A block first tries its
 candidates in turn (zero, the vector of the last frame there, its four known neighbours): one binary
 decision each, repeated candidates left out. If none fits, the difference to a prediction is coded.
@@ -10,6 +10,7 @@ each component, from known vectors and the last frame's field alone.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +21,8 @@ from neuralcodec.model.exact import ExactLinear, log_magnitude, rectify, to_inde
 
 CANDIDATES = 6  # zero, last frame's, four neighbours
 VECTOR_LIMIT = 1023  # of |component|, in quarter samples
-COARSEST = 8
+COARSEST = 16
+WIDEST_LOOK = COARSEST // 2  # of the networks' 3x3 neighbourhoods
 OUTPUTS = CANDIDATES + 2
 
 
@@ -31,10 +33,9 @@ class Step:
     spacing: int
     kind: str
 
-    def targets(self, height: int, width: int, device: torch.device) -> Tensor:
+    def targets(self, height: int, width: int) -> Tensor:
         """(h, w) booleans: the blocks that this step fills in."""
-        rows = torch.arange(height, device=device)[:, None]
-        columns = torch.arange(width, device=device)[None]
+        rows, columns = torch.arange(height)[:, None], torch.arange(width)[None]
         s = self.spacing
         if self.kind == "base":
             return (rows % s == 0) & (columns % s == 0)
@@ -52,32 +53,55 @@ class Step:
 
 STEPS = (
     Step(COARSEST, "base"),
-    *(Step(spacing, kind) for spacing in (4, 2, 1) for kind in ("centre", "edge")),
+    *(Step(spacing, kind) for spacing in (8, 4, 2, 1) for kind in ("centre", "edge")),
 )
 
 
 @dataclass(frozen=True)
-class StepContext:
-    """What coder and trainer need of one step; maps over the whole grid.
+class StepPlaces:
+    """Where a step looks, for one size of grid, as flat indices.
 
-    targets (h, w); candidates (B, 6, 2, h, w); usable (B, 6, h, w): not a repetition;
-    prediction (B, 2, h, w); indices (B, h, w, 8): 6 decisions, then 2 scales.
+    blocks (n,): the step's blocks in row order, in the grid itself. neighbours (4, n), near (9, n),
+    close (9, n): in the grid padded by COARSEST on all sides.
     """
 
-    targets: Tensor
+    blocks: Tensor
+    neighbours: Tensor
+    near: Tensor  # 3x3 at the spacing of the step
+    close: Tensor  # 3x3 of adjacent blocks
+
+
+@lru_cache(maxsize=256)
+def step_places(number: int, height: int, width: int, device: torch.device) -> StepPlaces:
+    step = STEPS[number]
+    rows, columns = step.targets(height, width).nonzero(as_tuple=True)
+    stride = width + 2 * COARSEST
+
+    def at(offsets: list[tuple[int, int]]) -> Tensor:
+        moved = [(rows + COARSEST + r) * stride + columns + COARSEST + c for r, c in offsets]
+        return torch.stack(moved).to(device)
+
+    def square(s: int) -> Tensor:
+        return at([(r, c) for r in (-s, 0, s) for c in (-s, 0, s)])
+
+    blocks = (rows * width + columns).to(device)
+    look = min(step.spacing, WIDEST_LOOK)
+    return StepPlaces(blocks, at(list(step.neighbours)), square(look), square(1))
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """What coder and trainer need of one step, at its n blocks.
+
+    blocks (n,): flat indices into the grid; candidates (B, 6, 2, n); usable (B, 6, n): not a
+    repetition; prediction (B, 2, n); indices (B, n, 8): 6 decisions, then 2 scales.
+    """
+
+    blocks: Tensor
     candidates: Tensor
     usable: Tensor
     prediction: Tensor
     indices: Tensor
-
-
-def shift(x: Tensor, rows: int, columns: int) -> Tensor:
-    """x[..., i + rows, j + columns], zero outside."""
-    height, width = x.shape[-2:]
-    pad = COARSEST
-    padded = F.pad(x, (pad, pad, pad, pad))
-    top, left = pad + rows, pad + columns
-    return padded[..., top : top + height, left : left + width]
 
 
 class VectorPrior(nn.Module):
@@ -97,61 +121,65 @@ class VectorPrior(nn.Module):
         assert isinstance(first, ExactLinear)
         return first.rounding
 
-    def context(
-        self, number: int, known: Tensor, vectors: Tensor, last: Tensor, log_table: Tensor
-    ) -> StepContext:
-        """known (h, w) marks the blocks of `vectors` (B, 2, h, w) already coded; `last` alike."""
-        step = STEPS[number]
-        batch, _, height, width = vectors.shape
-        mask = known.to(vectors.dtype)
-        visible = vectors * mask
-        candidates = [torch.zeros_like(vectors), last]
-        inside = []
-        for rows, columns in step.neighbours:
-            candidates.append(shift(visible, rows, columns))
-            inside.append(shift(mask, rows, columns))
-        stacked = torch.stack(candidates, 1)
-        usable = [torch.ones(batch, height, width, dtype=torch.bool, device=vectors.device)]
-        for i in range(1, CANDIDATES):
-            repeated = (stacked[:, :i] == stacked[:, i : i + 1]).all(2).any(1)
-            usable.append(~repeated)
-            if i >= 2:
-                usable[i] &= inside[i - 2].bool()
-        count = torch.stack(inside).sum(0)
-        mean = (stacked[:, 2:].sum(1) / count.clamp(min=1)).round()
-        prediction = torch.where(count > 0, mean, last)
-        indices = self._network(number, visible, mask, last, log_table)
-        targets = step.targets(height, width, vectors.device)
-        return StepContext(targets, stacked, torch.stack(usable, 1), prediction, indices)
+    def walk(self, vectors: Tensor, last: Tensor, log_table: Tensor) -> Iterator[StepContext]:
+        """All steps in coding order. vectors (B, 2, h, w) in quarter samples, which a decoder fills
+        in between steps; last: the field of the frame before, zero after an intra frame."""
+        height, width = vectors.shape[-2:]
+        known = torch.zeros(1, height * width, device=vectors.device)
+        before = _pad(torch.cat([last, _signed_log(last, log_table)], 1))
+        for number in range(len(STEPS)):
+            places = step_places(number, height, width, vectors.device)
+            mask = known.view(1, 1, height, width)
+            visible = vectors * mask
+            now = torch.cat(
+                [visible, _signed_log(visible, log_table), mask.expand_as(visible[:, :1])], 1
+            )
+            yield self._context(number, places, _pad(now), before, last.flatten(2))
+            known[:, places.blocks] = 1
 
-    def _network(
-        self, number: int, visible: Tensor, mask: Tensor, last: Tensor, log_table: Tensor
-    ) -> Tensor:
+    def _context(
+        self, number: int, places: StepPlaces, now: Tensor, before: Tensor, last: Tensor
+    ) -> StepContext:
+        """now (B, 5, padded grid): known vectors, their signed logs, what is known; before
+        (B, 4, padded grid): the last field and its signed logs; last (B, 2, h w)."""
+        here = last[:, :, places.blocks]
+        around = now[:, :, places.neighbours]  # (B, 5, 4, n)
+        inside = around[:, 4]
+        neighbours = around[:, :2].transpose(1, 2)
+        candidates = torch.cat([torch.zeros_like(here)[:, None], here[:, None], neighbours], 1)
+        count = inside.sum(1, keepdim=True)
+        mean = (neighbours.sum(1) / count.clamp(min=1)).round()
+        return StepContext(
+            places.blocks,
+            candidates,
+            _usable(candidates, inside.bool()),
+            torch.where(count > 0, mean, here),
+            self._indices(number, places, now, before),
+        )
+
+    def _indices(self, number: int, places: StepPlaces, now: Tensor, before: Tensor) -> Tensor:
         rounding = self.rounding
-        known = mask.expand(len(visible), 1, *mask.shape)
-        near = torch.cat([_signed_log(visible, log_table), known], 1)
-        before = _signed_log(last, log_table)
-        spacing = min(STEPS[number].spacing, COARSEST // 2)
-        x = torch.cat([_neighbourhood(near, spacing), _neighbourhood(before, 1)], 1)
-        x = rectify(self.read[number](x.permute(0, 2, 3, 1)), rounding)
+        seen = [now[:, 2:][:, :, places.near], before[:, 2:][:, :, places.close]]
+        # inputs by offset, then channel: 9 x 3 of the known, 9 x 2 of the last field
+        x = torch.cat([part.transpose(1, 2).flatten(1, 2) for part in seen], 1).transpose(1, 2)
+        x = rectify(self.read[number](x), rounding)
         x = rectify(self.mix[number](x), rounding)
         return to_index(self.write[number](x), rounding)
 
-    def walk(self, vectors: Tensor, last: Tensor, log_table: Tensor) -> Iterator[StepContext]:
-        """All steps in coding order. `vectors` may be filled in by the caller between steps."""
-        known = torch.zeros(vectors.shape[-2:], dtype=torch.bool, device=vectors.device)
-        for number in range(len(STEPS)):
-            context = self.context(number, known, vectors, last, log_table)
-            yield context
-            known = known | context.targets
+
+def _usable(candidates: Tensor, inside: Tensor) -> Tensor:
+    """candidates (B, 6, 2, n), inside (B, 4, n): is the neighbour known -> (B, 6, n)."""
+    usable = [torch.ones_like(inside[:, 0])]
+    for i in range(1, CANDIDATES):
+        repeated = (candidates[:, :i] == candidates[:, i : i + 1]).all(2).any(1)
+        usable.append(~repeated if i < 2 else ~repeated & inside[:, i - 2])
+    return torch.stack(usable, 1)
 
 
 def _signed_log(vectors: Tensor, log_table: Tensor) -> Tensor:
     return vectors.sign() * log_magnitude(vectors, log_table)
 
 
-def _neighbourhood(x: Tensor, spacing: int) -> Tensor:
-    """(B, C, h, w) -> (B, 9 C, h, w): the dilated 3x3 neighbourhood, without a convolution
-    (a library might choose Winograd's algorithm for one, which leaves the grid)."""
-    offsets = (-spacing, 0, spacing)
-    return torch.cat([shift(x, rows, columns) for rows in offsets for columns in offsets], 1)
+def _pad(maps: Tensor) -> Tensor:
+    """(B, C, h, w) -> (B, C, flat padded grid), zero outside."""
+    return F.pad(maps, (COARSEST,) * 4).flatten(2)

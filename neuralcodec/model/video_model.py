@@ -1,5 +1,8 @@
 """One model: all networks, assembled from a configuration."""
 
+import copy
+
+import torch
 from torch import Tensor, nn
 
 from neuralcodec.model.config import ModelConfig
@@ -27,6 +30,16 @@ class VideoModel(nn.Module):
 
     def exact_layers(self) -> list[ExactLayer]:
         return [m for m in self.modules() if isinstance(m, ExactLayer)]
+
+    def with_fast_networks(self, precision: torch.dtype) -> "VideoModel":
+        """A copy whose float networks have their weights in `precision`, to run under autocast.
+        Linear transforms, quantiser steps and exact layers stay in float32."""
+        fast = copy.deepcopy(self)
+        for coder in (fast.intra, fast.inter):
+            for module in coder.modules():
+                if isinstance(module, nn.Conv2d):
+                    module.to(precision)
+        return fast
 
     def set_rounding(self, rounding: bool) -> None:
         """Off only in the first part of training: exact layers then run as ordinary floats."""

@@ -38,7 +38,7 @@ def model_bytes(model: VideoModel, record: dict[str, object]) -> bytes:
     for key, table in make_tables().to_tensors().items():
         tensors[TABLE_PREFIX + key] = table
     metadata = {"config": model.config.to_json(), "record": json.dumps(record, sort_keys=True)}
-    return save(tensors, metadata)
+    return _with_sorted_header(save(tensors, metadata))
 
 
 def installed_names() -> list[str]:
@@ -81,11 +81,25 @@ def find_model(name: str, sha256: bytes, candidate: str | None = None) -> Instal
     )
 
 
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The networks' weights in a model file, without building a model of them."""
+    with safe_open(path, framework="pt") as file:
+        return _with_prefix({key: file.get_tensor(key) for key in file.keys()}, MODEL_PREFIX)  # noqa: SIM118
+
+
+def take_over(model: VideoModel, tensors: dict[str, Tensor]) -> list[str]:
+    """Copies all weights that fit; returns the names of those that do not."""
+    own = model.state_dict()
+    fitting = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
+    model.load_state_dict(fitting, strict=False)
+    return sorted(own.keys() - fitting.keys())
+
+
 def _load_file(path: Path) -> InstalledModel:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
         config = ModelConfig.from_json(metadata["config"])
         model = VideoModel(config)
         model.load_state_dict(_with_prefix(tensors, MODEL_PREFIX))
@@ -93,7 +107,15 @@ def _load_file(path: Path) -> InstalledModel:
             layer.prove_exact()
         tables = CodingTables.from_tensors(_with_prefix(tensors, TABLE_PREFIX))
         record = json.loads(metadata.get("record", "{}"))
-    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
+    except (
+        SafetensorError,
+        LookupError,
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        RuntimeError,
+        OSError,
+    ) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path}: not a model file of this version ({reason})") from error
     model.eval()
@@ -101,6 +123,16 @@ def _load_file(path: Path) -> InstalledModel:
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     digest = hashlib.sha256(path.read_bytes()).digest()
     return InstalledModel(config.name, digest, model, tables, record)
+
+
+def _with_sorted_header(data: bytes) -> bytes:
+    """safetensors writes metadata in an order of chance; the same model shall have the same file.
+
+    A file is the length of its header (8 bytes), the header as JSON, padded, and the tensors."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[start:]
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

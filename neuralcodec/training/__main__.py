@@ -7,11 +7,13 @@ import torch
 
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_model
+from neuralcodec.model.zoo import load_tensors, take_over
 from neuralcodec.training.klt import initialise
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.training.schedule import Schedule
 from neuralcodec.training.trainer import RunOptions, Trainer
+
+WARM_PHASE = 0.3  # sequences of four frames and more
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -24,7 +26,11 @@ from neuralcodec.training.trainer import RunOptions, Trainer
     help="Folder of the run; a checkpoint found there is resumed.",
 )
 @click.option("--name", default="fast", help="Name of the model.")
-@click.option("--start-from", help="Start from a trained model (name or .safetensors file).")
+@click.option(
+    "--start-from",
+    type=click.Path(exists=True, path_type=Path),
+    help="Start from a trained model (.safetensors); what does not fit is begun afresh.",
+)
 @click.option("--steps", default=20000, type=click.IntRange(1), help="Length of the schedule.")
 @click.option("--minutes", type=float, help="Stop after this long, resumable.")
 @click.option("--rate", default=6e-4, help="Highest learning rate.")
@@ -36,7 +42,7 @@ def main(
     cache: Path,
     out: Path,
     name: str,
-    start_from: str | None,
+    start_from: Path | None,
     steps: int,
     minutes: float | None,
     rate: float,
@@ -49,14 +55,14 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    if start_from:
-        model = load_model(start_from).model.requires_grad_(True)
-    else:
-        model = VideoModel(ModelConfig(name))
-    schedule = Schedule(steps, rate, warm_start=bool(start_from))
+    model = VideoModel(ModelConfig(name))
+    schedule = Schedule(steps, rate, first_phase=WARM_PHASE if start_from else 0.0)
     options = RunOptions(cache, out, seed, held_out, minutes=minutes)
     if not start_from and not (out / "checkpoint.pt").exists():
         initialise(model, Sampler(open_cache(cache, frozenset(held_out)), seed))
+    if start_from:
+        fresh = take_over(model, load_tensors(start_from))
+        click.echo(f"started from {start_from}; begun afresh: {fresh or 'nothing'}", err=True)
     trainer = Trainer(model, schedule, options, torch.device(device))
     trainer.resume()
     trainer.run()

@@ -1,11 +1,11 @@
 """The training objective of a sequence: rate + λ·distortion, through the networks that code."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from neuralcodec.model.config import BLOCK, ModelConfig
+from neuralcodec.model.config import VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.exact import exact_float32, log_magnitude
 from neuralcodec.model.motion_search import search_vectors
 from neuralcodec.model.priors import History, ScalePrior
@@ -92,27 +92,33 @@ def inter_cost(
 
 
 def sequence_costs(
-    model: VideoModel, y: Tensor, uv: Tensor, q: Tensor, vectors: Tensor
+    model: VideoModel,
+    y: Tensor,
+    uv: Tensor,
+    q: Tensor,
+    vectors: Tensor,
+    through_time: bool = True,
 ) -> list[FrameCost]:
     """y (B, T, 1, H, W), uv (B, T, 2, H/2, W/2) in [0, 1], q (B, T): one GOP per item;
-    vectors (B, T - 1, 2, H/16, W/16)."""
+    vectors (B, T - 1, 2, H/8, W/8); through_time: let gradients into the reference pictures."""
     cost, history = intra_cost(model, y[:, 0], uv[:, 0], q[:, 0])
     costs = [cost]
     last = torch.zeros_like(vectors[:, 0])
     for t in range(1, y.shape[1]):
         field = vectors[:, t - 1]
-        cost, history = inter_cost(
-            model, y[:, t], uv[:, t], q[:, t], costs[-1].shown, history, field, last
-        )
+        state = costs[-1].shown
+        if not through_time:
+            state = replace(state, y=state.y.detach(), uv=state.uv.detach())
+        cost, history = inter_cost(model, y[:, t], uv[:, t], q[:, t], state, history, field, last)
         costs.append(cost)
         last = field
     return costs
 
 
 def source_vectors(config: ModelConfig, y: Tensor, q: Tensor) -> Tensor:
-    """Vectors between the source's own frames, all in one call: (B, T - 1, 2, H/16, W/16)."""
+    """Vectors between the source's own frames, all in one call: (B, T - 1, 2, H/8, W/8)."""
     batch, frames, _, height, width = y.shape
-    zero = y.new_zeros(batch * (frames - 1), 2, height // BLOCK, width // BLOCK)
+    zero = y.new_zeros(batch * (frames - 1), 2, height // VECTOR_BLOCK, width // VECTOR_BLOCK)
     weights = config.quality_lambdas(q[:, 1:].flatten())
     field = search_vectors(y[:, 1:].flatten(0, 1), y[:, :-1].flatten(0, 1), zero, weights)
     return field.unflatten(0, (batch, frames - 1))

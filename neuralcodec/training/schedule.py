@@ -6,7 +6,8 @@ from dataclasses import dataclass
 WARM_UP_STEPS = 200
 DECAY_START = 0.6  # fraction of the run from which the learning rate goes down
 FINAL_RATE = 0.02
-ROUNDING_START = 0.6  # from here on the exact layers round as they will when coding
+THROUGH_TIME_START = 0.5
+ROUNDING_START = 0.5  # from here on the exact layers round as they will when coding
 
 
 @dataclass(frozen=True)
@@ -32,16 +33,19 @@ PHASES = (
 class Schedule:
     steps: int
     learning_rate: float
-    warm_start: bool = False  # from trained weights: rounding and long sequences from the start
+    first_phase: float = 0.0  # where in PHASES to begin; trained weights need no short sequences
 
     def phase(self, step: int) -> Phase:
         at = step / self.steps
-        if self.warm_start:
-            at = 0.55 + 0.45 * at
+        at = self.first_phase + (1 - self.first_phase) * at
         return [phase for phase in PHASES if phase.start <= at][-1]
 
     def rounding(self, step: int) -> bool:
-        return self.warm_start or step >= ROUNDING_START * self.steps
+        return step >= ROUNDING_START * self.steps
+
+    def through_time(self, step: int) -> bool:
+        """Whether gradients flow into the reference pictures: worth a third more time, later on."""
+        return step >= THROUGH_TIME_START * self.steps
 
     def rate(self, step: int) -> float:
         """Warm-up, constant, then half a cosine down."""

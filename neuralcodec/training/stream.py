@@ -16,7 +16,7 @@ from neuralcodec.training.schedule import Schedule
 
 @dataclass(frozen=True)
 class Batch:
-    """y (B, T, 1, S, S), uv (B, T, 2, S/2, S/2), q (B, T), vectors (B, T - 1, 2, S/16, S/16)."""
+    """y (B, T, 1, S, S), uv (B, T, 2, S/2, S/2), q (B, T), vectors (B, T - 1, 2, S/8, S/8)."""
 
     y: Tensor
     uv: Tensor

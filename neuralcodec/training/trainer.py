@@ -113,7 +113,14 @@ class Trainer:
         self.model.train()
         self.model.set_rounding(self.schedule.rounding(self.step))
         with torch.autocast(self.device.type, torch.bfloat16):
-            costs = sequence_costs(self.model, batch.y, batch.uv, batch.q, batch.vectors)
+            costs = sequence_costs(
+                self.model,
+                batch.y,
+                batch.uv,
+                batch.q,
+                batch.vectors,
+                self.schedule.through_time(self.step),
+            )
             loss = sequence_loss(self.model, costs, batch.q)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -48,9 +48,11 @@ class Validation:
         scores = []
         for q in QUALITIES:
             quality = self._quality(q)
-            parts = (self.y, self.uv, quality, self.vectors[q])
+            y, uv, quality, vectors = (
+                part.to(device) for part in (self.y, self.uv, quality, self.vectors[q])
+            )
             with torch.autocast(device.type, torch.bfloat16):
-                costs = sequence_costs(model, *(part.to(device) for part in parts))
+                costs = sequence_costs(model, y, uv, quality, vectors)
             bpp = torch.stack([c.latent_bpp + c.vector_bpp for c in costs]).mean(0)
             error = torch.stack([c.distortion for c in costs]).mean(0)
             weight = float(model.config.quality_lambdas(quality[0, 0]))

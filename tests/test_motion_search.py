@@ -1,0 +1,125 @@
+"""The encoder's motion search finds motion that is known."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from codec_clips import city_frames, cropped
+from torch import Tensor
+
+from neuralcodec.model.config import VECTOR_BLOCK
+from neuralcodec.model.motion_search import search_vectors
+from neuralcodec.model.vector_prior import VECTOR_LIMIT
+
+HEIGHT, WIDTH = 96, 128
+MARGIN = 32
+LAMBDA = torch.tensor([2000.0])
+
+
+def texture(height: int, width: int, seed: int = 1) -> Tensor:
+    """(1, 1, H, W): smooth enough that half samples can be interpolated, and unlike everywhere."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.rand(1, 1, height + 8, width + 8, generator=generator)
+    blurred = F.avg_pool2d(F.avg_pool2d(noise, 5, 1), 5, 1)
+    return (blurred - blurred.min()) / (blurred.max() - blurred.min())
+
+
+def no_vectors(height: int = HEIGHT, width: int = WIDTH) -> Tensor:
+    return torch.zeros(1, 2, height // VECTOR_BLOCK, width // VECTOR_BLOCK)
+
+
+def inner(vectors: Tensor) -> Tensor:
+    """Those of blocks that see no border."""
+    edge = MARGIN // VECTOR_BLOCK
+    return vectors[:, :, edge:-edge, edge:-edge]
+
+
+def share(vectors: Tensor, expected: tuple[int, int]) -> float:
+    wanted = torch.tensor(expected, dtype=vectors.dtype)[None, :, None, None]
+    return float((vectors == wanted).all(1).float().mean())
+
+
+@pytest.mark.parametrize("shift", [(0, 3), (-7, 2), (12, -9), (24, 16)])
+def test_a_shift_by_whole_samples_is_found_in_every_inner_block(shift: tuple[int, int]):
+    x, y = shift
+    big = texture(HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN)
+    reference = big[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    current = big[..., MARGIN + y : MARGIN + y + HEIGHT, MARGIN + x : MARGIN + x + WIDTH]
+    found = search_vectors(current, reference, no_vectors(), LAMBDA)
+    assert share(inner(found), (4 * x, 4 * y)) == 1
+
+
+@pytest.mark.parametrize("halves", [(1, 0), (0, -1), (3, 5)])
+def test_a_shift_by_half_samples_is_found_in_nearly_every_inner_block(halves: tuple[int, int]):
+    x, y = halves
+    big = texture(2 * (HEIGHT + 2 * MARGIN), 2 * (WIDTH + 2 * MARGIN), seed=2)
+    big = F.avg_pool2d(F.pad(big, (4, 4, 4, 4), mode="replicate"), 9, 1)
+    rows, columns = slice(2 * MARGIN, -2 * MARGIN, 2), slice(2 * MARGIN, -2 * MARGIN, 2)
+    reference = big[..., rows, columns]
+    moved = big.roll((-y, -x), (2, 3))
+    found = search_vectors(moved[..., rows, columns], reference, no_vectors(), LAMBDA)
+    assert share(inner(found), (2 * x, 2 * y)) > 0.9
+
+
+def test_a_still_picture_has_no_motion_even_if_the_last_frame_had():
+    _, frames = cropped(*city_frames(1), WIDTH, HEIGHT)
+    picture = torch.from_numpy(frames[0].y)[None, None].float() / 255
+    for last in (no_vectors(), no_vectors() + 40):
+        assert not search_vectors(picture, picture, last, LAMBDA).any()
+
+
+def test_each_picture_of_a_batch_is_searched_by_itself():
+    big = texture(HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN)
+    reference = big[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    shifts = [(0, 0), (5, -3), (-8, 1)]
+    current = torch.cat(
+        [
+            big[..., MARGIN + y : MARGIN + y + HEIGHT, MARGIN + x : MARGIN + x + WIDTH]
+            for x, y in shifts
+        ]
+    )
+    count = len(shifts)
+    together = search_vectors(
+        current, reference.repeat(count, 1, 1, 1), no_vectors().repeat(count, 1, 1, 1),
+        LAMBDA.repeat(count),
+    )  # fmt: skip
+    for one, picture in zip(together, current, strict=True):
+        assert torch.equal(
+            one[None], search_vectors(picture[None], reference, no_vectors(), LAMBDA)
+        )
+
+
+@pytest.mark.parametrize("size", [(16, 16), (16, 400), (400, 16), (48, 64)])
+def test_vectors_are_integers_within_their_limit_whatever_the_pictures(size: tuple[int, int]):
+    generator = torch.Generator().manual_seed(3)
+    for last_value in (0, VECTOR_LIMIT, -VECTOR_LIMIT):
+        current, reference = (torch.rand(1, 1, *size, generator=generator) for _ in range(2))
+        last = no_vectors(*size) + last_value
+        found = search_vectors(current, reference, last, LAMBDA * 1000)
+        assert found.shape == last.shape
+        assert torch.equal(found, found.round())
+        assert found.abs().max() <= VECTOR_LIMIT
+
+
+def test_vectors_at_a_border_may_point_out_of_the_picture_but_only_a_little():
+    """What lies beyond is the border repeated: a vector further out would say nothing more."""
+    ramp = torch.linspace(0, 1, WIDTH)[None, None, None].repeat(1, 1, HEIGHT, 1)
+    for current, reference in ((ramp * 0, ramp), (ramp * 0 + 1, ramp), (ramp, 1 - ramp)):
+        for last_value in (-VECTOR_LIMIT, VECTOR_LIMIT):
+            last = no_vectors() + last_value
+            found = search_vectors(current, reference, last, LAMBDA * 1e6)
+            assert found.abs().max() <= VECTOR_LIMIT
+            columns = torch.arange(WIDTH // VECTOR_BLOCK) * VECTOR_BLOCK
+            left = columns + found[:, 0] / 4
+            assert left.min() >= -64 and left.max() <= WIDTH + 64
+
+
+def test_a_smaller_lambda_gives_quieter_vectors():
+    _, frames = cropped(*city_frames(4), WIDTH, HEIGHT)
+    first, later = (torch.from_numpy(frames[i].y)[None, None].float() / 255 for i in (0, 3))
+    noisy = later + 0.05 * torch.randn(later.shape, generator=torch.Generator().manual_seed(4))
+
+    def distinct(weight: float) -> int:
+        found = search_vectors(noisy, first, no_vectors(), torch.tensor([weight]))
+        return len(torch.unique(found.flatten(2)[0].T, dim=0))
+
+    assert distinct(20.0) < distinct(20_000.0)
