@@ -10,7 +10,15 @@ with neuralcodec.open("out.nlc") as video:
 
 from typing import TYPE_CHECKING, Any
 
-from neuralcodec.errors import NcodecError
+from neuralcodec.errors import (
+    DamagedFile,
+    DeviceError,
+    InputError,
+    ModelError,
+    NcodecError,
+    OutputError,
+    UsageError,
+)
 from neuralcodec.version import __version__
 
 if TYPE_CHECKING:
@@ -20,10 +28,16 @@ if TYPE_CHECKING:
     from neuralcodec.codec.video_file import VideoFile as open  # noqa: N813
 
 __all__ = [
+    "DamagedFile",
     "DecodeSummary",
+    "DeviceError",
     "EncodeSummary",
+    "InputError",
+    "ModelError",
     "NcodecError",
+    "OutputError",
     "TensorFrame",
+    "UsageError",
     "VideoFile",
     "__version__",
     "decode",
@@ -50,3 +64,7 @@ def __getattr__(name: str) -> Any:
 
     module, attribute = _HOMES[name]
     return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -26,13 +27,19 @@ def ncodec(*arguments: object, **streams: object) -> Iterator[subprocess.Popen[b
     # -P: the package that the tests import, whatever the current folder holds.
     command = [sys.executable, "-P", "-c", "from neuralcodec.cli import main; main()"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # Buffered as usual: what is left in a buffer at the end is part of what is tested.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     process = subprocess.Popen(
         [*command, *map(str, arguments)],
+        env=environment,
         **{**pipes, **streams},  # type: ignore[arg-type]
     )
+    watchdog = threading.Timer(PATIENCE, process.kill)  # a read that waits for ever then ends
+    watchdog.start()
     try:
         yield process
     finally:
+        watchdog.cancel()
         process.kill()
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe and not pipe.closed:

@@ -81,7 +81,8 @@ def decode(
             q = done.measured
             source = "standard input" if reference == PIPE else reference
             tell(f"PSNR measured against {source}: {_psnr_text(q)}")
-            tell(f"SSIM measured: Y {q.ssim_y:.4f}, U {q.ssim_u:.4f}, V {q.ssim_v:.4f}")
+            if q.ssim_y is not None:
+                tell(f"SSIM measured: Y {q.ssim_y:.4f}, U {q.ssim_u:.4f}, V {q.ssim_v:.4f}")
     if as_json:
         figures = asdict(done)
         best = figures["measured"] or figures["recorded"] or {}

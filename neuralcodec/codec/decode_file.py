@@ -23,6 +23,7 @@ from neuralcodec.errors import InputError, UsageError
 from neuralcodec.media import VideoReader, VideoWriter, check_output, open_writer
 from neuralcodec.media.source import standard_input
 from neuralcodec.metrics import PlanePsnr, PsnrMeter, ssim
+from neuralcodec.metrics.ssim import WINDOW as SSIM_WINDOW
 from neuralcodec.model.zoo import find_model
 from neuralcodec.video import Frame, VideoFormat
 
@@ -65,7 +66,7 @@ def decode(
     dst: PathLike,
     *,
     reference: PathLike | None = None,
-    model: str | None = None,
+    model: PathLike | None = None,
     device: str = "auto",
     batch: int | None = None,
     format: str | None = None,
@@ -94,7 +95,8 @@ def decode(
         reader = ContainerReader(file, shown_name(src))
         header = reader.header
         fmt = header.format
-        installed = find_model(header.model_name, header.model_sha256, model)
+        candidate = None if model is None else os.fspath(model)
+        installed = find_model(header.model_name, header.model_sha256, candidate)
         settings = DecoderSettings(
             batch or default_batch(where), where, choose_precision(precision, where), keep_going
         )
@@ -228,7 +230,8 @@ class _Comparison:
         self.name = shown_name(reference)
         self.frames = enumerate(self.reader)
         self.meter = PsnrMeter()
-        self.ssim = np.zeros(3)  # of Y, U, V, summed over frames
+        # of Y, U, V, summed over frames; planes smaller than its window have none
+        self.ssim = np.zeros(3) if min(fmt.chroma_size) >= SSIM_WINDOW else None
         self.missing = 0
 
     def add(self, shown: Frame, number: int) -> None:
@@ -237,7 +240,8 @@ class _Comparison:
             self.missing += 1
             return
         self.meter.add(source, shown)
-        self.ssim += [ssim(a, b) for a, b in zip(source.planes, shown.planes, strict=True)]
+        if self.ssim is not None:
+            self.ssim += [ssim(a, b) for a, b in zip(source.planes, shown.planes, strict=True)]
 
     @property
     def notices(self) -> list[str]:
@@ -250,7 +254,8 @@ class _Comparison:
         self.reader.close()
         if not self.meter.frames:
             return None
-        return _quality(self.meter.mean, (self.ssim / self.meter.frames).tolist())
+        similarity = None if self.ssim is None else (self.ssim / self.meter.frames).tolist()
+        return _quality(self.meter.mean, similarity)
 
 
 def _quality(psnr: PlanePsnr, similarity: list[float] | None = None) -> Quality:

@@ -60,7 +60,7 @@ def encode(
     *,
     quality: int = DEFAULT_QUALITY,
     gop: int = DEFAULT_GOP,
-    model: str = DEFAULT_MODEL,
+    model: PathLike = DEFAULT_MODEL,
     device: str = "auto",
     batch: int | None = None,
     frames: int | None = None,
@@ -84,7 +84,7 @@ def encode(
     if os.fspath(dst) != PIPE:
         check_target(dst, overwrite)
     shown = "standard output" if os.fspath(dst) == PIPE else dst
-    installed = load_model(model)
+    installed = load_model(os.fspath(model))
     where = find_device(device)
     settings = EncoderSettings(
         quality, gop, batch or default_batch(where), where, choose_precision(precision, where)

@@ -1,5 +1,7 @@
 """Random access to the frames of an .nlc file, for programs."""
 
+import operator
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -37,7 +39,9 @@ class VideoFile:
     Raises InputError, DamagedFile and ModelError as `decode` does.
     """
 
-    def __init__(self, path: PathLike, *, device: str = "auto", model: str | None = None) -> None:
+    def __init__(
+        self, path: PathLike, *, device: str = "auto", model: PathLike | None = None
+    ) -> None:
         self._opened = open_input(path)
         self._file = self._opened.__enter__()
         try:
@@ -45,7 +49,8 @@ class VideoFile:
                 raise InputError(f"{path}: random access needs a file, not a pipe")
             self._reader = ContainerReader(self._file, str(path))
             header = self._reader.header
-            installed = find_model(header.model_name, header.model_sha256, model)
+            candidate = None if model is None else os.fspath(model)
+            installed = find_model(header.model_name, header.model_sha256, candidate)
             where = find_device(device)
             settings = DecoderSettings(1, where, best_precision(where))
             self._decoder = Decoder(installed, header.format, settings, str(path))
@@ -59,6 +64,7 @@ class VideoFile:
 
     @property
     def format(self) -> VideoFormat:
+        """Size, bit depth, time base, colour tags: what is the same for all frames."""
         return self._reader.header.format
 
     @property
@@ -70,6 +76,7 @@ class VideoFile:
         return int(self._starts[-1])
 
     def __getitem__(self, number: int) -> TensorFrame:
+        number = operator.index(number)  # 1.5 is no frame
         if number < 0:
             number += len(self)
         if not 0 <= number < len(self):

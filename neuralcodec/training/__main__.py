@@ -57,7 +57,14 @@ def main(
     torch.manual_seed(seed)
     model = VideoModel(ModelConfig(name))
     schedule = Schedule(steps, rate, first_phase=WARM_PHASE if start_from else 0.0)
-    options = RunOptions(cache, out, seed, held_out, minutes=minutes)
+    options = RunOptions(
+        cache,
+        out,
+        seed,
+        held_out,
+        minutes=minutes,
+        started_from=start_from.name if start_from else None,
+    )
     if not start_from and not (out / "checkpoint.pt").exists():
         initialise(model, Sampler(open_cache(cache, frozenset(held_out)), seed))
     if start_from:

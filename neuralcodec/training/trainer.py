@@ -12,6 +12,7 @@ from torch import Tensor
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import model_bytes
 from neuralcodec.training.objective import FrameCost, sequence_costs, sequence_loss
+from neuralcodec.training.sampling import open_cache
 from neuralcodec.training.schedule import Schedule
 from neuralcodec.training.stream import Batch, BatchStream, load_in_background
 from neuralcodec.training.validation import Validation
@@ -32,6 +33,7 @@ class RunOptions:
     save_every: int = 500
     log_every: int = 200
     minutes: float | None = None  # stop early after this long
+    started_from: str | None = None  # model file that the run began with
 
 
 class Trainer:
@@ -51,6 +53,8 @@ class Trainer:
         self.skipped = 0
         self.usual_loss: float | None = None
         self.best = float("inf")
+        clips = open_cache(options.cache, frozenset(options.held_out))
+        self.clips = [clip.name for clip in clips]
         options.out.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -164,6 +168,9 @@ class Trainer:
     def record(self) -> dict[str, object]:
         """What the model file says about its making."""
         return {
+            "data": self.clips,
+            "held_out": list(self.options.held_out),
+            "started_from": self.options.started_from,
             "steps": self.step,
             "hours": round(self.seconds / 3600, 2),
             "device": str(self.device),
