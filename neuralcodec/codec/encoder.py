@@ -2,22 +2,26 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, count, islice
+from itertools import chain
 
 import torch
 
 from neuralcodec.codec.ahead import Stopwatch, run_ahead
+from neuralcodec.codec.gop_structure import (
+    RecurrenceWatch,
+    frame_quality,
+    luma_error,
+    split_batches,
+)
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
 from neuralcodec.codec.pictures import grid_size
 from neuralcodec.codec.transforms import Transforms
 from neuralcodec.container import FrameRecord, GopRecord, GopStats
 from neuralcodec.metrics import PlanePsnr, frame_psnr
-from neuralcodec.model.config import QUALITIES
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
 FRAMES_AHEAD = 6  # between two stages; bounds memory
-INTRA_BONUS = 8  # saves 4 % of the bits over 12 frames, up to 12 % where little moves
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class CodedFrame:
     """One frame after the networks: what is to be written, and what will be shown."""
 
     batch: int  # number of the batch of GOPs that it belongs to
-    item: int  # which GOP of the batch
+    item: int  # which sequence of the batch
+    position: int  # in its GOP; 0 begins a new one
     q: int
     symbols: FrameSymbols
     source: Frame
@@ -63,21 +68,23 @@ class Encoder:
         read = run_ahead(self.stopwatch.watch("reading", frames), FRAMES_AHEAD)
         coded = run_ahead(self._run_networks(read), FRAMES_AHEAD)
         first_frame = 0
-        pending: list[_GopInProgress] = []
+        pending: list[list[_GopInProgress]] = []  # of each item of the batch
         batch = 0
         try:
             for frame in coded:
                 if frame.batch != batch:
-                    for gop in pending:
+                    for gop in chain.from_iterable(pending):
                         yield gop.finish(first_frame)
                         first_frame += len(gop.records)
                     pending, batch = [], frame.batch
                 if frame.item == len(pending):
-                    pending.append(_GopInProgress(self))
+                    pending.append([])
+                if frame.position == 0:
+                    pending[frame.item].append(_GopInProgress(self))
                 with self.stopwatch.running("entropy coding"):
-                    pending[frame.item].add(frame)
+                    pending[frame.item][-1].add(frame)
                 self.frames_done += 1
-            for gop in pending:
+            for gop in chain.from_iterable(pending):
                 yield gop.finish(first_frame)
                 first_frame += len(gop.records)
         finally:
@@ -89,23 +96,56 @@ class Encoder:
         transforms = Transforms(self.installed.model, self.fmt, settings.device, settings.precision)
         for number, batch in enumerate(split_batches(frames, settings.gop, settings.batch)):
             transforms.begin()
-            items = list(range(len(batch)))
-            for step_number in count():
-                step = [(i, next(batch[i], None)) for i in items]
-                going = [(i, frame) for i, frame in step if frame is not None]
+            items = [_Item(i) for i in range(len(batch))]
+            while True:
+                step = [(item, next(batch[item.number], None)) for item in items]
+                going = [(item, frame) for item, frame in step if frame is not None]
                 if not going:
                     break
                 if len(going) < len(items):
-                    transforms.keep([items.index(i) for i, _ in going])
-                    items = [i for i, _ in going]
-                sources = [frame for _, frame in going]
-                qualities = [frame_quality(settings.quality, step_number)] * len(sources)
+                    transforms.keep([items.index(item) for item, _ in going])
+                items, sources = [item for item, _ in going], [frame for _, frame in going]
                 with self.stopwatch.running("networks"):
-                    symbols, shown = transforms.encode(sources, qualities)
-                for i, q, s, source, picture in zip(
-                    items, qualities, symbols, sources, shown, strict=True
-                ):
-                    yield CodedFrame(number, i, q, s, source, picture)
+                    coded = self._code_step(transforms, items, sources, number)
+                yield from coded
+
+    def _code_step(
+        self, transforms: Transforms, items: list["_Item"], sources: list[Frame], batch: int
+    ) -> list[CodedFrame]:
+        """One frame of each item; where prediction has broken down, as the first of a new GOP."""
+        quality = self.settings.quality
+        qualities = [frame_quality(quality, item.position) for item in items]
+        symbols, shown = transforms.encode(sources, qualities)
+        for i, (item, source) in enumerate(zip(items, sources, strict=True)):
+            error = luma_error(source, shown[i])
+            if item.position > 0 and item.watch.is_suspicious(error):
+                intra_quality = frame_quality(quality, 0)
+                intra = transforms.try_intra(source, intra_quality)
+                if item.watch.settle(error, luma_error(source, intra.shown)):
+                    transforms.adopt(i, intra)
+                    item.begin_gop()
+                    symbols[i], shown[i], qualities[i] = intra.symbols, intra.shown, intra_quality
+        coded = [
+            CodedFrame(batch, item.number, item.position, q, s, source, picture)
+            for item, q, s, source, picture in zip(
+                items, qualities, symbols, sources, shown, strict=True
+            )
+        ]
+        for item in items:
+            item.position += 1
+        return coded
+
+
+class _Item:
+    """One of the sequences that are coded side by side: where it is in its GOP."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.begin_gop()
+
+    def begin_gop(self) -> None:
+        self.position = 0
+        self.watch = RecurrenceWatch()
 
 
 class _GopInProgress:
@@ -126,23 +166,3 @@ class _GopInProgress:
         psnr = tuple((p.y, p.u, p.v) for p in self.psnr)
         record = GopRecord(first_frame, self.symbols.checksum, tuple(self.records))
         return CodedGop(record, GopStats(first_frame, psnr))
-
-
-def frame_quality(quality: int, position: int) -> int:
-    """q of the frame at a position of its GOP: all others lean on the intra frame."""
-    return min(quality + INTRA_BONUS, QUALITIES - 1) if position == 0 else quality
-
-
-def split_batches(frames: Iterator[Frame], gop: int, batch: int) -> Iterator[list[Iterator[Frame]]]:
-    """Batches of GOPs. The last GOP of a batch is taken from the source as it comes, so that one
-    GOP at a time needs no memory for its frames; those before it are read first."""
-    while (first := next(frames, None)) is not None:
-        frames_left = chain([first], frames)
-        gops: list[Iterator[Frame]] = []
-        for _ in range(batch - 1):
-            whole = list(islice(frames_left, gop))
-            if whole:
-                gops.append(iter(whole))
-        if not gops or len(whole) == gop:
-            gops.append(islice(frames_left, gop))
-        yield gops

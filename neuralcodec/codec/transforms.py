@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,6 +17,15 @@ from neuralcodec.model.motion_search import search_vectors
 from neuralcodec.model.state import State
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.video import Frame, VideoFormat
+
+
+@dataclass(frozen=True)
+class IntraTrial:
+    """What a frame would be as an intra frame."""
+
+    symbols: FrameSymbols
+    shown: Frame
+    state: State
 
 
 class Transforms:
@@ -55,10 +65,7 @@ class Transforms:
             y, uv = to_tensors(frames, self.fmt, self.device)
             q = torch.tensor(qualities, device=self.device)
             if self._state is None:
-                intra = self.model.intra
-                latent = intra.analyse(y, uv, q)
-                means, rounded = intra.means.quantise(latent, None, intra.gain(q))
-                shown = intra.synthesise(rounded, q)
+                symbols, shown = self._encode_intra(y, uv, q)
                 vectors = None
             else:
                 vectors = self._search(y, q)
@@ -67,10 +74,33 @@ class Transforms:
                 latent = inter.analyse(y, uv, prediction, q)
                 means, rounded = inter.means.quantise(latent, prediction.side, inter.gain(q))
                 shown = inter.synthesise(rounded, prediction, q)
+                symbols = (rounded - means).round()
             self._state, self._vectors = shown, vectors
-            symbols = (rounded - means).round()
             pictures = to_frames(shown.y, shown.uv, self.fmt, [f.pts for f in frames])
             return _to_symbols(symbols, vectors), pictures
+
+    def try_intra(self, frame: Frame, quality: int) -> IntraTrial:
+        """A frame as an intra frame, the state left as it is."""
+        with self._context():
+            y, uv = to_tensors([frame], self.fmt, self.device)
+            q = torch.tensor([quality], device=self.device)
+            symbols, state = self._encode_intra(y, uv, q)
+            pictures = to_frames(state.y, state.uv, self.fmt, [frame.pts])
+            return IntraTrial(_to_symbols(symbols, None)[0], pictures[0], state)
+
+    def adopt(self, item: int, intra: IntraTrial) -> None:
+        """One item of the batch goes on from an intra frame."""
+        assert self._state is not None
+        for part in ("y", "uv", "feature", "latent"):
+            getattr(self._state, part)[item] = getattr(intra.state, part)[0]
+        if self._vectors is not None:
+            self._vectors[item] = 0
+
+    def _encode_intra(self, y: Tensor, uv: Tensor, q: Tensor) -> tuple[Tensor, State]:
+        intra = self.model.intra
+        latent = intra.analyse(y, uv, q)
+        means, rounded = intra.means.quantise(latent, None, intra.gain(q))
+        return (rounded - means).round(), intra.synthesise(rounded, q)
 
     def decode(
         self, symbols: Sequence[FrameSymbols], qualities: Sequence[int], pts: Sequence[int]

@@ -1,0 +1,78 @@
+"""Where GOPs begin: at most so many frames, and a new one where prediction breaks down."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from codec_clips import CPU, city_frames, cropped
+
+from neuralcodec.codec.decoder import Decoder, DecoderSettings
+from neuralcodec.codec.encoder import Encoder, EncoderSettings
+from neuralcodec.codec.gop_structure import RecurrenceWatch, frame_quality, split_batches
+from neuralcodec.codec.transforms import Transforms
+from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.video import Frame
+
+
+def test_intra_frames_get_more_quality_within_the_range():
+    assert [frame_quality(30, t) for t in range(3)] == [38, 30, 30]
+    assert frame_quality(63, 0) == 63
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 4, 5, 8, 12, 13])
+def test_every_frame_is_in_one_gop_whatever_the_batch(count: int, batch: int):
+    _, frames = city_frames(1)
+    numbered = [Frame(*frames[0].planes, pts) for pts in range(count)]
+    batches = [[list(g) for g in gops] for gops in split_batches(iter(numbered), 4, batch)]
+    gops = [gop for gops in batches for gop in gops if gop]
+    assert [f.pts for gop in gops for f in gop] == list(range(count))
+    assert all(len(gop) == 4 for gop in gops[:-1])
+    assert all(len(gops) <= batch for gops in batches)
+
+
+def test_a_slow_loss_is_no_breakdown_but_a_sudden_one_is():
+    watch = RecurrenceWatch()
+    assert not any(watch.is_suspicious(40 * 1.004**t) for t in range(96))
+    assert watch.is_suspicious(120.0)
+    assert watch.settle(120.0, 40.0)
+
+
+def test_a_picture_that_is_harder_to_code_is_tried_once_only():
+    watch = RecurrenceWatch()
+    watch.is_suspicious(40.0)
+    assert watch.is_suspicious(90.0)
+    assert not watch.settle(90.0, 80.0)
+    assert not watch.is_suspicious(95.0)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_where_prediction_breaks_down_a_new_gop_begins(
+    batch: int, installed_model: InstalledModel, monkeypatch: pytest.MonkeyPatch
+):
+    fmt, frames = cropped(*city_frames(12), 64, 48)
+    healthy = Transforms.encode
+    steps = 0
+
+    def encode(self: Transforms, sources: Sequence[Frame], qualities: Sequence[int]):
+        nonlocal steps
+        steps += 1
+        if steps == 4:
+            assert self._state is not None
+            self._state.feature[0] = 1e4
+            self._state.y[0] = torch.rand_like(self._state.y[0])
+        return healthy(self, sources, qualities)
+
+    monkeypatch.setattr(Transforms, "encode", encode)
+    settings = EncoderSettings(32, 6, batch, CPU, torch.float32)
+    encoder = Encoder(installed_model, fmt, settings)
+    gops = list(encoder.gops(iter(frames)))
+    assert [len(gop.record.frames) for gop in gops] == [3, 3, 6]
+    assert [gop.record.first_frame for gop in gops] == [0, 3, 6]
+
+    decoder = Decoder(installed_model, fmt, DecoderSettings(1, CPU, torch.float32), "clip")
+    shown = list(decoder.frames(gop.record for gop in gops))
+    assert [f.pts for f in shown] == [f.pts for f in frames]
+    for source, picture in zip(frames, shown, strict=True):
+        assert np.abs(source.y.astype(int) - picture.y).mean() < 12
