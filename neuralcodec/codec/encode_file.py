@@ -99,13 +99,16 @@ def encode(
             with output_errors(shown):
                 writer = ContainerWriter(file, header)
             watch = encoder.stopwatch
-            for coded in encoder.gops(iter(reader)):
+
+            def on_frame(done: int) -> None:
+                if progress:
+                    progress(done, reader.frame_count_hint)
+
+            for coded in encoder.gops(iter(reader), on_frame):
                 with watch.running("writing"), output_errors(shown):
                     writer.write_gop(coded.record, coded.stats)
                 _count(meter, coded.stats)
                 span.add([f.pts for f in coded.record.frames])
-                if progress:
-                    progress(meter.frames, reader.frame_count_hint)
             if meter.frames == 0:
                 raise InputError(f"{src}: no frames; nothing to encode")
             if strict and reader.truncated:

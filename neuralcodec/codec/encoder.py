@@ -1,6 +1,6 @@
 """Frames to GOP records: networks in one thread, entropy coding in the caller's."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -53,7 +53,7 @@ class CodedGop:
 
 
 class Encoder:
-    """Codes one video. `progress` figures may be read while `gops` is being iterated."""
+    """Codes one video."""
 
     def __init__(
         self, installed: InstalledModel, fmt: VideoFormat, settings: EncoderSettings
@@ -63,8 +63,11 @@ class Encoder:
         self.stopwatch = Stopwatch()
         self.frames_done = 0
 
-    def gops(self, frames: Iterator[Frame]) -> Iterator[CodedGop]:
-        """GOPs in order, each as soon as its batch is complete."""
+    def gops(
+        self, frames: Iterator[Frame], on_frame: Callable[[int], None] | None = None
+    ) -> Iterator[CodedGop]:
+        """GOPs in order, each as soon as its batch is complete. `on_frame` is told how many frames
+        are coded, after each."""
         read = run_ahead(self.stopwatch.watch("reading", frames), FRAMES_AHEAD)
         coded = run_ahead(self._run_networks(read), FRAMES_AHEAD)
         first_frame = 0
@@ -84,6 +87,8 @@ class Encoder:
                 with self.stopwatch.running("entropy coding"):
                     pending[frame.item][-1].add(frame)
                 self.frames_done += 1
+                if on_frame:
+                    on_frame(self.frames_done)
             for gop in chain.from_iterable(pending):
                 yield gop.finish(first_frame)
                 first_frame += len(gop.records)
