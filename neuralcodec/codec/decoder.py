@@ -47,6 +47,7 @@ class Decoder:
     ) -> None:
         self.installed, self.fmt, self.settings, self.name = installed, fmt, settings, name
         self.coder = build_coder(installed)
+        self.threads = torch.get_num_threads()
         self.stopwatch = Stopwatch()
         self.left_out: list[DamagedFile] = []  # with keep_going: why, in file order
 
@@ -59,6 +60,7 @@ class Decoder:
         try:
             yield from shown
         finally:
+            torch.set_num_threads(self.threads)
             shown.close()  # type: ignore[attr-defined]
             parsed.close()  # type: ignore[attr-defined]
 
@@ -106,6 +108,7 @@ class Decoder:
 
     def _run_networks(self, steps: Iterable[_Step]) -> Iterator[Frame]:
         settings = self.settings
+        torch.set_num_threads(self.threads)
         transforms = Transforms(self.installed.model, self.fmt, settings.device, settings.precision)
         waiting: list[list[Frame]] = []  # of the GOPs of a batch after the first
         before: list[int] = []

@@ -61,6 +61,7 @@ class Encoder:
         self.installed, self.fmt, self.settings = installed, fmt, settings
         self.coder = build_coder(installed)
         self.stopwatch = Stopwatch()
+        self.threads = torch.get_num_threads()
         self.frames_done = 0
 
     def gops(
@@ -73,6 +74,7 @@ class Encoder:
         first_frame = 0
         pending: list[list[_GopInProgress]] = []  # of each item of the batch
         batch = 0
+        torch.set_num_threads(1)  # of this thread: the networks need the other cores
         try:
             for frame in coded:
                 if frame.batch != batch:
@@ -93,11 +95,13 @@ class Encoder:
                 yield gop.finish(first_frame)
                 first_frame += len(gop.records)
         finally:
+            torch.set_num_threads(self.threads)
             coded.close()  # type: ignore[attr-defined]
             read.close()  # type: ignore[attr-defined]
 
     def _run_networks(self, frames: Iterator[Frame]) -> Iterator[CodedFrame]:
         settings = self.settings
+        torch.set_num_threads(self.threads)
         transforms = Transforms(self.installed.model, self.fmt, settings.device, settings.precision)
         for number, batch in enumerate(split_batches(frames, settings.gop, settings.batch)):
             transforms.begin()
