@@ -62,6 +62,12 @@ class Ans:
     def decision(self, d: int) -> bool:
         return self.decode(np.array([0, (ONE - d) * (ONE - 2) // ONE + 1, ONE])) == 1
 
+    def count(self, largest: int) -> int:
+        n = 1
+        while 64**n <= largest and self.decision(1 << 23):
+            n += 1
+        return self.number(64**n - 1)
+
     def number(self, largest: int) -> int:
         number, span = 0, 1
         while span <= largest:
@@ -147,7 +153,7 @@ def read_list(ans: Ans, model: ModelFile, indices: list[int], seen: set[str]) ->
             if ans.decision(1 << 18):
                 seen.add("exceptions")
                 size = len(places)
-                chosen = [ans.number(size) for _ in range(ans.number(size))]
+                chosen = [ans.number(size) for _ in range(ans.count(size))]
                 assert chosen and max(chosen) < size
                 places = [places[place] for place in chosen]
             else:

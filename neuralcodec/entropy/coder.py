@@ -62,6 +62,7 @@ class Coder:
 
 _DECISION = Bernoulli(perfect=False)
 _ANY_EXCEPTION = np.array([EXCEPTION_CHANCE])
+_MORE_DIGITS = np.array([0.5])
 
 
 class SymbolEncoder:
@@ -110,8 +111,18 @@ class SymbolEncoder:
         self._push(np.array([len(places) > 0]), _DECISION, _ANY_EXCEPTION)
         if not len(places):
             return group[:0]
-        self._push(_digits(np.append(len(places), places), len(group)), _DIGIT)
+        self._count(len(places), len(group))
+        self._push(_digits(places, len(group)), _DIGIT)
         return self._with_table(group[places], EXCEPTION_VALUES)
+
+    def _count(self, number: int, largest: int) -> None:
+        """A number that is nearly always small: in as few digits as it needs."""
+        needed, most = len(_digit_weights(number)), len(_digit_weights(largest))
+        for digits in range(1, most):
+            self._push(np.array([digits < needed]), _DECISION, _MORE_DIGITS)
+            if digits == needed:
+                break
+        self._push(_digits(np.array([number]), number), _DIGIT)
 
     def _push(self, symbols: np.ndarray, model: Any, parameters: np.ndarray | None = None) -> None:
         if len(symbols):
@@ -164,13 +175,21 @@ class SymbolDecoder:
     def _exceptions(self, values: np.ndarray, places: np.ndarray) -> np.ndarray:
         if not self._ans.decode(_DECISION, _ANY_EXCEPTION)[0]:
             return places[:0]
-        count = int(self._numbers(1, len(places))[0])
+        count = self._count(len(places))
         if not 0 < count <= len(places):
             raise Malformed(f"{count} exceptions among {len(places)} symbols")
         chosen = self._numbers(count, len(places))
         if int(chosen.max()) >= len(places):
             raise Malformed("an exception outside of the frame")
         return self._with_table(values, places[chosen], EXCEPTION_VALUES)
+
+    def _count(self, largest: int) -> int:
+        digits = 1
+        while digits < len(_digit_weights(largest)):
+            if not self._ans.decode(_DECISION, _MORE_DIGITS)[0]:
+                break
+            digits += 1
+        return int(self._numbers(1, DIGITS**digits - 1)[0])
 
     def _numbers(self, count: int, largest: int) -> np.ndarray:
         weights = _digit_weights(largest)
