@@ -18,6 +18,24 @@ class ColorTags:
 
 
 @dataclass(frozen=True)
+class MasteringDisplay:
+    """SMPTE ST 2086 in the units of HEVC's SEI message: chromaticities in 0.00002, luminances in
+    0.0001 cd/m²; None where the source does not say."""
+
+    primaries: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None  # (x, y): R, G, B
+    white_point: tuple[int, int] | None
+    luminance: tuple[int, int] | None  # lowest, highest
+
+
+@dataclass(frozen=True)
+class ContentLight:
+    """CTA-861.3, in cd/m²; 0 = unknown."""
+
+    max_cll: int  # brightest sample
+    max_fall: int  # brightest mean of a frame
+
+
+@dataclass(frozen=True)
 class VideoFormat:
     """Everything about a video stream that is the same for all of its frames (4:2:0 always)."""
 
@@ -29,6 +47,8 @@ class VideoFormat:
     sample_aspect_ratio: Fraction = Fraction(0)  # 0 = unknown
     rotation: int = 0  # degrees, counter-clockwise, as the display matrix says
     color: ColorTags = field(default_factory=ColorTags)
+    mastering_display: MasteringDisplay | None = None
+    content_light: ContentLight | None = None
 
     @property
     def chroma_size(self) -> tuple[int, int]:
