@@ -185,7 +185,10 @@ def test_many_damaged_bytes_leave_the_other_gops(flips):
             assert gop in [given_gop for given_gop, _ in gops]
 
 
-known_types = st.sampled_from([b"HEAD", b"GOPS", b"stat", b"INDX", b"TAIL", b"strm", b"JUNK"])
+known_types = st.sampled_from(
+    [b"HEAD", b"GOPS", b"stat", b"INDX", b"TAIL", b"JUNK", b"tags", b"mdcv", b"clli", b"strm"]
+    + [b"pckt"] * 3
+)
 gop_beginnings = st.builds(
     struct.Struct("<QIqI").pack,
     st.integers(0, 9) | st.integers(0, 2**64 - 1),

@@ -3,19 +3,23 @@
 import io
 import math
 import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from neuralcodec.container import (
     ContainerReader,
     ContainerWriter,
+    Extras,
     FrameRecord,
     GopRecord,
     GopStats,
+    PacketsContent,
     StreamHeader,
     layout,
 )
-from neuralcodec.video import ColorTags, VideoFormat
+from neuralcodec.streams import ATTACHMENT, AUDIO, Chapter, FileTags, OtherStream, StreamPacket
+from neuralcodec.video import ColorTags, ContentLight, MasteringDisplay, VideoFormat
 
 DOC = (Path(__file__).parent.parent / "docs" / "format.md").read_text(encoding="utf-8")
 
@@ -42,14 +46,57 @@ GOPS = [
         GopStats(2, ((38.25, 41.0, 41.5),)),
     ),
 ]
+HDR_HEADER = replace(
+    HEADER,
+    format=replace(
+        HEADER.format,
+        mastering_display=MasteringDisplay(
+            ((35400, 14600), (8500, 39850), (6550, 2300)), (15635, 16450), None
+        ),
+        content_light=ContentLight(1000, 400),
+    ),
+)
+EXTRAS = Extras(
+    FileTags(
+        (("title", "Tea"),),
+        (("language", "eng"),),
+        1,
+        (Chapter(0, 1500, Fraction(1, 1000), (("title", "Pot"),)),),
+    ),
+    (
+        OtherStream(
+            0,
+            AUDIO,
+            "opus",
+            Fraction(1, 48000),
+            1,
+            (("language", "eng"),),
+            "matroska",
+            b"\x1a\x45\xdf\xa3",
+        ),
+        OtherStream(
+            1,
+            ATTACHMENT,
+            "ttf",
+            Fraction(1, 90000),
+            metadata=(("filename", "a.ttf"),),
+            data=b"font",
+        ),
+    ),
+)
+PACKETS = (
+    StreamPacket(0, -312, -312, 960, True, b"one", (("skip_samples", b"\x38\x01"),)),
+    StreamPacket(0, 648, 648, 960, True, b"three"),
+    StreamPacket(0, 1608, 1608, 480, True, b""),
+)
 
 
 def section(heading: str) -> str:
     return DOC.split(f"\n## {heading}\n")[1].split("\n## ")[0]
 
 
-def example() -> bytes:
-    dump = section("Example").split("```hexdump\n")[1].split("```")[0]
+def example(number: int = 0) -> bytes:
+    dump = section("Example").split("```hexdump\n")[1 + number].split("```")[0]
     return bytes.fromhex(re.sub(";.*", "", dump))
 
 
@@ -66,6 +113,24 @@ def test_the_example_in_the_specification_is_read():
     reader = ContainerReader(io.BytesIO(example()), "example")
     assert reader.header == HEADER
     assert list(reader.gops()) == GOPS
+    assert [reader.read_gop(entry) for entry in reader.index()] == GOPS
+
+
+def test_the_example_of_descriptions_and_packets_is_written_to_the_byte():
+    file = io.BytesIO()
+    ContainerWriter(file, HDR_HEADER, EXTRAS).write_packets(PACKETS)
+    start = example()[: example().index(b"GOPS")]
+    assert file.getvalue().hex(" ") == (start + example(1)).hex(" ")
+
+
+def test_the_example_of_descriptions_and_packets_is_read():
+    start = example()[: example().index(b"GOPS")]
+    data = start + example(1) + example()[len(start) :]
+    reader = ContainerReader(io.BytesIO(data), "example")
+    assert reader.header == HDR_HEADER
+    assert reader.extras == EXTRAS
+    assert next(reader.contents()) == PacketsContent(PACKETS)
+    # The index is not where TAIL says, so it is rebuilt.
     assert [reader.read_gop(entry) for entry in reader.index()] == GOPS
 
 
@@ -86,4 +151,5 @@ def test_the_specification_lists_the_chunk_types_and_their_limits():
     assert limits == {name: layout.max_payload(name.encode()) for name in limits}
     after_head = {name for name in limits if layout.CHUNKS_AFTER_HEAD.fullmatch(name.encode())}
     assert after_head == set(limits) - {"HEAD"}
+    assert limits.keys() >= {name.decode() for name in layout._MAX_PAYLOADS}
     assert after_head == set(layout.CHUNKS_AFTER_HEAD.pattern.decode().split("|"))

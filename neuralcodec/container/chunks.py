@@ -10,7 +10,7 @@ Guarantees of reading:
 import re
 import zlib
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from neuralcodec.container import layout
 from neuralcodec.container.layout import Malformed
@@ -47,10 +47,37 @@ def pack_chunk(chunk_type: bytes, payload: bytes) -> bytes:
     return b"".join((head, payload, layout.CHUNK_CRC.pack(crc)))
 
 
+class Readable(Protocol):
+    """What is asked of a file: its next bytes, at most `count`; none only at its end."""
+
+    def read(self, count: int, /) -> bytes: ...
+
+
+class FileSpan:
+    """A part of a seekable file, to be read forward; the file's own position stays as it is."""
+
+    def __init__(self, file: BinaryIO, start: int, end: int | None = None):
+        self._file = file
+        self._at = start
+        self._end = end
+
+    def read(self, count: int, /) -> bytes:
+        if self._end is not None:
+            count = min(count, max(0, self._end - self._at))
+        position = self._file.tell()
+        try:
+            self._file.seek(self._at)
+            piece = self._file.read(count)
+        finally:
+            self._file.seek(position)
+        self._at += len(piece)
+        return piece
+
+
 class ForwardBuffer:
     """The next bytes of a file: looked at as often as needed, then skipped for good."""
 
-    def __init__(self, file: BinaryIO, offset: int = 0):
+    def __init__(self, file: Readable, offset: int = 0):
         self._file = file
         self._held = bytearray()
         self.offset = offset  # in the file, of the first byte held
@@ -108,9 +135,24 @@ class ChunkStream:
 
     def __init__(self, buffer: ForwardBuffer):
         self.buffer = buffer
-        self._found: Chunk | None = None  # the one that ended the last damage
+        self._found: Chunk | None = None  # read before its turn: it ended damage, or came back
         self._examined = 0  # bytes of the chunk being read
         self._vain_bytes = 0
+
+    @property
+    def offset(self) -> int:
+        """Of the next chunk in the file."""
+        return self.buffer.offset if self._found is None else self._found.start
+
+    def next_type(self) -> bytes:
+        """The four bytes where the type of the next chunk is; fewer at the end of the file."""
+        if self._found is not None:
+            return self._found.type
+        return self.buffer.copy(0, self.buffer.fill(4))
+
+    def unread(self, chunk: Chunk) -> None:
+        """Let the chunk that was read last be the next one again."""
+        self._found = chunk
 
     def read(self) -> Chunk | None:
         """The next chunk, or None at the end of the file.
@@ -180,7 +222,7 @@ class ChunkStream:
             raise Malformed(_CUT)
 
     def _type_here(self) -> str | None:
-        chunk_type = self.buffer.copy(0, min(4, self.buffer.fill(4)))
+        chunk_type = self.buffer.copy(0, self.buffer.fill(4))
         return chunk_type.decode() if len(chunk_type) == 4 and chunk_type.isalpha() else None
 
     def _next_sound_chunk(self) -> Chunk | None:

@@ -1,7 +1,9 @@
-"""What the chunks after HEAD mean: GOPs in order, statistics, and everything that is wrong.
+"""What the chunks after the descriptions mean: GOPs in order, statistics, packets of other
+streams, and everything that is wrong.
 
 Guarantee: a GOP given here is as it was written, its frames are numbered above all frames before
-it, and frames that are missing are covered by damage given before it.
+it, and frames that are missing are covered by damage given before it. Packets given here are as
+they were written, and of streams that are described.
 """
 
 from collections.abc import Iterator
@@ -9,9 +11,11 @@ from dataclasses import dataclass, replace
 
 from neuralcodec.container import layout
 from neuralcodec.container.chunks import Chunk, ChunkStream
+from neuralcodec.container.descriptions import Descriptions
 from neuralcodec.container.layout import Malformed, check_range
+from neuralcodec.container.packets import parse_packets
 from neuralcodec.container.payloads import parse_gop, parse_stats, parse_tail
-from neuralcodec.container.records import Damage, GopRecord, GopStats
+from neuralcodec.container.records import Damage, GopRecord, GopStats, PacketsContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +23,40 @@ class Located:
     """Something found in a file."""
 
     offset: int  # of its chunk
-    content: GopRecord | GopStats | Damage
+    content: GopRecord | GopStats | PacketsContent | Damage
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The part of a file that is walked over."""
+
+    gops: int = 0  # before it
+    frames: int = 0  # before it
+    ends_with_tail: bool = True
 
 
 class ContentsWalk:
-    """One pass over the chunks after HEAD, to TAIL or the end of the file; iterate it once."""
+    """One pass over the chunks after the descriptions, to TAIL or to the end of what there is.
 
-    def __init__(self, stream: ChunkStream, max_gop_frames: int):
+    Iterate it once.
+    """
+
+    def __init__(
+        self, stream: ChunkStream, max_gop_frames: int, described: Descriptions, span: Span
+    ):
         self._stream = stream
         self._max_gop_frames = max_gop_frames
-        self._gops = 0  # GOPS chunks so far, damaged ones as well
-        self._frames = 0  # the number that the next frame should have
-        self._gap_explained = False  # damage since the last GOP may have taken frames
+        self._described = described
+        self._packet_streams = described.packet_streams
+        self._ends_with_tail = span.ends_with_tail
+        self._gops = span.gops  # GOPS chunks so far, damaged ones as well
+        self._frames = span.frames  # the number that the next frame should have
+        # Damage since the last GOP may have taken frames.
+        self._gap_explained = bool(described.damage)
 
     def __iter__(self) -> Iterator[Located]:
-        reached = self._stream.buffer.offset
-        damaged_to = -1
+        reached = self._stream.offset
+        damaged_to = self._described.damage[-1].end if self._described.damage else -1
         while (item := self._stream.read_past_damage()) is not None:
             if isinstance(item, Damage):
                 self._gap_explained = True
@@ -55,7 +77,7 @@ class ContentsWalk:
             if item.type == layout.TAIL:
                 yield from self._check_nothing_follows(item.end)
                 return
-        if damaged_to != reached:
+        if self._ends_with_tail and damaged_to != reached:
             what = "it ends without its TAIL chunk: it was cut, or its writing was stopped"
             yield Located(reached, Damage(what, None, None, reached, reached))
 
@@ -64,12 +86,16 @@ class ContentsWalk:
             yield from self._read_gop(chunk)
         elif chunk.type == layout.STAT:
             yield Located(chunk.start, parse_stats(chunk.payload))
+        elif chunk.type == layout.PCKT:
+            yield from self._read_packets(chunk)
         elif chunk.type == layout.TAIL:
             _, frames = parse_tail(chunk.payload)
             if frames != self._frames and not self._gap_explained:
                 raise Malformed(f"the file should hold {frames} frames, not {self._frames}")
         elif chunk.type == layout.HEAD:
             raise Malformed("a second header")
+        elif chunk.type in layout.DESCRIPTIONS:
+            raise Malformed("its place is before all GOPs and packets")
         elif chunk.type[:1].isupper() and chunk.type != layout.INDX:
             raise Malformed("a chunk that this version does not know: made by a newer ncodec")
 
@@ -87,6 +113,16 @@ class ContentsWalk:
         self._frames = gop.first_frame + len(gop.frames)
         self._gap_explained = False
         yield Located(chunk.start, gop)
+
+    def _read_packets(self, chunk: Chunk) -> Iterator[Located]:
+        packets = parse_packets(chunk.payload)
+        of_known = tuple(p for p in packets if p.stream in self._packet_streams)
+        # Where a description was lost, that has been reported: not once more for every chunk.
+        if len(of_known) < len(packets) and not self._described.damage:
+            unknown = next(p.stream for p in packets if p.stream not in self._packet_streams)
+            raise Malformed(f"a packet of stream {unknown}, which is not described")
+        if of_known:
+            yield Located(chunk.start, PacketsContent(of_known))
 
     def _damage(self, chunk: Chunk, what: str, gop: int | None) -> Located:
         self._gap_explained = True

@@ -4,7 +4,7 @@ import struct
 from fractions import Fraction
 
 from neuralcodec.container import layout
-from neuralcodec.container.layout import Malformed, check_range
+from neuralcodec.container.layout import Malformed, check_range, check_ratio
 from neuralcodec.container.records import StreamHeader
 from neuralcodec.video import ColorTags, VideoFormat
 
@@ -13,7 +13,6 @@ _INTEGERS = {
     "i16": struct.Struct("<h"),
     "u32": struct.Struct("<I"),
 }
-_MAX_U32 = (1 << 32) - 1
 _SHA256_BYTES = 32
 
 
@@ -125,11 +124,11 @@ def _check(header: StreamHeader) -> None:
     check_range("the height", fmt.height, layout.MIN_SIDE, layout.MAX_SIDE)
     if fmt.bit_depth not in layout.BIT_DEPTHS:
         raise Malformed(f"the bit depth is {fmt.bit_depth} (allowed: 8 and 10)")
-    _check_ratio("the time base", fmt.time_base)
+    check_ratio("the time base", fmt.time_base)
     if fmt.frame_rate is not None:
-        _check_ratio("the frame rate", fmt.frame_rate)
+        check_ratio("the frame rate", fmt.frame_rate)
     if fmt.sample_aspect_ratio:
-        _check_ratio("the sample aspect ratio", fmt.sample_aspect_ratio)
+        check_ratio("the sample aspect ratio", fmt.sample_aspect_ratio)
     for name in ("primaries", "transfer", "matrix"):
         check_range(f"the colour {name}", getattr(fmt.color, name), 0, 255)
     check_range("the chroma location", fmt.color.chroma_location, 0, layout.MAX_CHROMA_LOCATION)
@@ -137,11 +136,6 @@ def _check(header: StreamHeader) -> None:
     check_range("the longest GOP", header.max_gop_frames, 1, layout.MAX_GOP_FRAMES)
     _check_model_name(header.model_name)
     check_range("the model digest's length", len(header.model_sha256), _SHA256_BYTES, _SHA256_BYTES)
-
-
-def _check_ratio(name: str, ratio: Fraction) -> None:
-    if not (0 < ratio.numerator <= _MAX_U32 and ratio.denominator <= _MAX_U32):
-        raise Malformed(f"{name} is {ratio} (allowed: above 0, both numbers below 2^32)")
 
 
 def _check_model_name(name: str) -> None:

@@ -6,12 +6,15 @@ before anything is allocated for it.
 
 import re
 import struct
+from fractions import Fraction
 from typing import Final
+
+from neuralcodec.streams import ATTACHMENT, AUDIO, DATA, SUBTITLE
 
 SIGNATURE: Final = b"\x8eNLC\r\n\x1a\n"
 VERSION: Final = struct.Struct("<HH")  # major, minor
 MAJOR: Final = 1
-MINOR: Final = 0
+MINOR: Final = 1
 
 CHUNK_HEAD: Final = struct.Struct("<4sI")  # type, payload length
 CHUNK_CRC: Final = struct.Struct("<I")  # CRC-32 of type, length and payload
@@ -22,9 +25,14 @@ GOPS: Final = b"GOPS"
 STAT: Final = b"stat"
 INDX: Final = b"INDX"
 TAIL: Final = b"TAIL"
-# `strm` and `pckt` are reserved for other streams: skipped like any unknown ancillary chunk, but
-# known, so that reading goes on at them after damage.
-CHUNKS_AFTER_HEAD: Final = re.compile(b"GOPS|stat|INDX|TAIL|strm|pckt")
+TAGS: Final = b"tags"
+MDCV: Final = b"mdcv"
+CLLI: Final = b"clli"
+STRM: Final = b"strm"
+PCKT: Final = b"pckt"
+DESCRIPTIONS: Final = (TAGS, MDCV, CLLI, STRM)  # between HEAD and all others
+# What reading goes on at after damage.
+CHUNKS_AFTER_HEAD: Final = re.compile(b"tags|mdcv|clli|strm|pckt|GOPS|stat|INDX|TAIL")
 
 # The elements of HEAD in file order: (name, type). `text` is a u8 length and UTF-8.
 HEAD_ELEMENTS: Final = (
@@ -57,6 +65,18 @@ INDEX_ENTRY: Final = struct.Struct("<QQIq")  # GOPS offset, first frame, frame c
 TAIL_FIXED: Final = struct.Struct("<QQ")  # INDX offset, frames in the file
 TAIL_CHUNK_SIZE: Final = CHUNK_OVERHEAD + TAIL_FIXED.size
 
+MASTERING_DISPLAY: Final = struct.Struct("<B8H2I")  # flags, x and y of R, G, B, white; luminance
+HAS_PRIMARIES, HAS_WHITE_POINT, HAS_LUMINANCE = 1, 2, 4
+CONTENT_LIGHT: Final = struct.Struct("<2H")  # MaxCLL, MaxFALL
+CHAPTER_FIXED: Final = struct.Struct("<qqII")  # start, end, time base
+DISPOSITION: Final = struct.Struct("<I")
+STREAM_FIXED: Final = struct.Struct("<BBIII")  # number, kind, time base, disposition
+STREAM_KINDS: Final = (AUDIO, SUBTITLE, DATA, ATTACHMENT)
+
+# The flags of a packet: what it is, and which elements its row has
+IS_KEYFRAME, HAS_PTS, HAS_DTS = 1, 2, 4
+PTS_FOLLOWS, DTS_FOLLOWS, DURATION_FOLLOWS, SIDE_DATA_FOLLOWS, STREAM_FOLLOWS = 8, 16, 32, 64, 128
+
 PSNR_STEPS_PER_DB: Final = 500
 PSNR_LOSSLESS: Final = 0xFFFF
 
@@ -70,6 +90,15 @@ MAX_FRAMES: Final = 1 << 48  # in a file
 MAX_GOPS: Final = 1 << 22  # in a file: 48 days of one-second GOPs
 MAX_Q: Final = 63
 MAX_PTS: Final = (1 << 62) - 1  # so that the difference of two fits 64 bits
+MAX_PACKET_TIME: Final = (1 << 61) - 1  # PTS, DTS and duration; so that their deltas fit 64 bits
+MAX_PACKETS: Final = 1 << 16  # in a chunk
+MAX_SIDE_DATA: Final = 32  # of a packet
+MAX_STREAMS: Final = 256
+MAX_STREAMS_PAYLOAD: Final = 1 << 28  # of all strm chunks together
+MAX_METADATA: Final = 1 << 12  # pairs in one list
+MAX_CHAPTERS: Final = 1 << 14
+MAX_U16: Final = (1 << 16) - 1
+MAX_U32: Final = (1 << 32) - 1
 MAX_TEXT_BYTES: Final = 255
 MAX_VARINT_BYTES: Final = 10
 MAX_DAMAGES: Final = 10_000  # reported for one file
@@ -82,6 +111,10 @@ _MAX_PAYLOADS: Final = {
     STAT: STAT_FIXED.size + MAX_GOP_FRAMES * STAT_FRAME.size,
     INDX: MAX_GOPS * INDEX_ENTRY.size,
     TAIL: TAIL_FIXED.size,
+    TAGS: 1 << 20,
+    MDCV: MASTERING_DISPLAY.size,
+    CLLI: CONTENT_LIGHT.size,
+    STRM: 1 << 26,
 }
 
 
@@ -101,3 +134,9 @@ def check_range(name: str, value: int, low: int, high: int) -> None:
     """Raise Malformed unless low ≤ value ≤ high."""
     if not low <= value <= high:
         raise Malformed(f"{name} is {value} (allowed: {low} to {high})")
+
+
+def check_ratio(name: str, ratio: Fraction) -> None:
+    """Raise Malformed unless the ratio is above 0 and fits two u32."""
+    if not (0 < ratio.numerator <= MAX_U32 and ratio.denominator <= MAX_U32):
+        raise Malformed(f"{name} is {ratio} (allowed: above 0, both numbers below 2^32)")

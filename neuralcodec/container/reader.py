@@ -1,29 +1,41 @@
-"""Reading an .nlc file: forward from a file or a live pipe, or GOP by GOP through its index.
+"""Reading an .nlc file: forward from a file or a live pipe, or in parts through its index.
 
 Guarantee: whatever bytes a file holds, reading raises no error but `DamagedFile` (and OSError where
 the operating system fails), ends in time linear in the file, and needs memory in proportion to the
-largest GOP that is really there, never to what a length field says.
+largest chunk that is really there, never to what a length field says.
 """
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
 from typing import BinaryIO
 
 from neuralcodec.container import layout
-from neuralcodec.container.chunks import Chunk, ChunkStream, ForwardBuffer
-from neuralcodec.container.contents import ContentsWalk
+from neuralcodec.container.chunks import ChunkStream, ForwardBuffer
+from neuralcodec.container.contents import ContentsWalk, Located, Span
+from neuralcodec.container.descriptions import Descriptions, read_descriptions
 from neuralcodec.container.head import parse_head
+from neuralcodec.container.index import end_of_gop, read_stored_index, stream_at
 from neuralcodec.container.layout import Malformed
-from neuralcodec.container.payloads import parse_gop, parse_index, parse_stats, parse_tail
-from neuralcodec.container.records import Damage, GopRecord, GopStats, IndexEntry, StreamHeader
+from neuralcodec.container.payloads import parse_gop, parse_stats
+from neuralcodec.container.records import (
+    Content,
+    Damage,
+    Extras,
+    GopContent,
+    GopRecord,
+    GopStats,
+    IndexEntry,
+    PacketsContent,
+    StreamHeader,
+)
 from neuralcodec.errors import DamagedFile
 
 _ADVICE = "use --keep-going to decode the undamaged GOPs"
 
 
 class ContainerReader:
-    """Reads one stream; `header` is known at once.
+    """Reads one video and what goes with it.
 
     `file` is a binary file at its start, or a pipe. `name` is what error messages call it.
     Raises DamagedFile where the file is no .nlc file, was made by a newer major version, or its
@@ -33,80 +45,124 @@ class ContainerReader:
     def __init__(self, file: BinaryIO, name: str):
         self._file = file
         self._name = name
-        self.damage: list[Damage] = []  # what `gops(keep_going=True)` met so far, in file order
+        # What was met so far with `keep_going`, in the order of meeting it, each once
+        self.damage: list[Damage] = []
+        self._known_damage: set[Damage] = set()
         buffer = ForwardBuffer(file)
         self._check_version(buffer)
         self._stream = ChunkStream(buffer)
-        self.header: StreamHeader = self._read_header()
+        self._head: StreamHeader = self._read_header()
         self._first_chunk = buffer.offset
+        self._descriptions: Descriptions | None = None
+        self._index: list[IndexEntry] | None = None
 
-    def gops(self, keep_going: bool = False) -> Iterator[tuple[GopRecord, GopStats | None]]:
-        """Every GOP in file order, with its statistics where they are there and undamaged.
+    @property
+    def header(self) -> StreamHeader:
+        """What a decoder must know, as far as it is undamaged.
+
+        From a pipe it is given as soon as the first GOP or packet begins to arrive.
+        """
+        described = self._described()
+        return replace(self._head, format=described.complete(self._head.format))
+
+    @property
+    def extras(self) -> Extras:
+        """Tags, chapters and other streams, as far as they are undamaged; from a pipe as `header`.
+
+        What is damaged is reported by `contents` and `gops`.
+        """
+        return self._described().extras
+
+    def contents(self, keep_going: bool = False) -> Iterator[Content]:
+        """Every GOP and every group of packets in file order.
 
         Reads forward only; iterate once. Needs no index and no end of the file. A GOP from a pipe
-        is given as soon as the chunk after it has arrived.
+        is given as soon as the chunk after it has arrived, packets at once.
 
-        Raises DamagedFile at the first damage, after all GOPs before it have been given. With
+        Raises DamagedFile at the first damage, after all before it has been given. With
         `keep_going`, damage is collected in `damage` instead and reading goes on at the next
         undamaged chunk; DamagedFile is raised only after 10,000 damaged places.
         """
-        held: GopRecord | None = None
-        for located in ContentsWalk(self._stream, self.header.max_gop_frames):
-            content = located.content
-            if held is not None:
-                yield held, _stats_of(held, content)
-                held = None
-            if isinstance(content, GopRecord):
-                held = content
-            elif isinstance(content, Damage):
-                if not keep_going:
-                    raise self._damaged(f"{content}; {_ADVICE}", content.start, content.gop)
-                if len(self.damage) == layout.MAX_DAMAGES:
-                    raise self._damaged("it is damaged in too many places", content.start)
-                self.damage.append(content)
-        if held is not None:
-            yield held, None
+        described = self._described()
+        walk = ContentsWalk(self._stream, self._head.max_gop_frames, described, Span())
+        yield from self._given(chain(_damage_of(described), walk), keep_going)
+
+    def gops(self, keep_going: bool = False) -> Iterator[tuple[GopRecord, GopStats | None]]:
+        """Every GOP in file order, with its statistics; otherwise as `contents`."""
+        for content in self.contents(keep_going):
+            if isinstance(content, GopContent):
+                yield content.gop, content.stats
+
+    def contents_between(
+        self, first_gop: int, end_gop: int, keep_going: bool = False
+    ) -> Iterator[Content]:
+        """The GOPs of a seekable file from `first_gop` up to, not including, `end_gop`, both
+        positions in `index`, with the packets directly before each of them and before `end_gop`.
+
+        Up to the number of GOPs, which includes the packets after the last one. Reads that part of
+        the file alone, and does not disturb `contents`. Damage as in `contents`; damaged
+        descriptions count as part of every part. Raises ValueError for numbers out of range,
+        io.UnsupportedOperation where the file cannot seek.
+        """
+        index = self._kept_index()
+        if not 0 <= first_gop <= end_gop <= len(index):
+            raise ValueError(f"GOPs {first_gop} to {end_gop} of {len(index)}")
+        described = self._described()
+        end = index[end_gop].offset if end_gop < len(index) else None
+        start, span = described.end, Span(ends_with_tail=end is None)
+        if first_gop:
+            before = index[first_gop - 1]
+            limit = index[first_gop].offset if first_gop < len(index) else None
+            after_gop = end_of_gop(self._file, before, limit)
+            if after_gop is None:
+                # Its damage hides where it ends: it is looked for from there.
+                start = before.offset
+                span = replace(span, gops=first_gop - 1, frames=before.first_frame)
+            else:
+                start = after_gop
+                frames = before.first_frame + before.frame_count
+                span = replace(span, gops=first_gop, frames=frames)
+        stream = stream_at(self._file, start, end)
+        walk = ContentsWalk(stream, self._head.max_gop_frames, described, span)
+        return self._given(chain(_damage_of(described), walk), keep_going)
 
     @property
     def bytes_read(self) -> int:
-        """Of the file, by `gops` and the header so far."""
+        """Of the file, by `contents` or `gops` and the header so far."""
         return self._stream.buffer.offset
 
     def index(self) -> list[IndexEntry]:
         """Where the GOPs of a seekable file are, in file order.
 
         Read from the end of the file or, where that is missing or damaged, found by reading all of
-        it: then only undamaged GOPs are listed. Does not disturb `gops`. Raises
+        it: then only undamaged GOPs are listed. Does not disturb `contents`. Raises
         io.UnsupportedOperation where the file cannot seek.
         """
-        with self._position_kept():
-            entries = self._stored_index()
-            return self._scanned_index() if entries is None else entries
+        return list(self._kept_index())
 
     def read_gop(self, entry: IndexEntry) -> tuple[GopRecord, GopStats | None]:
         """One GOP of a seekable file, with its statistics where they are there and undamaged.
 
-        Does not disturb `gops`. Raises DamagedFile where that GOP is damaged or not there.
+        Does not disturb `contents`. Raises DamagedFile where that GOP is damaged or not there.
         """
-        with self._position_kept():
-            stream = self._stream_at(entry.offset)
-            try:
-                chunk = stream.read()
-                if chunk is None or chunk.type != layout.GOPS:
-                    raise Malformed("no GOP is where the index says")
-                gop = parse_gop(chunk.payload)
-                found = (gop.first_frame, len(gop.frames), gop.frames[0].pts)
-                if found != (entry.first_frame, entry.frame_count, entry.first_pts):
-                    raise Malformed("another GOP is where the index says")
-            except Malformed as fault:
-                what = f"the GOP at byte {entry.offset} is damaged: {fault}; {_ADVICE}"
-                raise self._damaged(what, entry.offset) from fault
-            try:
-                after = stream.read()
-                if after is not None and after.type == layout.STAT:
-                    return gop, _stats_of(gop, parse_stats(after.payload))
-            except Malformed:
-                pass
+        stream = stream_at(self._file, entry.offset)
+        try:
+            chunk = stream.read()
+            if chunk is None or chunk.type != layout.GOPS:
+                raise Malformed("no GOP is where the index says")
+            gop = parse_gop(chunk.payload)
+            found = (gop.first_frame, len(gop.frames), gop.frames[0].pts)
+            if found != (entry.first_frame, entry.frame_count, entry.first_pts):
+                raise Malformed("another GOP is where the index says")
+        except Malformed as fault:
+            what = f"the GOP at byte {entry.offset} is damaged: {fault}; {_ADVICE}"
+            raise self._damaged(what, entry.offset) from fault
+        if stream.next_type() != layout.STAT:
+            return gop, None
+        try:
+            after = stream.read()
+            return gop, _stats_of(gop, parse_stats(after.payload)) if after else None
+        except Malformed:
             return gop, None
 
     def _check_version(self, buffer: ForwardBuffer) -> None:
@@ -143,33 +199,49 @@ class ContainerReader:
             )
             raise self._damaged(what, start) from fault
 
-    def _stored_index(self) -> list[IndexEntry] | None:
-        size = self._file.seek(0, io.SEEK_END)
-        tail = self._chunk_at(size - layout.TAIL_CHUNK_SIZE, layout.TAIL)
-        if tail is None or tail.end != size:
-            return None
-        index_offset, frames = parse_tail(tail.payload)
-        index = self._chunk_at(min(index_offset, size), layout.INDX)
-        if index is None:
-            return None
-        try:
-            entries = parse_index(index.payload)
-        except Malformed:
-            return None
-        offset, next_frame = self._first_chunk, 0
-        for entry in entries:
-            if entry.offset < offset or entry.first_frame != next_frame:
-                return None
-            if not 1 <= entry.frame_count <= self.header.max_gop_frames:
-                return None
-            offset = entry.offset + layout.CHUNK_OVERHEAD
-            next_frame += entry.frame_count
-        return entries if offset <= index_offset and next_frame == frames else None
+    def _described(self) -> Descriptions:
+        if self._descriptions is None:
+            self._descriptions = read_descriptions(self._stream)
+        return self._descriptions
+
+    def _given(self, found: Iterable[Located], keep_going: bool) -> Iterator[Content]:
+        held: GopRecord | None = None
+        for located in found:
+            content = located.content
+            if held is not None:
+                yield GopContent(held, _stats_of(held, content))
+                held = None
+            if isinstance(content, GopRecord):
+                held = content
+            elif isinstance(content, PacketsContent):
+                yield content
+            elif isinstance(content, Damage):
+                self._note(content, keep_going)
+        if held is not None:
+            yield GopContent(held, None)
+
+    def _note(self, damage: Damage, keep_going: bool) -> None:
+        if not keep_going:
+            raise self._damaged(f"{damage}; {_ADVICE}", damage.start, damage.gop)
+        if damage in self._known_damage:
+            return
+        if len(self.damage) == layout.MAX_DAMAGES:
+            raise self._damaged("it is damaged in too many places", damage.start)
+        self.damage.append(damage)
+        self._known_damage.add(damage)
+
+    def _kept_index(self) -> list[IndexEntry]:
+        if self._index is None:
+            longest = self._head.max_gop_frames
+            stored = read_stored_index(self._file, self._first_chunk, longest)
+            self._index = self._scanned_index() if stored is None else stored
+        return self._index
 
     def _scanned_index(self) -> list[IndexEntry]:
-        stream = self._stream_at(self._first_chunk)
+        stream = stream_at(self._file, self._first_chunk)
+        described = read_descriptions(stream)
         entries: list[IndexEntry] = []
-        for located in ContentsWalk(stream, self.header.max_gop_frames):
+        for located in ContentsWalk(stream, self._head.max_gop_frames, described, Span()):
             gop = located.content
             if isinstance(gop, GopRecord):
                 if len(entries) == layout.MAX_GOPS:
@@ -178,30 +250,15 @@ class ContainerReader:
                 entries.append(IndexEntry(located.offset, gop.first_frame, len(gop.frames), pts))
         return entries
 
-    def _chunk_at(self, offset: int, chunk_type: bytes) -> Chunk | None:
-        try:
-            chunk = self._stream_at(offset).read()
-        except Malformed:
-            return None
-        return chunk if chunk is not None and chunk.type == chunk_type else None
-
-    def _stream_at(self, offset: int) -> ChunkStream:
-        self._file.seek(offset)
-        return ChunkStream(ForwardBuffer(self._file, offset))
-
-    @contextmanager
-    def _position_kept(self) -> Iterator[None]:
-        position = self._file.tell()
-        try:
-            yield
-        finally:
-            self._file.seek(position)
-
     def _damaged(self, what: str, offset: int, gop: int | None = None) -> DamagedFile:
         return DamagedFile(f"{self._name}: {what}", offset=offset, gop=gop)
 
 
-def _stats_of(gop: GopRecord, content: GopRecord | GopStats | Damage) -> GopStats | None:
+def _damage_of(described: Descriptions) -> Iterator[Located]:
+    return (Located(damage.start, damage) for damage in described.damage)
+
+
+def _stats_of(gop: GopRecord, content: object) -> GopStats | None:
     if not isinstance(content, GopStats) or content.first_frame != gop.first_frame:
         return None
     return content if len(content.psnr) == len(gop.frames) else None

@@ -1,7 +1,8 @@
-"""What an .nlc file holds, as values: the header, GOPs, their statistics, the index, damage."""
+"""What an .nlc file holds, as values: header, GOPs, statistics, other streams, index, damage."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from neuralcodec.streams import FileTags, OtherStream, StreamPacket
 from neuralcodec.video import VideoFormat
 
 
@@ -13,6 +14,14 @@ class StreamHeader:
     max_gop_frames: int  # 1..65536; no GOP of the file has more frames
     model_name: str  # printable, 1..255 bytes of UTF-8, no slash, no first dot
     model_sha256: bytes  # 32 bytes: digest of the model file that the frames were coded with
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is beside the video: tags, chapters, and the streams whose packets are carried."""
+
+    tags: FileTags = field(default_factory=FileTags)
+    streams: tuple[OtherStream, ...] = ()  # at most 256, in order of their numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,24 @@ class GopStats:
 
     first_frame: int
     psnr: tuple[tuple[float, float, float], ...]  # dB of Y, U, V per frame; inf = lossless
+
+
+@dataclass(frozen=True, slots=True)
+class GopContent:
+    """A GOP where it stands in the file, and its statistics if they are there and undamaged."""
+
+    gop: GopRecord
+    stats: GopStats | None
+
+
+@dataclass(frozen=True, slots=True)
+class PacketsContent:
+    """Packets of other streams where they stand in the file: before the GOP of their time."""
+
+    packets: tuple[StreamPacket, ...]
+
+
+Content = GopContent | PacketsContent
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,36 +4,72 @@ Guarantee: after each `write_gop` everything up to the end of that GOP has been 
 operating system, and what is there can be read.
 """
 
+from collections.abc import Sequence
 from typing import BinaryIO
 
 from neuralcodec.container import layout
 from neuralcodec.container.chunks import pack_chunk
+from neuralcodec.container.descriptions import pack_extras, pack_light
 from neuralcodec.container.head import pack_head
 from neuralcodec.container.layout import Malformed
+from neuralcodec.container.packets import pack_packets, split_packets
 from neuralcodec.container.payloads import pack_gop, pack_index_entry, pack_stats, pack_tail
-from neuralcodec.container.records import GopRecord, GopStats, IndexEntry, StreamHeader
+from neuralcodec.container.records import Extras, GopRecord, GopStats, IndexEntry, StreamHeader
 from neuralcodec.errors import OutputError
+from neuralcodec.streams import ATTACHMENT, StreamPacket
 
 
 class ContainerWriter:
-    """Writes one stream: the header at once, then GOPs in order, then the index.
+    """Writes one video: header, tags and descriptions of other streams at once, then GOPs and
+    packets of the other streams in order, then the index.
 
     `file` is a buffered binary file at its start, or a pipe; it is neither sought nor closed.
-    Raises OutputError where an .nlc file cannot hold such a stream; OSError comes through.
+    Raises OutputError where an .nlc file cannot hold such a video or such streams, ValueError where
+    the streams are not numbered 0, 1, 2, ...; OSError comes through.
     """
 
-    def __init__(self, file: BinaryIO, header: StreamHeader):
+    def __init__(self, file: BinaryIO, header: StreamHeader, extras: Extras | None = None):
+        extras = extras or Extras()
+        numbers = [stream.number for stream in extras.streams]
+        if numbers != list(range(len(numbers))):
+            raise ValueError(f"streams must be numbered from 0, not {numbers}")
         self._file = file
         self._header = header
+        self._packet_streams = {s.number for s in extras.streams if s.kind != ATTACHMENT}
         self._index = bytearray()
         self._frames = 0
         self.bytes_written = 0
         try:
-            head = pack_chunk(layout.HEAD, pack_head(header))
+            head = pack_chunk(layout.HEAD, pack_head(header)) + pack_light(header.format)
         except Malformed as fault:
             raise OutputError(f"an .nlc file cannot hold this video: {fault}") from fault
+        try:
+            described = pack_extras(extras)
+        except Malformed as fault:
+            what = "an .nlc file cannot hold what goes with this video"
+            raise OutputError(f"{what}: {fault}") from fault
+        self.packet_bytes = len(described)  # of bytes_written, in tags, strm and pckt chunks
         self._write(layout.SIGNATURE + layout.VERSION.pack(layout.MAJOR, layout.MINOR) + head)
+        self._write(described)
         self._file.flush()
+
+    def write_packets(self, packets: Sequence[StreamPacket]) -> None:
+        """Append packets of other streams, those of a GOP's time before that GOP.
+
+        They are flushed with the next GOP or the end. Raises ValueError for a packet of a stream
+        that was not described or has none, OutputError for one that an .nlc file cannot hold;
+        nothing is written then.
+        """
+        for packet in packets:
+            if packet.stream not in self._packet_streams:
+                raise ValueError(f"no stream {packet.stream} was described that has packets")
+        try:
+            chunks = [pack_chunk(layout.PCKT, pack_packets(p)) for p in split_packets(packets)]
+        except Malformed as fault:
+            raise OutputError(f"an .nlc file cannot hold a packet: {fault}") from fault
+        for chunk in chunks:
+            self._write(chunk)
+            self.packet_bytes += len(chunk)
 
     def write_gop(self, gop: GopRecord, stats: GopStats) -> None:
         """Append one GOP and its statistics, and flush.
