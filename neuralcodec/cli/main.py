@@ -102,9 +102,15 @@ def main() -> None:
     \b
     ffmpeg -i a.mkv -f yuv4mpegpipe - | ncodec encode - - | ncodec decode - - | ffplay -
 
-    Exit codes: 0 done, 1 the input or the machine is at fault (a damaged file as well, even if a
-    part of it could be read), 2 wrong usage, 129 the terminal was closed, 130 interrupted, 141 the
-    reader of the output left, 143 terminated.
+    \b
+    Exit codes:
+      0  done
+      1  the input or the machine is at fault; a damaged file as well, even if a part could be read
+      2  wrong usage
+    129  the terminal was closed
+    130  interrupted
+    141  the reader of the output left
+    143  terminated
     """
 
 

@@ -114,7 +114,7 @@ def read_info(path: PathLike, *, gops: bool = False, frames: bool = False) -> Fi
         size = reader.bytes_read
     if not count:
         raise DamagedFile(f"{shown_name(path)}: not one whole GOP in it")
-    y, u, v, yuv = _means(meter)
+    psnr_y, psnr_u, psnr_v, mean_yuv = _means(meter)
     return FileInfo(
         bytes=size,
         width=fmt.width,
@@ -132,10 +132,10 @@ def read_info(path: PathLike, *, gops: bool = False, frames: bool = False) -> Fi
         model=header.model_name,
         model_sha256=header.model_sha256.hex(),
         model_installed=is_installed(header.model_sha256),
-        psnr_y=y,
-        psnr_u=u,
-        psnr_v=v,
-        psnr_yuv=yuv,
+        psnr_y=psnr_y,
+        psnr_u=psnr_u,
+        psnr_v=psnr_v,
+        psnr_yuv=mean_yuv,
         damage=[str(damage) for damage in reader.damage],
         gop_table=gop_table if gops else None,
         frame_table=frame_table if frames else None,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MAX_BARS = 400  # more could not be told apart; several frames then share one
 SIZE_INCHES, DPI = (11.0, 6.0), 130
-INTRA, INTER, SOFT = "#d1495b", "#30638e", "#b9cfe0"
+INTRA, INTER, LUMA, SOFT = "#d1495b", "#30638e", "#e0a030", "#b9cfe0"
 
 
 def check_plot(path: PathLike, overwrite: bool) -> None:
@@ -42,7 +42,7 @@ def draw_plot(info: FileInfo, path: PathLike, name: str, overwrite: bool) -> Non
     measured = bool(np.isfinite(bars.psnr_yuv).any())
     if measured:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        _draw_psnr(lower, bars, info)
+        _draw_psnr(lower, bars)
     else:
         upper = lower = figure.subplots()
     _draw_bits(upper, bars, info)
@@ -89,12 +89,21 @@ def _decibels(values: list[float | None]) -> np.ndarray:
 def _draw_bits(axes: "Axes", bars: _Bars, info: FileInfo) -> None:
     scale, unit = (1e6, "Mbit") if (bars.intra + bars.inter).max() >= 1e6 else (1e3, "kbit")
     inter, intra = bars.inter / scale, bars.intra / scale
-    style = {"align": "edge", "linewidth": 0}
     gap = 0.85 if len(bars.left) <= 120 else 1.0  # thin bars with gaps between them flicker
-    axes.bar(bars.left, inter, bars.width * gap, color=INTER, label="inter frames", **style)
-    axes.bar(
-        bars.left, intra, bars.width * gap, bottom=inter, color=INTRA, label="intra frames", **style
-    )
+    for height, bottom, color, label in (
+        (inter, np.zeros_like(inter), INTER, "inter frames"),
+        (intra, inter, INTRA, "intra frames"),
+    ):
+        axes.bar(
+            bars.left,
+            height,
+            bars.width * gap,
+            bottom,
+            align="edge",
+            linewidth=0,
+            color=color,
+            label=label,
+        )
     total = float(np.sum((bars.intra + bars.inter) * bars.counts))
     mean = total / info.frames / scale
     axes.axhline(mean, color="black", linewidth=1, linestyle="--", label=f"mean, {mean:.3g} {unit}")
@@ -106,9 +115,8 @@ def _draw_bits(axes: "Axes", bars: _Bars, info: FileInfo) -> None:
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=9)
 
 
-def _draw_psnr(axes: "Axes", bars: _Bars, info: FileInfo) -> None:
+def _draw_psnr(axes: "Axes", bars: _Bars) -> None:
     marker = "o" if len(bars.left) <= 60 else None
-    line = {"linewidth": 1.2, "marker": marker, "markersize": 3}
     if bars.run > 1:
         axes.fill_between(
             bars.middle,
@@ -118,17 +126,23 @@ def _draw_psnr(axes: "Axes", bars: _Bars, info: FileInfo) -> None:
             linewidth=0,
             label=f"lowest to highest YUV of {bars.run} frames",
         )
-    axes.plot(bars.middle, bars.psnr_yuv, color=INTER, label="PSNR-YUV", **line)
-    axes.plot(bars.middle, bars.psnr_y, color="#e0a030", label="PSNR-Y", **line)
+    for psnr, color, label in (
+        (bars.psnr_yuv, INTER, "PSNR-YUV"),
+        (bars.psnr_y, LUMA, "PSNR-Y"),
+    ):
+        axes.plot(
+            bars.middle, psnr, color=color, label=label, linewidth=1.2, marker=marker, markersize=3
+        )
     axes.set_ylabel("PSNR (dB)")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=9)
 
 
 def _title(name: str, info: FileInfo) -> str:
-    quality = f"q {info.lowest_quality} to {info.highest_quality}"
+    gops = "1 GOP" if info.gops == 1 else f"{info.gops} GOPs"
     psnr = "" if info.psnr_yuv is None else f", PSNR-YUV {info.psnr_yuv:.2f} dB"
-    return (
-        f"{os.path.basename(name)}: {info.width}x{info.height}, {info.frames} frames, "
-        f"{info.gops} GOP{'' if info.gops == 1 else 's'}, {quality}, {info.bitrate / 1e3:.0f} kbit/s{psnr}"
-    ).replace("$", r"\$")
+    title = (
+        f"{os.path.basename(name)}: {info.width}x{info.height}, {info.frames} frames, {gops}, "
+        f"q {info.lowest_quality} to {info.highest_quality}, {info.bitrate / 1e3:.0f} kbit/s{psnr}"
+    )
+    return title.replace("$", r"\$")  # else it begins a formula
