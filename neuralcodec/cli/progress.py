@@ -36,8 +36,8 @@ class _Bar:
     def __call__(self, state: "ProgressState") -> None:
         if state.label != self._label:
             self._label = state.label
-            self._bar.reset(state.expected)
             self._bar.set_description(_titled(self._verb, state), refresh=False)
+            self._bar.reset(state.expected)
         self._bar.total = state.expected
         if state.bits_per_second is not None:
             self._bar.set_postfix_str(bitrate_text(state.bits_per_second), refresh=False)
