@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from neuralcodec.cli import main
+from neuralcodec.codec.file_info import StreamInfo
 
 PAGE = Path(__file__).parent.parent / "docs" / "json.md"
 COMMON = "Every verb"
@@ -115,6 +117,10 @@ def test_info_of_a_damaged_file_prints_what_is_documented(small_coded, tmp_path)
     bad = tmp_path / "bad.nlc"
     bad.write_bytes(small_coded.read_bytes()[:-200])
     assert printed("info", bad, exit_code=1)["damage"]
+
+
+def test_a_stream_is_documented_even_where_no_file_has_any():
+    check_fields(asdict(StreamInfo("audio", "aac", None, 3, 900)), TABLES["stream"], "stream")
 
 
 def test_models_prints_what_is_documented():
