@@ -4,7 +4,7 @@ CODECS ?= x264,x265,svtav1
 FRAMES ?= 96
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format weights bench clean
+.PHONY: help install test lint format docs weights bench clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ lint:  ## Check style (ruff) and types (mypy)
 format:  ## Rewrite the code in the project's style
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
+
+docs:  ## Write docs/cli.md anew from the commands' own help
+	$(PYTHON) scripts/make_cli_reference.py
 
 # The shipped file: stage 1 by commit a8ea139 (other motion), stopped after 4,000 of 13,000 steps;
 # stage 2 by the code since then, stopped after 5,000 steps, its schedule shortened twice on the way

@@ -24,7 +24,9 @@ from neuralcodec.version import __version__
 if TYPE_CHECKING:
     from neuralcodec.codec.decode_file import DecodeSummary, decode
     from neuralcodec.codec.encode_file import EncodeSummary, encode
-    from neuralcodec.codec.video_file import TensorFrame, VideoFile
+    from neuralcodec.codec.pictures import TensorFrame
+    from neuralcodec.codec.progress import ProgressState
+    from neuralcodec.codec.video_file import TensorClip, VideoFile
     from neuralcodec.codec.video_file import VideoFile as open  # noqa: N813
 
 __all__ = [
@@ -36,6 +38,8 @@ __all__ = [
     "ModelError",
     "NcodecError",
     "OutputError",
+    "ProgressState",
+    "TensorClip",
     "TensorFrame",
     "UsageError",
     "VideoFile",
@@ -52,7 +56,9 @@ _HOMES = {
     "DecodeSummary": ("neuralcodec.codec.decode_file", "DecodeSummary"),
     "open": ("neuralcodec.codec.video_file", "VideoFile"),
     "VideoFile": ("neuralcodec.codec.video_file", "VideoFile"),
-    "TensorFrame": ("neuralcodec.codec.video_file", "TensorFrame"),
+    "ProgressState": ("neuralcodec.codec.progress", "ProgressState"),
+    "TensorClip": ("neuralcodec.codec.video_file", "TensorClip"),
+    "TensorFrame": ("neuralcodec.codec.pictures", "TensorFrame"),
 }
 
 

@@ -27,7 +27,20 @@ def test_version_is_told_in_both_forms():
     assert ncodec("-V").stdout == ncodec("--version").stdout
 
 
-@pytest.mark.parametrize("verb", ["encode", "decode", "info"])
+def test_help_lists_all_verbs_in_the_order_of_use():
+    listed = ncodec("--help").stdout.split("Commands:\n")[1].splitlines()
+    assert [line.split()[0] for line in listed] == list(main.commands)
+    assert list(main.commands) == ["encode", "decode", "info", "models", "completion"]
+    assert not any(line.endswith("...") for line in listed)
+
+
+def test_help_tells_the_exit_codes_there_are():
+    text = ncodec("--help").stdout.split("Exit codes:\n")[1].split("\n\n")[0]
+    codes = [int(line.split()[0]) for line in text.splitlines()]
+    assert codes == [0, 1, 2, 129, 130, 141, 143]
+
+
+@pytest.mark.parametrize("verb", main.commands)
 def test_help_has_two_forms_and_explains_every_option(verb):
     text = ncodec(verb, "--help").stdout
     assert ncodec(verb, "-h").stdout == text

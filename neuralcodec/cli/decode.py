@@ -4,17 +4,22 @@ from dataclasses import asdict
 
 import click
 
+from neuralcodec.cli.completion import complete_file, complete_model, complete_nlc
 from neuralcodec.cli.options import device_options, output_options
-from neuralcodec.cli.report import PIPE, print_json, progress_bar, tell
+from neuralcodec.cli.progress import show_progress
+from neuralcodec.cli.report import PIPE, print_json, tell
+
+QUALITY_FIELDS = ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "ssim_y", "ssim_u", "ssim_v")
 
 
-@click.command()
-@click.argument("input", metavar="INPUT")
-@click.argument("output", metavar="OUTPUT")
+@click.command(short_help="Decompress an .nlc file, and report PSNR.")
+@click.argument("input", metavar="INPUT", shell_complete=complete_nlc)
+@click.argument("output", metavar="OUTPUT", shell_complete=complete_file)
 @click.option(
     "-r",
     "--reference",
     metavar="SOURCE",
+    shell_complete=complete_file,
     help="The source: PSNR and SSIM are measured against it, plane by plane.",
 )
 @click.option(
@@ -24,7 +29,11 @@ from neuralcodec.cli.report import PIPE, print_json, progress_bar, tell
     help="What to write, whatever the name of OUTPUT says.",
 )
 @click.option(
-    "-m", "--model", metavar="FILE", help="The model, when INPUT was made with one not installed."
+    "-m",
+    "--model",
+    metavar="FILE",
+    shell_complete=complete_model,
+    help="The model, when INPUT was made with one not installed.",
 )
 @click.option(
     "--keep-going", is_flag=True, help="Leave out damaged GOPs instead of failing (exit code 1)."
@@ -55,7 +64,7 @@ def decode(
     """
     import neuralcodec
 
-    with progress_bar("decoding", quiet) as progress:
+    with show_progress("decoding", quiet) as progress:
         done = neuralcodec.decode(
             input,
             output,
@@ -85,8 +94,8 @@ def decode(
                 tell(f"SSIM measured: Y {q.ssim_y:.4f}, U {q.ssim_u:.4f}, V {q.ssim_v:.4f}")
     if as_json:
         figures = asdict(done)
-        best = figures["measured"] or figures["recorded"] or {}
-        print_json({**figures, **best}, output == PIPE)
+        best = figures["measured"] or figures["recorded"] or dict.fromkeys(QUALITY_FIELDS)
+        print_json("decode", {**figures, **best}, output == PIPE)
     if done.damage:
         click.get_current_context().exit(1)
 

@@ -5,20 +5,15 @@ from dataclasses import asdict
 
 import click
 
+from neuralcodec.cli.completion import complete_file, complete_model, complete_nlc
 from neuralcodec.cli.options import device_options, output_options
-from neuralcodec.cli.report import (
-    PIPE,
-    bitrate_text,
-    bytes_text,
-    print_json,
-    progress_bar,
-    tell,
-)
+from neuralcodec.cli.progress import show_progress
+from neuralcodec.cli.report import PIPE, bitrate_text, bytes_text, print_json, tell
 
 
-@click.command()
-@click.argument("input", metavar="INPUT")
-@click.argument("output", metavar="OUTPUT")
+@click.command(short_help="Compress a video into an .nlc file.")
+@click.argument("input", metavar="INPUT", shell_complete=complete_file)
+@click.argument("output", metavar="OUTPUT", shell_complete=complete_nlc)
 @click.option(
     "-q",
     "--quality",
@@ -44,6 +39,7 @@ from neuralcodec.cli.report import (
     default="fast",
     show_default=True,
     metavar="NAME|FILE",
+    shell_complete=complete_model,
     help="Installed model, or a .safetensors file.",
 )
 @click.option("--strict", is_flag=True, help="Fail when the source ends in the middle.")
@@ -72,7 +68,7 @@ def encode(
     """
     import neuralcodec
 
-    with progress_bar("encoding", quiet) as progress:
+    with show_progress("encoding", quiet) as progress:
         done = neuralcodec.encode(
             input,
             output,
@@ -100,4 +96,4 @@ def encode(
         if output != PIPE:
             tell(f"play it: ncodec decode {shlex.quote(output)} - | ffplay -")
     if as_json:
-        print_json(asdict(done), output == PIPE)
+        print_json("encode", asdict(done), output == PIPE)

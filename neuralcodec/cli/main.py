@@ -11,9 +11,11 @@ from typing import Any, NoReturn
 import click
 
 from neuralcodec.atomic_file import remove_all_temporaries
+from neuralcodec.cli.completion import completion
 from neuralcodec.cli.decode import decode
 from neuralcodec.cli.encode import encode
 from neuralcodec.cli.info import info
+from neuralcodec.cli.models import models
 from neuralcodec.errors import NcodecError
 from neuralcodec.version import __version__
 
@@ -23,6 +25,10 @@ BROKEN_PIPE = SIGNALLED + 13
 
 class Verbs(click.Group):
     """Turns errors into one line on stderr and an exit code; never a traceback."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """In the order of use, not of the alphabet."""
+        return list(self.commands)
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -89,16 +95,24 @@ def main() -> None:
     ncodec encode in.mp4 out.nlc         compress
     ncodec decode out.nlc out.mp4        decompress, and report PSNR
     ncodec info out.nlc                  what a file holds
+    ncodec models                        what models are installed
 
     '-' is standard input or output, so that commands can be joined by pipes:
 
     \b
     ffmpeg -i a.mkv -f yuv4mpegpipe - | ncodec encode - - | ncodec decode - - | ffplay -
 
-    Exit codes: 0 done, 1 the input or the machine is at fault, 2 wrong usage, 130 interrupted,
-    141 the reader of the output left, 143 terminated.
+    \b
+    Exit codes:
+      0  done
+      1  the input or the machine is at fault; a damaged file as well, even if a part could be read
+      2  wrong usage
+    129  the terminal was closed
+    130  interrupted
+    141  the reader of the output left
+    143  terminated
     """
 
 
-for verb in (encode, decode, info):
+for verb in (encode, decode, info, models, completion):
     main.add_command(verb)

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
+from neuralcodec.cli.completion import complete_device
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -40,6 +42,7 @@ def device_options(command: Command) -> Command:
             default="auto",
             show_default=True,
             metavar="auto|cpu|cuda|cuda:N",
+            shell_complete=complete_device,
             help="Where the networks run; auto takes a GPU if there is one.",
         ),
     ):

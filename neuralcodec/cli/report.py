@@ -1,40 +1,26 @@
-"""What a verb tells its user: progress, notices, a summary line or JSON."""
+"""What a verb tells its user: notices, a summary line or JSON."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from neuralcodec.atomic_file import output_errors
 
 PIPE = "-"
-
-
-@contextmanager
-def progress_bar(label: str, quiet: bool) -> Iterator[Callable[[int, int | None], None] | None]:
-    """Frames per second and time left on stderr when it is a terminal, nothing when it is not."""
-    if quiet or sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    with tqdm(desc=label, unit=" frames", dynamic_ncols=True, leave=False) as bar:
-
-        def show(done: int, total: int | None) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield show
+SCHEMA = "neuralcodec"
+SCHEMA_VERSION = 1  # of the JSON; docs/json.md says what changes it
 
 
 def tell(message: str) -> None:
     click.echo(f"ncodec: {message}", err=True)
 
 
-def print_json(figures: dict[str, Any], data_on_stdout: bool = False) -> None:
-    print_result(json.dumps(figures, allow_nan=False), on_stderr=data_on_stdout)
+def print_json(verb: str, figures: dict[str, Any], data_on_stdout: bool = False) -> None:
+    """One object on one line, as docs/json.md specifies it."""
+    marked = {"schema": SCHEMA, "version": SCHEMA_VERSION, "verb": verb, **figures}
+    print_result(json.dumps(marked, allow_nan=False), on_stderr=data_on_stdout)
 
 
 def print_result(text: str, on_stderr: bool = False) -> None:
@@ -55,3 +41,18 @@ def bitrate_text(bits_per_second: float) -> str:
     if bits_per_second < 1e6:
         return f"{bits_per_second / 1e3:.0f} kbit/s"
     return f"{bits_per_second / 1e6:.2f} Mbit/s"
+
+
+def table_text(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[str] = ()
+) -> str:
+    """Columns under their heads, flush right but for those in `left`."""
+    lines = [heads, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    flush = ["<" if head in left else ">" for head in heads]
+    return "\n".join(
+        "  ".join(
+            f"{cell:{side}{width}}" for cell, side, width in zip(line, flush, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    )

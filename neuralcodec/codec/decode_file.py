@@ -14,10 +14,10 @@ from neuralcodec.codec.device import default_batch, find_device
 from neuralcodec.codec.encode_file import (
     PIPE,
     PathLike,
-    Progress,
     choose_precision,
     refuse_same_file,
 )
+from neuralcodec.codec.progress import Progress, ProgressState
 from neuralcodec.container import ContainerReader, GopRecord
 from neuralcodec.errors import InputError, UsageError
 from neuralcodec.media import VideoReader, VideoWriter, check_output, open_writer
@@ -116,7 +116,7 @@ def decode(
                         comparison.add(frame, number)
                 frames += 1
                 if progress:
-                    progress(frames, total)
+                    progress(ProgressState(frames, total))
             if frames == 0:
                 raise InputError(f"{shown_name(src)}: not one frame in it can be decoded")
             _finish(writer, decoder)

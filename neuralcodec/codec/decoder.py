@@ -1,14 +1,15 @@
 """GOP records to frames: parsing in one thread, networks in another, ahead of the caller."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 import torch
 
 from neuralcodec.codec.ahead import Stopwatch, run_ahead
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolDecoder, build_coder
-from neuralcodec.codec.pictures import grid_size
+from neuralcodec.codec.pictures import TensorFrame, grid_size
 from neuralcodec.codec.transforms import Transforms
 from neuralcodec.container import GopRecord
 from neuralcodec.entropy.coder import Malformed
@@ -17,6 +18,10 @@ from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
 FRAMES_AHEAD = 6
+Shown = TypeVar("Shown", Frame, TensorFrame)
+_DecodeStep = Callable[
+    [Transforms, Sequence[FrameSymbols], Sequence[int], Sequence[int]], list[Shown]
+]
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,16 @@ class Decoder:
     def frames(self, gops: Iterable[GopRecord]) -> Iterator[Frame]:
         """Frames in order. Raises DamagedFile where a GOP's symbols are not what was coded;
         frames of that GOP before the damage may have been given by then."""
+        return self._shown(gops, Transforms.decode)
+
+    def tensor_frames(self, gops: Iterable[GopRecord]) -> Iterator[TensorFrame]:
+        """As `frames`; the planes stay on the device."""
+        return self._shown(gops, Transforms.decode_tensors)
+
+    def _shown(self, gops: Iterable[GopRecord], decode: _DecodeStep[Shown]) -> Iterator[Shown]:
         chosen = filter(self._is_whole, gops) if self.settings.keep_going else iter(gops)
         parsed = run_ahead(self._parse(chosen), FRAMES_AHEAD)
-        shown = run_ahead(self._run_networks(parsed), FRAMES_AHEAD)
+        shown = run_ahead(self._run_networks(parsed, decode), FRAMES_AHEAD)
         try:
             yield from shown
         finally:
@@ -106,11 +118,11 @@ class Decoder:
                     last=t == length - 1,
                 )
 
-    def _run_networks(self, steps: Iterable[_Step]) -> Iterator[Frame]:
+    def _run_networks(self, steps: Iterable[_Step], decode: _DecodeStep[Shown]) -> Iterator[Shown]:
         settings = self.settings
         torch.set_num_threads(self.threads)
         transforms = Transforms(self.installed.model, self.fmt, settings.device, settings.precision)
-        waiting: list[list[Frame]] = []  # of the GOPs of a batch after the first
+        waiting: list[list[Shown]] = []  # of the GOPs of a batch after the first
         before: list[int] = []
         for step in steps:
             if step.number == 0:
@@ -120,7 +132,7 @@ class Decoder:
                 transforms.keep([before.index(i) for i in step.items])
             before = step.items
             with self.stopwatch.running("networks"):
-                frames = transforms.decode(step.symbols, step.qualities, step.pts)
+                frames = decode(transforms, step.symbols, step.qualities, step.pts)
             for i, frame in zip(step.items, frames, strict=True):
                 if i == 0:
                     yield frame

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -12,6 +12,7 @@ import torch
 from neuralcodec.atomic_file import AtomicFile, check_target, output_errors, standard_output
 from neuralcodec.codec.device import best_precision, default_batch, find_device
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
+from neuralcodec.codec.progress import Progress, ProgressState
 from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.container import ContainerWriter, GopStats, StreamHeader
 from neuralcodec.container.layout import SIGNATURE
@@ -24,7 +25,6 @@ from neuralcodec.model.zoo import DEFAULT_MODEL, load_model
 PIPE = "-"
 DEFAULT_QUALITY = 32
 DEFAULT_GOP = 96
-Progress = Callable[[int, int | None], None]  # frames done, frames expected if known
 PathLike = str | os.PathLike[str]
 
 
@@ -102,7 +102,8 @@ def encode(
 
             def on_frame(done: int) -> None:
                 if progress:
-                    progress(done, reader.frame_count_hint)
+                    rate = 8 * writer.bytes_written / span.seconds if span.frames else None
+                    progress(ProgressState(done, reader.frame_count_hint, rate))
 
             for coded in encoder.gops(iter(reader), on_frame):
                 with watch.running("writing"), output_errors(shown):

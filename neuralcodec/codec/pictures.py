@@ -1,6 +1,7 @@
 """Frames (integer planes) <-> the padded float tensors that the networks see."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,6 +10,18 @@ from torch import Tensor
 
 from neuralcodec.model.config import BLOCK
 from neuralcodec.video import Frame, VideoFormat
+
+
+class TensorFrame(NamedTuple):
+    """A decoded frame: planes of uint8, or int16 (0..1023) at 10 bit, on the device that decoded.
+
+    A tuple, because that is what PyTorch's DataLoader knows how to make batches of, pin and move.
+    """
+
+    y: Tensor  # (H, W)
+    u: Tensor  # (ceil(H/2), ceil(W/2))
+    v: Tensor
+    pts: int  # in the file's time base
 
 
 def grid_size(fmt: VideoFormat) -> tuple[int, int]:
@@ -30,10 +43,16 @@ def to_tensors(
 
 def to_frames(y: Tensor, uv: Tensor, fmt: VideoFormat, pts: Sequence[int]) -> list[Frame]:
     """The inverse: clipped, rounded, cropped, as uint8 or uint16."""
-    width, height = fmt.chroma_size
-    luma = _to_integers(y[:, :, : fmt.height, : fmt.width], fmt.bit_depth)
-    chroma = _to_integers(uv[:, :, :height, :width], fmt.bit_depth)
+    luma, chroma = (_to_array(p) for p in _to_integers(y, uv, fmt))
     return [Frame(a[0], c[0], c[1], t) for a, c, t in zip(luma, chroma, pts, strict=True)]
+
+
+def to_tensor_frames(
+    y: Tensor, uv: Tensor, fmt: VideoFormat, pts: Sequence[int]
+) -> list[TensorFrame]:
+    """As `to_frames`, but the planes stay on the device that they are on."""
+    luma, chroma = _to_integers(y, uv, fmt)
+    return [TensorFrame(a[0], c[0], c[1], t) for a, c, t in zip(luma, chroma, pts, strict=True)]
 
 
 def _stack(
@@ -49,10 +68,19 @@ def _stack(
     return F.pad(tensor, (0, columns - width, 0, rows - height), mode="replicate")
 
 
-def _to_integers(planes: Tensor, bit_depth: int) -> np.ndarray:
-    peak = (1 << bit_depth) - 1
-    scaled = planes.float().mul(peak).round_().clamp_(0, peak)
-    if bit_depth == 8:
-        array: np.ndarray = scaled.to(torch.uint8).contiguous().cpu().numpy()
-        return array
-    return scaled.to(torch.int16).contiguous().cpu().numpy().astype(np.uint16)
+def _to_integers(y: Tensor, uv: Tensor, fmt: VideoFormat) -> tuple[Tensor, Tensor]:
+    """Samples as uint8 at 8 bit, int16 at 10: torch knows few operations on uint16."""
+    width, height = fmt.chroma_size
+    peak = (1 << fmt.bit_depth) - 1
+    sample = torch.uint8 if fmt.bit_depth == 8 else torch.int16
+
+    def rounded(planes: Tensor) -> Tensor:
+        scaled = planes.float().mul(peak).round_().clamp_(0, peak)
+        return scaled.to(sample, memory_format=torch.contiguous_format)
+
+    return rounded(y[:, :, : fmt.height, : fmt.width]), rounded(uv[:, :, :height, :width])
+
+
+def _to_array(planes: Tensor) -> np.ndarray:
+    array: np.ndarray = planes.cpu().numpy()
+    return array if array.dtype == np.uint8 else array.astype(np.uint16)

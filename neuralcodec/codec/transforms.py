@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neuralcodec.codec.device import keep_freed_memory
 from neuralcodec.codec.gop_symbols import FrameSymbols
-from neuralcodec.codec.pictures import to_frames, to_tensors
+from neuralcodec.codec.pictures import TensorFrame, to_frames, to_tensor_frames, to_tensors
 from neuralcodec.entropy.coder import LARGEST
 from neuralcodec.model.config import VECTOR_BLOCK
 from neuralcodec.model.motion_search import search_vectors
@@ -106,6 +106,17 @@ class Transforms:
         self, symbols: Sequence[FrameSymbols], qualities: Sequence[int], pts: Sequence[int]
     ) -> list[Frame]:
         """Symbols of one frame of each GOP -> the frames."""
+        shown = self._decode(symbols, qualities)
+        return to_frames(shown.y, shown.uv, self.fmt, pts)
+
+    def decode_tensors(
+        self, symbols: Sequence[FrameSymbols], qualities: Sequence[int], pts: Sequence[int]
+    ) -> list[TensorFrame]:
+        """As `decode`; the frames stay on the device."""
+        shown = self._decode(symbols, qualities)
+        return to_tensor_frames(shown.y, shown.uv, self.fmt, pts)
+
+    def _decode(self, symbols: Sequence[FrameSymbols], qualities: Sequence[int]) -> State:
         with self._context():
             q = torch.tensor(qualities, device=self.device)
             latent = self._gather([s.latent for s in symbols]).permute(0, 3, 1, 2)
@@ -119,7 +130,7 @@ class Transforms:
                 rounded = inter.means.restore(latent, prediction.side, inter.gain(q))
                 shown = inter.synthesise(rounded, prediction, q)
             self._state = shown
-            return to_frames(shown.y, shown.uv, self.fmt, pts)
+            return shown
 
     def _search(self, y: Tensor, q: Tensor) -> Tensor:
         assert self._state is not None

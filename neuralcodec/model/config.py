@@ -7,10 +7,15 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from neuralcodec.model.installed import check_name
+
 QUALITIES = 64  # q = 0 (smallest file) .. 63 (best picture)
 SCALES = 64  # entries of the scale alphabet; see `neuralcodec.model.exact`
 BLOCK = 16  # luma samples per side of a latent position
 VECTOR_BLOCK = 8  # luma samples per side of a motion block
+MAX_CHANNELS = 4096  # of any layer
+MAX_BLOCKS = 64  # of any one network
+MAX_GROUPS = 64
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,32 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, text: str) -> "ModelConfig":
-        """Raises ValueError or TypeError when the text is not a configuration."""
+        """Raises ValueError or TypeError when the text is not a configuration of sane sizes."""
         fields = json.loads(text)
         fields["groups"] = tuple(fields["groups"])
-        return cls(**fields)
+        config = cls(**fields)
+        config._check()
+        return config
+
+    def _check(self) -> None:
+        check_name(self.name)
+        for key in ("channels", "latents", "prior_channels", "vector_channels"):
+            _check_size(key, getattr(self, key), 1, MAX_CHANNELS)
+        for key, value in asdict(self).items():
+            if key.endswith("_blocks"):
+                _check_size(key, value, 0, MAX_BLOCKS)
+        _check_size("quality_anchors", self.quality_anchors, 2, QUALITIES)
+        _check_size("the number of groups", len(self.groups), 1, MAX_GROUPS)
+        start = 0
+        for end in self.groups:
+            _check_size("the end of a group", end, start + 1, self.latents)
+            start = end
+        if start != self.latents:
+            raise ValueError(f"the groups end at {start}, not at {self.latents} latents")
+        if not 0 < self.lambda_min < self.lambda_max < math.inf:
+            raise ValueError(f"lambda from {self.lambda_min} to {self.lambda_max}")
+
+
+def _check_size(name: str, value: object, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{name} is {value!r:.40} (allowed: {low} to {high})")

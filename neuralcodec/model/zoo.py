@@ -1,9 +1,8 @@
 """Model files: safetensors with configuration, tables and training record; never pickle."""
 
-import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import torch
@@ -13,12 +12,18 @@ from torch import Tensor
 
 from neuralcodec.errors import ModelError
 from neuralcodec.model.config import ModelConfig
+from neuralcodec.model.installed import (
+    MODEL_PREFIX,
+    file_sha256,
+    installed_file,
+    installed_names,
+    model_file,
+)
 from neuralcodec.model.tables import CodingTables, make_tables
 from neuralcodec.model.video_model import VideoModel
 
 DEFAULT_MODEL = "fast"
 TABLE_PREFIX = "tables."
-MODEL_PREFIX = "model."
 
 
 @dataclass(frozen=True)
@@ -41,44 +46,35 @@ def model_bytes(model: VideoModel, record: dict[str, object]) -> bytes:
     return _with_sorted_header(save(tensors, metadata))
 
 
-def installed_names() -> list[str]:
-    folder = resources.files("neuralcodec.model") / "weights"
-    return sorted(
-        f.name.removesuffix(".safetensors")
-        for f in folder.iterdir()
-        if f.name.endswith(".safetensors")
-    )
-
-
 def load_model(name_or_file: str) -> InstalledModel:
     """A model by its installed name or the path of its file.
 
     Raises ModelError when there is none, or when the file is not a sound model."""
-    path = Path(name_or_file)
-    if not name_or_file.endswith(".safetensors"):
-        if name_or_file not in installed_names():
-            raise ModelError(
-                f"model '{name_or_file}' is not installed; "
-                f"there are: {', '.join(installed_names())} (or give a .safetensors file)"
-            )
-        path = Path(
-            str(resources.files("neuralcodec.model") / "weights" / f"{name_or_file}.safetensors")
-        )
-    elif not path.is_file():
-        raise ModelError(f"{path}: no such model file")
-    return _load_file(path)
+    return _load_file(model_file(name_or_file))
 
 
 def find_model(name: str, sha256: bytes, candidate: str | None = None) -> InstalledModel:
-    """The model that a file was made with. Raises ModelError, naming it, when it is not here."""
-    for known in [candidate] if candidate else installed_names():
-        model = load_model(known)
-        if model.sha256 == sha256:
-            return model
+    """The model that a file was made with. Raises ModelError, naming it, when it is not here.
+
+    candidate: the only model to consider, by name or file; else all that are installed."""
+    missing = f"made with model '{name}' ({sha256.hex()[:16]}...), which is not "
+    if candidate is not None:
+        given = load_model(candidate)
+        if given.sha256 == sha256:
+            return given
+        raise ModelError(missing + candidate)
+    found = _installed_with(sha256)
+    if found is not None:
+        return _load_file(found)
+    broken = [f"'{known}'" for known in installed_names() if not _is_sound(known)]
     raise ModelError(
-        f"made with model '{name}' ({sha256.hex()[:16]}...), which is not "
-        + (f"{candidate}" if candidate else "installed: give its file with --model")
+        f"{missing}installed: give its file with --model"
+        + (f" (the installed model {', '.join(broken)} is damaged)" if broken else "")
     )
+
+
+def is_installed(sha256: bytes) -> bool:
+    return _installed_with(sha256) is not None
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -95,14 +91,31 @@ def take_over(model: VideoModel, tensors: dict[str, Tensor]) -> list[str]:
     return sorted(own.keys() - fitting.keys())
 
 
+def _installed_with(sha256: bytes) -> Path | None:
+    """The installed file of this digest; those that cannot be read are passed over."""
+    for name in installed_names():
+        path = installed_file(name)
+        with suppress(ModelError):
+            if file_sha256(path) == sha256:
+                return path
+    return None
+
+
+def _is_sound(name: str) -> bool:
+    try:
+        load_model(name)
+    except ModelError:
+        return False
+    return True
+
+
 def _load_file(path: Path) -> InstalledModel:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
         config = ModelConfig.from_json(metadata["config"])
-        model = VideoModel(config)
-        model.load_state_dict(_with_prefix(tensors, MODEL_PREFIX))
+        model = _build(config, _with_prefix(tensors, MODEL_PREFIX))
         for layer in model.exact_layers():
             layer.prove_exact()
         tables = CodingTables.from_tensors(_with_prefix(tensors, TABLE_PREFIX))
@@ -121,8 +134,24 @@ def _load_file(path: Path) -> InstalledModel:
     model.eval()
     model.requires_grad_(False)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    digest = hashlib.sha256(path.read_bytes()).digest()
-    return InstalledModel(config.name, digest, model, tables, record)
+    return InstalledModel(config.name, file_sha256(path), model, tables, record)
+
+
+def _build(config: ModelConfig, tensors: dict[str, Tensor]) -> VideoModel:
+    """Raises ValueError or RuntimeError where the tensors are not those of the configuration.
+
+    Memory is only taken for tensors that are really in the file, whatever the configuration says.
+    """
+    with torch.device("meta"):
+        model = VideoModel(config)
+    for key, expected in model.state_dict().items():
+        if key not in tensors:
+            raise ValueError(f"{key} is missing")
+        if tensors[key].shape != expected.shape:
+            raise ValueError(f"{key} is {[*tensors[key].shape]}, not {[*expected.shape]}")
+    model.to_empty(device="cpu")
+    model.load_state_dict(tensors)
+    return model
 
 
 def _with_sorted_header(data: bytes) -> bytes:

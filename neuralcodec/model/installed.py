@@ -1,0 +1,145 @@
+"""What models there are, read from their files' headers: quick, without building a network."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError, safe_open
+
+from neuralcodec.errors import ModelError
+
+SUFFIX = ".safetensors"
+MODEL_PREFIX = "model."  # of the names of its networks' tensors
+_CONSTANT = "model.log_table"  # stored with the networks, but not learned
+MAX_NAME_BYTES = 255  # as much as the header of an .nlc file holds
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """A model file in figures. How it was trained is None where its record does not say."""
+
+    name: str
+    file: str
+    sha256: str  # of the file, in hexadecimal; every .nlc file names its model by it
+    bytes: int
+    parameters: int
+    channels: int  # of the feature maps
+    latents: int  # channels of the latent
+    steps: int | None
+    hours: float | None
+    device: str | None
+    note: str | None
+    data: list[str] = field(default_factory=list)  # clips that it was trained on
+    held_out: list[str] = field(default_factory=list)  # and those it was validated on
+
+
+def weights_folder() -> Path:
+    return Path(str(resources.files("neuralcodec.model") / "weights"))
+
+
+def installed_names() -> list[str]:
+    return sorted(f.name.removesuffix(SUFFIX) for f in weights_folder().glob(f"*{SUFFIX}"))
+
+
+def installed_file(name: str) -> Path:
+    return weights_folder() / f"{name}{SUFFIX}"
+
+
+def model_file(name_or_file: str) -> Path:
+    """The file of an installed model, or the one named. Raises ModelError when there is none."""
+    if not name_or_file.endswith(SUFFIX):
+        if name_or_file not in installed_names():
+            raise ModelError(
+                f"model '{name_or_file}' is not installed; "
+                f"there are: {', '.join(installed_names())} (or give a {SUFFIX} file)"
+            )
+        return installed_file(name_or_file)
+    path = Path(name_or_file)
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file")
+    return path
+
+
+def file_sha256(path: Path) -> bytes:
+    """Raises ModelError when the file cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def check_name(name: object) -> str:
+    """A model's name ends up in headers, on terminals and in paths. Raises ValueError."""
+    if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name) <= MAX_NAME_BYTES:
+        raise ValueError("a model name that cannot be shown")
+    if name.startswith(".") or set(name) & set("/\\") or len(name.encode()) > MAX_NAME_BYTES:
+        raise ValueError(f"a model cannot be named {name!r}")
+    return name
+
+
+def describe_model(path: Path) -> ModelDescription:
+    """Raises ModelError where the header of the file is not that of a model.
+
+    That the networks are sound is not looked at: `zoo.load_model` does."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            keys = [k for k in file.keys() if k.startswith(MODEL_PREFIX) and k != _CONSTANT]  # noqa: SIM118
+            parameters = sum(math.prod(file.get_slice(key).get_shape()) for key in keys)
+        config = json.loads(metadata["config"])
+        record = json.loads(metadata.get("record", "{}"))
+        name = check_name(config["name"])
+        channels, latents = int(config["channels"]), int(config["latents"])
+        size = path.stat().st_size
+    except (SafetensorError, LookupError, ValueError, TypeError, RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{path}: not a model file of this version ({reason})") from error
+    return ModelDescription(
+        name=name,
+        file=str(path),
+        sha256=file_sha256(path).hex(),
+        bytes=size,
+        parameters=parameters,
+        channels=channels,
+        latents=latents,
+        steps=_taken(record, "steps", int),
+        hours=_taken(record, "hours", _finite),
+        device=_taken(record, "device", _printable),
+        note=_taken(record, "note", _printable),
+        data=_taken(record, "data", _printables) or [],
+        held_out=_taken(record, "held_out", _printables) or [],
+    )
+
+
+def _taken(record: object, key: str, convert: Callable[[Any], T]) -> T | None:
+    """An entry of a training record, which is free text from anywhere; None where it is missing
+    or not what it should be."""
+    value = record.get(key) if isinstance(record, dict) else None
+    try:
+        return None if value is None else convert(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _finite(value: Any) -> float:
+    if not math.isfinite(value):
+        raise ValueError("not a finite number")
+    return float(value)
+
+
+def _printable(value: Any) -> str:
+    """What terminals take as commands is left out."""
+    return "".join(c if c.isprintable() else "?" for c in str(value))
+
+
+def _printables(values: Any) -> list[str]:
+    if not isinstance(values, list):
+        raise ValueError("not a list")
+    return [_printable(value) for value in values]
