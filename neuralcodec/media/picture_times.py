@@ -71,7 +71,9 @@ class TimedPictures:
             yield from self._decoding
             return
         for step in _STEPS_BACK:
-            if start - step <= self._first_time() or not self._seek(start - step):
+            if start - step <= self._first_time():
+                break
+            if not self._seek(start - step):
                 break
             pictures = iter(self._decoding)
             first = next((picture for picture in pictures if _is_good(picture)), None)
@@ -80,8 +82,14 @@ class TimedPictures:
                 yield first
                 yield from pictures
                 return
-        self._seek(self._first_time())
+        if self._demuxer.video_packets:
+            self._rewind()
         yield from self._decoding
+
+    def _rewind(self) -> None:
+        # MPEG-TS goes to the very beginning only if asked for a time before it, which AVI refuses.
+        if not self._seek(self._first_time() - 1):
+            self._seek(self._first_time())
 
     def _first_time(self) -> Fraction:
         return (self._source.streams.video.start_time or 0) * self.time_base
