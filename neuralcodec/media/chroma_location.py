@@ -11,13 +11,16 @@ _SEGMENT, _TRACKS, _TRACK, _VIDEO, _COLOUR = 0x18538067, 0x1654AE6B, 0xAE, 0xE0,
 _PARENTS = {_SEGMENT, _TRACKS, _TRACK, _VIDEO, _COLOUR}
 _HORIZONTAL, _VERTICAL = 0x55B7, 0x55B8
 _MOST_ELEMENTS = 1000  # in a header of one stream there are some fifty
-# Matroska's siting (1 with the luma sample, 2 half way to the next; then on to the next)
-# to FFmpeg's AVChromaLocation, which VideoFormat uses.
-_LOCATIONS = {(1, 2): 1, (2, 2): 2, (1, 1): 3, (2, 1): 4, (1, 3): 5, (2, 3): 6}
+# Matroska's siting (1 with the luma sample, 2 half way to the next)
+# to FFmpeg's AVChromaLocation, which VideoFormat uses. FFmpeg does not write those at the bottom.
+_LOCATIONS = {(1, 2): 1, (2, 2): 2, (1, 1): 3, (2, 1): 4}
 
 
 def chroma_location(stream: VideoStream) -> int:
-    """AVChromaLocation of a stream as its headers say: 1 left, 2 centre, ...; 0 = unspecified."""
+    """AVChromaLocation of a stream as its headers say: 1 left, 2 centre, ...; 0 = unspecified.
+
+    The two locations at the bottom of the luma samples, which are next to unused, come as 0.
+    """
     header = _matroska_header(stream)
     if header is None:
         return 0

@@ -151,7 +151,10 @@ class Decoding:
         return duration * _MICROSECOND if duration is not None else None
 
     def _cut_in_a_frame(self) -> bool:
-        """Whether bytes follow the last whole frame of a Y4M; FFmpeg drops them silently."""
+        """Whether bytes follow the last whole frame of uncompressed video."""
+        if self._source.container.format.name == "rawvideo":
+            return self._lost_packets > 0  # nothing but a part of a frame cannot be decoded
+        # Of a Y4M FFmpeg drops them silently.
         if self._source.container.format.name != "yuv4mpegpipe":
             return False
         pipe = self._source.pipe
