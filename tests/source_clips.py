@@ -1,139 +1,99 @@
-"""Files as phones, cameras and recorders write them, made by FFmpeg alone from the bundled clip."""
+"""Sources with sound, subtitles, fonts and tags, made with FFmpeg alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange
-from codec_clips import CITY
+from av.packet import Packet
+from av.stream import Stream
 
-SAMPLE_RATE = 48000
-
-
-@dataclass(frozen=True)
-class AudioTrack:
-    codec: str
-    layout: str = "stereo"
-    language: str = "und"
-
-
-@dataclass(frozen=True)
-class SourceClip:
-    """What to make. PTS are in `time_base`."""
-
-    name: str  # with the extension, which chooses the container
-    codec: str = "libx264"
-    pixel_format: str = "yuv420p"
-    size: tuple[int, int] = (96, 64)
-    pts: Sequence[int] = range(8)
-    time_base: Fraction = Fraction(1, 25)
-    options: dict[str, str] = field(default_factory=dict)
-    audio: tuple[AudioTrack, ...] = ()
-    subtitles: str | None = None  # codec
-    rotation: int = 0
-    color: tuple[int, int, int] | None = None  # primaries, transfer, matrix
-    full_range: bool = False
-    interlaced: bool = False
-    chapters: bool = False
-    attachment: bool = False
+SSA_HEADER = (
+    b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\n"
+    b"Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, "
+    b"Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, "
+    b"Shadow, Alignment, MarginL, MarginR, MarginV, Encoding\n"
+    b"Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0\n\n"
+    b"[Events]\n"
+    b"Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+)
 
 
-def make_source(folder: Path, clip: SourceClip) -> Path:
-    path = folder / clip.name
-    with av.open(path, "w") as container:
-        container.metadata["title"] = "City by day"
-        video = container.add_stream(clip.codec, 25, clip.options, time_base=clip.time_base)
-        video.width, video.height = clip.size
-        video.pix_fmt = clip.pixel_format
-        context = video.codec_context
-        if clip.color:
-            context.color_primaries, context.color_trc, context.colorspace = clip.color
-        if clip.full_range:
-            context.color_range = ColorRange.JPEG
-        if clip.interlaced:
-            context.flags |= av.codec.context.Flags.interlaced_dct
-        if clip.rotation:
-            video.set_display_rotation(clip.rotation)
-        sound = [_add_audio(container, track) for track in clip.audio]
-        subtitles = container.add_mux_stream(clip.subtitles) if clip.subtitles else None
-        if subtitles is not None:
-            subtitles.time_base = Fraction(1, 1000)
-            subtitles.metadata["language"] = "deu"
-        if clip.attachment:
-            container.add_attachment("font.ttf", "font/ttf", bytes(range(256)) * 5)
-        if clip.chapters:
-            container.set_chapters(_chapters(clip))
-        container.start_encoding()
-        for picture in _pictures(clip):
-            container.mux(video.encode(picture))
-        container.mux(video.encode(None))
-        for stream in sound:
-            for samples in _samples(stream, float(max(clip.pts) * clip.time_base)):
-                container.mux(stream.encode(samples))
-            container.mux(stream.encode(None))
-        if subtitles is not None:
-            container.mux(_subtitle(subtitles, clip.subtitles == "mov_text"))
-    return path
+def encode_pictures(
+    stream: Stream,
+    times: Sequence[int] = range(50),
+    time_base: Fraction = Fraction(1, 25),
+    pixel_format: str = "yuv420p",
+) -> list[Packet]:
+    """Packets of a pattern that moves with the time stamps."""
+    packets = []
+    width, height = stream.width, stream.height
+    pattern = (np.arange(height * width * 3) % 251).astype(np.uint8).reshape(height, width, 3)
+    for time in times:
+        rgb = av.VideoFrame.from_ndarray(np.roll(pattern, 5 * time, axis=1).copy(), "rgb24")
+        picture = rgb.reformat(format=pixel_format)
+        picture.pts, picture.time_base = time, time_base
+        packets += stream.encode(picture)
+    return packets + stream.encode(None)
 
 
-def _pictures(clip: SourceClip) -> list[av.VideoFrame]:
-    pictures: list[av.VideoFrame] = []
-    with av.open(CITY) as city:
-        for picture, time in zip(city.decode(video=0), clip.pts, strict=False):
-            width, height = clip.size
-            scaled = picture.reformat(width, height, clip.pixel_format)
-            scaled.pts, scaled.time_base = time, clip.time_base
-            pictures.append(scaled)
-    return pictures
-
-
-def _add_audio(container: av.container.OutputContainer, track: AudioTrack) -> av.AudioStream:
-    stream = container.add_stream(track.codec, SAMPLE_RATE, layout=track.layout)
-    stream.metadata["language"] = track.language
-    return stream
-
-
-def _samples(stream: av.AudioStream, seconds: float) -> list[av.AudioFrame]:
-    """A tone that differs from channel to channel, in frames of the codec's size."""
+def encode_sound(stream: Stream, seconds: float = 2.0) -> list[Packet]:
+    """Packets of seeded noise."""
     context = stream.codec_context
-    length = context.frame_size or 1024
-    channels = context.layout.nb_channels
-    count = max(3, round(seconds * SAMPLE_RATE / length))
-    frames = []
-    for number in range(count):
-        at = np.arange(number * length, (number + 1) * length) / SAMPLE_RATE
-        tones = [np.sin(2 * np.pi * 220 * (c + 1) * at) / 3 for c in range(channels)]
-        frame = av.AudioFrame.from_ndarray(
-            np.array(tones, np.float32), "fltp", context.layout.name
-        )
-        frame.sample_rate = SAMPLE_RATE
-        frame.pts, frame.time_base = number * length, Fraction(1, SAMPLE_RATE)
-        resampler = av.AudioResampler(context.format.name, context.layout.name, SAMPLE_RATE)
-        frames += resampler.resample(frame)
-    return frames
+    rate, layout = context.sample_rate, context.layout.name
+    samples = np.random.default_rng(1).normal(0, 3000, (1, int(2 * rate * seconds)))
+    sound = av.AudioFrame.from_ndarray(samples.astype(np.int16), "s16", "stereo")
+    sound.sample_rate, sound.pts = rate, 0
+    size = context.frame_size or 1024
+    resampler = av.AudioResampler(context.format.name, layout, rate, frame_size=size)
+    packets = []
+    for piece in [*resampler.resample(sound), *resampler.resample(None)]:
+        packets += stream.encode(piece)
+    return packets + stream.encode(None)
 
 
-def _subtitle(stream: av.stream.Stream, is_mov_text: bool) -> av.Packet:
-    text = b"Good morning"
-    packet = av.Packet(len(text).to_bytes(2, "big") + text if is_mov_text else text)
-    packet.stream, packet.time_base = stream, Fraction(1, 1000)
-    packet.pts = packet.dts = 40
-    packet.duration = 120
-    packet.is_keyframe = True
-    return packet
+def text_packets(
+    stream: Stream, texts: Sequence[bytes], time_base: Fraction = Fraction(1, 1000)
+) -> list[Packet]:
+    """One packet per second, shown for 0.8 s."""
+    packets = []
+    for second, text in enumerate(texts):
+        packet = av.Packet(text)
+        ticks = round(1 / time_base)
+        packet.stream, packet.time_base = stream, time_base
+        packet.pts = packet.dts = second * ticks
+        packet.duration = ticks * 4 // 5
+        packet.is_keyframe = True
+        packets.append(packet)
+    return packets
 
 
-def _chapters(clip: SourceClip) -> list[dict[str, object]]:
-    return [
-        {
-            "id": number + 1,
-            "start": 100 * number,
-            "end": 100 * (number + 1),
-            "time_base": Fraction(1, 1000),
-            "metadata": {"title": title},
-        }
-        for number, title in enumerate(("Dawn", "Noon"))
-    ]
+def mux(container: av.container.OutputContainer, *packets: list[Packet]) -> None:
+    """Packets of several streams, interleaved by decoding time."""
+    together = [packet for of_stream in packets for packet in of_stream]
+    for packet in sorted(together, key=lambda packet: packet.dts * packet.time_base):
+        container.mux(packet)
+
+
+def video_with_sound(
+    path: Path,
+    codec: str = "aac",
+    *,
+    video_codec: str = "libx264",
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+    layout: str = "stereo",
+    frames: int = 50,
+    metadata: dict[str, str] | None = None,
+) -> None:
+    """Two seconds at 25 frames per second with B-frames and a keyframe every 12 frames."""
+    with av.open(path, "w", options=container_options or {}) as container:
+        container.metadata.update(metadata or {})
+        coding = {"bf": "2", "g": "12", "preset": "ultrafast", "b-adapt": "0", **(options or {})}
+        if video_codec != "libx264":
+            coding = options or {}
+        video = container.add_stream(video_codec, 25, coding, width=64, height=48)
+        # Vorbis is experimental in FFmpeg.
+        sound = container.add_stream(codec, 48000, {"strict": "-2"}, layout=layout)
+        mux(container, encode_pictures(video, range(frames)), encode_sound(sound, frames / 25))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import av
 import pytest
-from source_clips import AudioTrack, SourceClip, make_source
+from common_sources import AudioTrack, SourceClip, make_source
 
 import neuralcodec
 

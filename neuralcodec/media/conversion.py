@@ -27,7 +27,7 @@ def color_tags(picture: av.VideoFrame) -> ColorTags:
     """Tags of the 4:2:0 picture that `Converter` makes of `picture`.
 
     Samples of YUV and grey sources keep their matrix and range. RGB becomes BT.709 of
-    limited range. The chroma location stays unspecified: PyAV does not expose it.
+    limited range. The chroma location is not in a picture: see `chroma_location`.
     """
     pixels = picture.format
     if _is_rgb(pixels):
@@ -45,12 +45,25 @@ def color_tags(picture: av.VideoFrame) -> ColorTags:
     )
 
 
-class Converter:
-    """Converts pictures to 4:2:0 of one size and bit depth; leaves fitting ones untouched."""
+def is_420(pixels: PixelFormat) -> bool:
+    """Whether a format has one sample of each colour difference for 2x2 of luma."""
+    if _is_rgb(pixels) or _is_grey(pixels):
+        return False
+    return (pixels.chroma_width(2), pixels.chroma_height(2)) == (1, 1)
 
-    def __init__(self, width: int, height: int, bit_depth: int):
+
+class Converter:
+    """Converts pictures to 4:2:0 of one size and bit depth; leaves fitting ones untouched.
+
+    `source_size` is the (width, height) that pictures are expected to have, if not the same.
+    """
+
+    def __init__(
+        self, width: int, height: int, bit_depth: int, source_size: tuple[int, int] | None = None
+    ):
         self._width = width
         self._height = height
+        self._source_size = source_size or (width, height)
         self._target = PIXEL_FORMAT[bit_depth]
         self._fitting = {self._target, "yuvj420p"} if bit_depth == 8 else {self._target}
         self._reformatter = VideoReformatter()
@@ -61,15 +74,17 @@ class Converter:
         The sentence is the same for all pictures that are changed in the same way.
         """
         name = picture.format.name
-        same_size = (picture.width, picture.height) == (self._width, self._height)
-        if same_size and name in self._fitting:
+        size = (picture.width, picture.height)
+        if size == (self._width, self._height) and name in self._fitting:
             return picture, None
         converted = self._reformat(picture)
-        if not same_size:
+        if size != self._source_size:
             return converted, (
                 f"source changes to {picture.width}x{picture.height}: "
                 f"scaled to {self._width}x{self._height}"
             )
+        if name in self._fitting:  # scaled as was asked for
+            return converted, None
         how = " (BT.709, limited range)" if _is_rgb(picture.format) else ""
         return converted, f"source is {name}: converted to {self._target}{how}"
 

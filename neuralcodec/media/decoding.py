@@ -1,6 +1,7 @@
 """Pictures out of packets, with a record of what was lost on the way."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -8,6 +9,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from neuralcodec.media.demuxing import Demuxer
 from neuralcodec.media.source import Source
 
 _MICROSECOND = Fraction(1, 1_000_000)  # unit of a container's duration in FFmpeg
@@ -15,28 +17,53 @@ _MICROSECOND = Fraction(1, 1_000_000)  # unit of a container's duration in FFmpe
 _DURATION_SLACK = Fraction(1, 10)
 
 
+@dataclass(frozen=True)
+class _PacketNumber:
+    """An object for every packet: PyAV tells what it hands through FFmpeg by its address."""
+
+    number: int
+
+
 class Decoding:
     """Iterates the pictures of a source in display order; damage does not stop it."""
 
-    def __init__(self, source: Source):
+    def __init__(self, source: Source, demuxer: Demuxer):
         self._source = source
-        self._stream = source.stream
+        self._demuxer = demuxer
+        self._stream = source.streams.video
         self._stream.thread_type = "AUTO"
-        self._packets = 0
+        self._stream.codec_context.copy_opaque = True  # from packets to their pictures
+        self._packets_of_pictures = 0
+        self.forget_losses()
+
+    @property
+    def packets_of_pictures(self) -> int:
+        """Number of the latest video packet, from 0, of which a picture came.
+
+        Unlike the number of packets read so far it does not depend on threads, which read ahead.
+        """
+        return self._packets_of_pictures
+
+    def forget_losses(self) -> None:
+        """Begin anew to count what is lost or damaged."""
         self._lost_packets = 0
         self._corrupt_pictures = 0
-        self._read_error: str | None = None
         self._last_time = Fraction(0)  # seconds, end of the latest picture
-        self._bytes_used = 0  # of the source, up to the end of the latest packet
 
     @property
     def frame_rate(self) -> Fraction | None:
         """Nominal frames per second; None if the source has no idea of one."""
         return self._stream.guessed_rate or self._stream.average_rate or None
 
+    @property
+    def has_times(self) -> bool:
+        """Whether the source says when pictures are to be shown."""
+        # AVI stores decoding times alone; with B-frames they belong to other pictures.
+        is_reordered = self._source.container.format.name == "avi" and self._stream.has_b_frames
+        return self._stream.start_time is not None and not is_reordered
+
     def presentation_time(self, picture: av.VideoFrame) -> int | None:
         """PTS of a picture in the stream's time base; None if the source has none for it."""
-        # AVI stores decoding times alone; with B-frames they belong to other pictures.
         if self._source.container.format.name == "avi" and self._stream.has_b_frames:
             return None
         return picture.pts
@@ -52,6 +79,7 @@ class Decoding:
         return frames if frames > 1 else None  # broken time stamps add up to next to nothing
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
+        self._packets_of_pictures = 0
         for packet in self._packets_to_the_end():
             try:
                 pictures = self._stream.decode(packet)
@@ -64,8 +92,8 @@ class Decoding:
 
     def shortfall(self) -> str | None:
         """After the last picture: in what way the source was not whole, or None."""
-        if self._read_error:
-            return f"{self._source.name} broke off: {self._read_error}"
+        if self._demuxer.read_error:
+            return f"{self._source.name} broke off: {self._demuxer.read_error}"
         if self._ended_early():
             stated = self._stated_duration() or Fraction(0)
             return (
@@ -83,25 +111,22 @@ class Decoding:
 
     def _packets_to_the_end(self) -> Iterator["Packet[VideoStream] | None"]:
         """Packets up to the end or to the first read error, then None to flush the decoder."""
-        try:
-            for packet in self._source.container.demux(self._stream):
-                if packet.size:  # PyAV ends with an empty one of its own
-                    self._packets += 1
-                    self._bytes_used = (packet.pos or 0) + packet.size
-                    yield packet
-        except (FFmpegError, OSError) as error:
-            self._read_error = str(error.strerror or error)
+        for packet in self._demuxer:
+            packet.opaque = _PacketNumber(self._demuxer.video_packets - 1)
+            yield packet
         yield None
 
     def _note(self, picture: av.VideoFrame) -> None:
         self._corrupt_pictures += picture.is_corrupt
+        if isinstance(picture.opaque, _PacketNumber):
+            self._packets_of_pictures = max(self._packets_of_pictures, picture.opaque.number)
         if picture.pts is not None and self._stream.time_base is not None:
             end = (picture.pts + picture.duration) * self._stream.time_base
             self._last_time = max(self._last_time, end)
 
     def _ended_early(self) -> bool:
         """Whether the headers promise more than came."""
-        if self._stream.frames and self._packets >= self._stream.frames:
+        if self._stream.frames and self._demuxer.video_packets >= self._stream.frames:
             return False
         # The container's duration may be that of another stream, so only a count of frames
         # or a duration of its own can convict a video with sound.
@@ -126,9 +151,12 @@ class Decoding:
         return duration * _MICROSECOND if duration is not None else None
 
     def _cut_in_a_frame(self) -> bool:
-        """Whether bytes follow the last whole frame of a Y4M; FFmpeg drops them silently."""
+        """Whether bytes follow the last whole frame of uncompressed video."""
+        if self._source.container.format.name == "rawvideo":
+            return self._lost_packets > 0  # nothing but a part of a frame cannot be decoded
+        # Of a Y4M FFmpeg drops them silently.
         if self._source.container.format.name != "yuv4mpegpipe":
             return False
         pipe = self._source.pipe
         size = pipe.bytes_read if pipe else self._source.size
-        return size is not None and size > self._bytes_used
+        return size is not None and size > self._demuxer.bytes_used

@@ -10,15 +10,19 @@ import av
 from av.error import FFmpegError
 
 from neuralcodec.errors import InputError
-from neuralcodec.media.conversion import Converter, coded_bit_depth, color_tags
+from neuralcodec.media.carriage import Carriage
+from neuralcodec.media.conversion import Converter
 from neuralcodec.media.decoding import Decoding
+from neuralcodec.media.demuxing import Demuxer
+from neuralcodec.media.picture_filters import PictureFilters
+from neuralcodec.media.picture_times import DEFAULT_RATE, TimedPictures
 from neuralcodec.media.planes import planes_of
 from neuralcodec.media.source import open_source
-from neuralcodec.media.timestamps import TimeStamps
-from neuralcodec.video import Frame, VideoFormat
-
-SMALLEST_SIDE = 16  # luma samples
-_DEFAULT_RATE = Fraction(25)  # what FFmpeg assumes of sources that do not say
+from neuralcodec.media.source_description import describe
+from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.time_window import window_of
+from neuralcodec.streams import FileTags, OtherStream, StreamPacket
+from neuralcodec.video import Frame
 
 
 class VideoReader:
@@ -26,43 +30,73 @@ class VideoReader:
 
     8-bit and 10-bit 4:2:0 come exactly as decoded; all else is converted, with a sentence
     about it in `notices`. PTS are the source's own, in `format.time_base`, and increase
-    strictly.
+    strictly; with `options.start` they count from there.
+
+    Without `options` the pictures alone are read (at most `limit`). With them, so is all that is
+    beside the pictures, and who reads the frames has to call `take_packets` now and then:
+    packets wait in memory until taken. `limit` overrides that of the options.
 
     Attributes:
         format: size, depth, rate and tags, known once the reader is made.
-        notices: one sentence per kind of conversion or repair made so far.
+        streams: the other streams, whose packets `take_packets` gives.
+        tags: metadata of the file and of its video stream, and chapters.
+        notices: one sentence per kind of conversion, repair or omission made so far.
         frame_count_hint: about how many frames will come (at most `limit`); None if unknown.
         source_bytes: size of the source file; None for a pipe.
         truncated: after the last frame, why the source is not whole; None if it is, or
-            if the reading stopped at `limit`.
+            if the reading stopped at `limit` or at the end of `options.duration`.
 
     Raises InputError, from the constructor, for anything that is no readable video of at
-    least 16x16, and while iterating for a picture that cannot be converted.
+    least 16x16, and while iterating for a picture that cannot be converted; UsageError for
+    options that do not fit the source.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, limit: int | None = None):
-        self._source = open_source(path)
-        self._limit = limit
-        self.notices: list[str] = []
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        limit: int | None = None,
+        options: SourceOptions | None = None,
+    ):
+        self._source = open_source(path, options)
+        wanted = options or SourceOptions()
+        self._limit = wanted.limit if limit is None else limit
+        self.notices: list[str] = list(self._source.streams.notices)
         self.source_bytes = self._source.size
         self.truncated: str | None = None
         try:
+            window = window_of(self._source.container, options)
+            demuxer = Demuxer(self._source, self._source.streams.others)
+            self._decoding = Decoding(self._source, demuxer)
+            self._times = TimedPictures(self._source, demuxer, self._decoding, window)
             # The first picture is decoded now: only it tells the tags and that there is a video.
-            self._decoding = Decoding(self._source)
-            self._pictures = iter(self._decoding)
-            self._first = next(self._pictures, None)
-            if self._first is None:
-                raise InputError(
-                    f"no frame of {self._source.name} could be decoded; check that it plays"
-                )
-            self.format = self._describe(self._first)
+            self._pictures = iter(self._times)
+            first = next(self._pictures, None)
+            if first is None:
+                raise InputError(self._times.why_none())
+            self._filters = PictureFilters(wanted, self._times.time_base, self._times.frame_rate)
+            self.format = describe(
+                self._source,
+                first,
+                wanted,
+                self._filters.time_base,
+                wanted.fps or self._decoding.frame_rate,
+            )
+            self._carriage = Carriage(self._source, demuxer, window)
         except BaseException:
             self.close()
             raise
-        self.frame_count_hint = self._count_hint()
-        self._converter = Converter(self.format.width, self.format.height, self.format.bit_depth)
-        rate = self.format.frame_rate or _DEFAULT_RATE
-        self._time_stamps = TimeStamps(rate, self.format.time_base)
+        self.notices += self._carriage.notices
+        self.streams: tuple[OtherStream, ...] = self._carriage.streams
+        self.tags: FileTags = self._carriage.tags
+        self.frame_count_hint = self._count_hint(wanted)
+        self._converter = Converter(
+            self.format.width,
+            self.format.height,
+            self.format.bit_depth,
+            (first.width, first.height),
+        )
+        self._frames = self._read(first)
 
     def close(self) -> None:
         """Close the source; no frames come after that."""
@@ -80,50 +114,60 @@ class VideoReader:
         self.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        count = 0
-        while self._limit is None or count < self._limit:
-            picture = self._first or next(self._pictures, None)
-            self._first = None
-            if picture is None:
+        return self._frames
+
+    def take_packets(self) -> list[StreamPacket]:
+        """Packets of `streams` that came since the last call, in the order of the source.
+
+        After frame n: those before the video packet that the frame, or the latest picture that
+        it needed, was decoded from; the same on any machine. After the last frame: all others.
+        """
+        return self._carriage.take(self._decoding.packets_of_pictures)
+
+    def _read(self, first: av.VideoFrame) -> Iterator[Frame]:
+        end: Fraction | None = None  # of the frames, in seconds, where they were cut off
+        for count, picture in enumerate(self._filtered(first), 1):
+            frame = self._frame(picture)
+            yield frame
+            if count == self._limit:
+                end = frame.pts * self.format.time_base + self._duration_of(picture)
+                break
+        else:
+            if not self._times.reached_end:
                 self.truncated = self._decoding.shortfall()
-                return
-            count += 1
-            yield self._frame(picture)
+        self._carriage.finish(end)
+
+    def _filtered(self, first: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        yield from self._filters.push(first)
+        for picture in self._pictures:
+            yield from self._filters.push(picture)
+        yield from self._filters.flush()
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
-        pts = self._time_stamps.place(self._decoding.presentation_time(picture))
         try:
             converted, notice = self._converter.convert(picture)
         except FFmpegError as error:
             raise InputError(
                 f"cannot convert {self._source.name} from {picture.format.name}: {error.strerror}"
             ) from error
-        for sentence in [*self._time_stamps.notices, *([notice] if notice else [])]:
-            if sentence not in self.notices:
-                self.notices.append(sentence)
-        return Frame(*planes_of(converted, self.format.bit_depth), pts)
+        sentences = [*self._times.notices, *self._filters.notices, *([notice] if notice else [])]
+        self.notices += [sentence for sentence in sentences if sentence not in self.notices]
+        assert picture.pts is not None
+        return Frame(*planes_of(converted, self.format.bit_depth), picture.pts)
 
-    def _describe(self, first: av.VideoFrame) -> VideoFormat:
-        stream = self._source.stream
-        if min(first.width, first.height) < SMALLEST_SIDE:
-            raise InputError(
-                f"{self._source.name} is {first.width}x{first.height}; "
-                f"frames must be at least {SMALLEST_SIDE}x{SMALLEST_SIDE}"
-            )
-        assert stream.time_base is not None  # every input stream of FFmpeg has one
-        return VideoFormat(
-            width=first.width,
-            height=first.height,
-            time_base=stream.time_base,
-            bit_depth=coded_bit_depth(first.format),
-            frame_rate=self._decoding.frame_rate,
-            sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(0),
-            rotation=first.rotation,
-            color=color_tags(first),
-        )
+    def _duration_of(self, picture: av.VideoFrame) -> Fraction:
+        """Seconds."""
+        if picture.duration:
+            return picture.duration * self.format.time_base
+        return 1 / (self.format.frame_rate or DEFAULT_RATE)
 
-    def _count_hint(self) -> int | None:
+    def _count_hint(self, options: SourceOptions) -> int | None:
         hint = self._decoding.expected_frames()
-        if hint is None or self._limit is None:
-            return hint
-        return min(hint, self._limit)
+        if hint is None:
+            return None
+        rate = self._times.frame_rate
+        seconds = max(hint / rate - (options.start or 0), 1 / rate)
+        if options.duration is not None:
+            seconds = min(seconds, options.duration)
+        hint = max(round(seconds * (options.fps or rate)), 1)
+        return hint if self._limit is None else min(hint, self._limit)

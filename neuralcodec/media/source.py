@@ -11,14 +11,12 @@ from typing import Any, BinaryIO
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Disposition
-from av.video.stream import VideoStream
 
-from neuralcodec.errors import InputError
+from neuralcodec.errors import InputError, NcodecError
+from neuralcodec.media.source_options import RawInput, SourceOptions
+from neuralcodec.media.stream_selection import Selection, select_streams
 
 STANDARD_INPUT = "-"
-# FFmpeg draws any text file as a picture of a terminal.
-_TEXT_CODECS = {"ansi", "bintext", "idf", "xbin"}
 
 
 class CountedPipe:
@@ -37,19 +35,24 @@ class CountedPipe:
 
 @dataclass(frozen=True)
 class Source:
-    """An open container and the video stream to take from it."""
+    """An open container and the streams to take from it."""
 
     name: str  # for messages
     container: InputContainer
-    stream: VideoStream
+    streams: Selection
     size: int | None  # bytes, where known
     pipe: CountedPipe | None
 
+    @property
+    def is_seekable(self) -> bool:
+        return self.size is not None
 
-def open_source(path: str | os.PathLike[str]) -> Source:
-    """Open the best video stream of a file, or of standard input if `path` is '-'.
 
-    Raises InputError for what is missing, unreadable, not a video or without a video stream.
+def open_source(path: str | os.PathLike[str], options: SourceOptions | None = None) -> Source:
+    """Open a file, or standard input if `path` is '-'; without options, its pictures alone.
+
+    Raises InputError for what is missing, unreadable, not a video or without a video stream;
+    UsageError for options that do not fit the source.
     """
     pipe = None
     file: Any
@@ -63,13 +66,13 @@ def open_source(path: str | os.PathLike[str]) -> Source:
         name = os.fspath(path)
         size = _file_size(Path(path))
         file = f"file:{name}"  # a colon in the name is no protocol
-    container = _open_container(file, name)
+    container = _open_container(file, name, options.raw if options else None)
     try:
-        stream = _video_stream(container, name)
-    except InputError:
+        streams = select_streams(container, name, options)
+    except NcodecError:
         container.close()
         raise
-    return Source(name, container, stream, size, pipe)
+    return Source(name, container, streams, size, pipe)
 
 
 def standard_input() -> BinaryIO:
@@ -79,9 +82,20 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _open_container(file: Any, name: str) -> InputContainer:
+def _open_container(file: Any, name: str, raw: RawInput | None) -> InputContainer:
+    # Tags are free text of any encoding.
+    kind: dict[str, Any] = {"metadata_errors": "replace"}
+    if raw is not None:
+        kind |= {
+            "format": "rawvideo",
+            "container_options": {
+                "pixel_format": raw.pixel_format,
+                "video_size": f"{raw.width}x{raw.height}",
+                "framerate": str(raw.frame_rate),
+            },
+        }
     try:
-        container: InputContainer = av.open(file, "r")
+        container: InputContainer = av.open(file, "r", **kind)
     except (FFmpegError, OSError, ValueError) as error:
         if isinstance(error, av.error.InvalidDataError):
             raise InputError(
@@ -91,25 +105,6 @@ def _open_container(file: Any, name: str) -> InputContainer:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot read {name}: {reason}") from error
     return container
-
-
-def _video_stream(container: InputContainer, name: str) -> VideoStream:
-    # A cover picture in an audio file is a video stream to FFmpeg, but no video.
-    candidates = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & Disposition.attached_pic
-    ]
-    best = container.streams.best("video")
-    if not candidates:
-        raise InputError(f"{name} has no video stream; give a file with pictures in it")
-    stream = next((stream for stream in candidates if stream is best), candidates[0])
-    # A stream whose codec FFmpeg cannot decode has no codec context, whatever PyAV's types say.
-    if getattr(stream, "codec_context", None) is None:
-        raise InputError(f"{name} is in a codec that FFmpeg cannot decode; convert it first")
-    if stream.codec_context.name in _TEXT_CODECS:
-        raise InputError(f"{name} is a text file and not a video")
-    return stream
 
 
 def _file_size(path: Path) -> int | None:

@@ -1,0 +1,107 @@
+"""Deinterlacing and conversion of the frame rate, by FFmpeg's filters."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.error import BlockingIOError, EOFError
+from av.filter import Graph
+
+from neuralcodec.media.source_options import SourceOptions
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What must stay the same for a filter to go on."""
+
+    width: int
+    height: int
+    pixel_format: str
+
+    @classmethod
+    def of(cls, picture: av.VideoFrame) -> "_Shape":
+        return cls(picture.width, picture.height, picture.format.name)
+
+
+class PictureFilters:
+    """Changes the pictures of one source as the options say; passes them on if nothing is to do.
+
+    Deinterlacing begins with the first picture that is marked as interlaced, and from there on
+    changes only those that are. It keeps the number of pictures and their times.
+
+    Attributes:
+        time_base: seconds per unit of the times of pictures that come out.
+        notices: a sentence on what was done without being asked for.
+    """
+
+    def __init__(self, options: SourceOptions, time_base: Fraction, frame_rate: Fraction):
+        self._options = options
+        self._time_base_in = time_base
+        self._frame_rate = frame_rate
+        self.time_base = 1 / options.fps if options.fps else time_base
+        self.notices: list[str] = []
+        self._deinterlaces = False
+        self._graph: Graph | None = None
+        self._shape: _Shape | None = None
+
+    def push(self, picture: av.VideoFrame) -> list[av.VideoFrame]:
+        """The pictures that are ready after this one, whose time is in the source's time base."""
+        done: list[av.VideoFrame] = []
+        starts = self._options.deinterlace and picture.interlaced_frame and not self._deinterlaces
+        if starts:
+            self._deinterlaces = True
+            self.notices.append("source is interlaced: its interlaced frames are deinterlaced")
+        if not self._deinterlaces and self._options.fps is None:
+            return [picture]
+        if self._graph is None or starts or self._shape != _Shape.of(picture):
+            done = self.flush()
+            self._graph = self._build(picture)
+            self._shape = _Shape.of(picture)
+        self._graph.push(picture)
+        return done + self._pull(self._graph)
+
+    def flush(self) -> list[av.VideoFrame]:
+        """The pictures that were held back."""
+        if self._graph is None:
+            return []
+        self._graph.push(None)
+        done = self._pull(self._graph)
+        self._graph = None
+        return done
+
+    def _build(self, picture: av.VideoFrame) -> Graph:
+        graph = Graph()
+        graph.threads = 1  # the same result either way, and the machine has other work to do
+        nodes = [
+            graph.add(
+                "buffer",
+                video_size=f"{picture.width}x{picture.height}",
+                pix_fmt=picture.format.name,
+                time_base=str(self._time_base_in),
+                frame_rate=str(self._frame_rate),
+                colorspace=str(int(picture.colorspace)),
+                range=str(int(picture.color_range)),
+            )
+        ]
+        if self._deinterlaces:
+            nodes.append(graph.add("bwdif", mode="send_frame", deint="interlaced"))
+        if self._options.fps is not None:
+            nodes.append(graph.add("fps", fps=str(self._options.fps)))
+        nodes.append(graph.add("buffersink"))
+        graph.link_nodes(*nodes).configure()
+        return graph
+
+    def _pull(self, graph: Graph) -> list[av.VideoFrame]:
+        done: list[av.VideoFrame] = []
+        while True:
+            try:
+                picture = graph.vpull()
+            except (BlockingIOError, EOFError):
+                return done
+            assert picture.time_base is not None
+            assert picture.pts is not None
+            unit = picture.time_base / self.time_base  # filters count in units of their own
+            picture.pts = int(picture.pts * unit)
+            picture.duration = int(picture.duration * unit)
+            picture.time_base = self.time_base
+            done.append(picture)

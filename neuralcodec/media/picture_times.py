@@ -1,0 +1,106 @@
+"""Pictures of the part of a source that is wanted, each with its time."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+from av.error import FFmpegError
+
+from neuralcodec.media.decoding import Decoding
+from neuralcodec.media.demuxing import Demuxer
+from neuralcodec.media.source import Source
+from neuralcodec.media.time_window import TimeWindow
+from neuralcodec.media.timestamps import TimeStamps
+
+DEFAULT_RATE = Fraction(25)  # what FFmpeg assumes of sources that do not say
+# A demuxer may land after the picture that is needed, so further back is tried: seconds.
+_STEPS_BACK = (0, 2, 10, 60)
+
+
+class TimedPictures:
+    """Iterates the pictures inside a window of time, their PTS as `TimeStamps` places them.
+
+    PTS are in `time_base`, on the window's new clock.
+
+    Attributes:
+        notices: one sentence for each kind of repair of a time stamp made so far.
+        reached_end: whether reading stopped at the end of the window.
+    """
+
+    def __init__(self, source: Source, demuxer: Demuxer, decoding: Decoding, window: TimeWindow):
+        self._source = source
+        self._demuxer = demuxer
+        self._decoding = decoding
+        self._window = window
+        time_base = source.streams.video.time_base
+        assert time_base is not None  # every input stream of FFmpeg has one
+        self.time_base: Fraction = time_base
+        self.frame_rate = decoding.frame_rate or DEFAULT_RATE
+        self.reached_end = False
+        self._time_stamps = TimeStamps(self.frame_rate, time_base)
+        self._is_empty = True
+
+    @property
+    def notices(self) -> list[str]:
+        return self._time_stamps.notices
+
+    def __iter__(self) -> Iterator[av.VideoFrame]:
+        shift = self._window.shift(self.time_base)
+        for picture in self._from_near_the_start():
+            self._is_empty = False
+            pts = self._time_stamps.place(self._decoding.presentation_time(picture))
+            if self._window.is_before(pts * self.time_base):
+                continue
+            if self._window.is_after(pts * self.time_base):
+                self.reached_end = True
+                return
+            picture.pts = pts - shift
+            picture.time_base = self.time_base
+            yield picture
+
+    def why_none(self) -> str:
+        """The sentence for a source that gave no picture."""
+        if self._is_empty:
+            return f"no frame of {self._source.name} could be decoded; check that it plays"
+        return f"{self._source.name} has no frame in the time asked for; choose an earlier start"
+
+    def _from_near_the_start(self) -> Iterator[av.VideoFrame]:
+        """All pictures from one that is not after the window's start, or from the first one."""
+        start = self._window.start
+        if start is None or not self._source.is_seekable or not self._decoding.has_times:
+            yield from self._decoding
+            return
+        for step in _STEPS_BACK:
+            if start - step <= self._first_time():
+                break
+            if not self._seek(start - step):
+                break
+            pictures = iter(self._decoding)
+            first = next((picture for picture in pictures if _is_good(picture)), None)
+            if first is not None and (first.pts or 0) * self.time_base <= start:
+                self._decoding.forget_losses()
+                yield first
+                yield from pictures
+                return
+        if self._demuxer.video_packets:
+            self._rewind()
+        yield from self._decoding
+
+    def _rewind(self) -> None:
+        # MPEG-TS goes to the very beginning only if asked for a time before it, which AVI refuses.
+        if not self._seek(self._first_time() - 1):
+            self._seek(self._first_time())
+
+    def _first_time(self) -> Fraction:
+        return (self._source.streams.video.start_time or 0) * self.time_base
+
+    def _seek(self, time: Fraction) -> bool:
+        try:
+            self._demuxer.seek(time)
+        except FFmpegError:
+            return False
+        return True
+
+
+def _is_good(picture: av.VideoFrame) -> bool:
+    return picture.pts is not None and not picture.is_corrupt
