@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import av
@@ -13,7 +14,7 @@ from av.video.stream import VideoStream
 
 from neuralcodec.errors import OutputError
 from neuralcodec.media import matroska_header
-from neuralcodec.media.carried_streams import CarriedStreams, can_hold, describe
+from neuralcodec.media.copied_streams import CopiedStreams, can_hold, describe
 from neuralcodec.media.matroska_header import MatroskaFile
 from neuralcodec.media.metadata import file_metadata, video_metadata
 from neuralcodec.media.picture_encoder import (
@@ -27,6 +28,7 @@ from neuralcodec.streams import FileTags, OtherStream, StreamPacket
 from neuralcodec.video import Frame, VideoFormat
 
 _BOTTOM_LOCATIONS = (5, 6)  # AVChromaLocation; Matroska has left or centre, top or centre
+_TRIED_PACKETS = 3  # of each stream, to see whether a container can hold it
 _USUAL_RATE = 25  # frames per second, of a single frame that says nothing of time
 
 
@@ -65,6 +67,7 @@ class ContainerWriter(VideoWriter):
         self._format = fmt
         self._kind = kind
         self._tags = tags
+        self._streams = streams
         self._pending: Frame | None = None  # how long it is shown, the next one tells
         self._shortest: int | None = None  # time between two frames, where no rate is known
         # Players drop what lies before zero, so the whole video moves up if it starts there.
@@ -74,7 +77,7 @@ class ContainerWriter(VideoWriter):
         self._done = False
         try:
             with self._failures():
-                self._open(self._that_fit(streams))
+                self._open()
         except BaseException:
             target.abort()
             raise
@@ -97,7 +100,7 @@ class ContainerWriter(VideoWriter):
             return
         shift = self._shift * self._format.time_base
         for packet in packets:
-            self._carried.add(packet, shift)
+            self._copied.add(packet, shift)
 
     def close(self) -> None:
         if self._done:
@@ -109,7 +112,7 @@ class ContainerWriter(VideoWriter):
             self._encode(self._pending, self._usual_duration())
         with self._failures():
             self._mux(self._encoder.finish())
-            self._mux_carried(self._carried.due())
+            self._mux_copied(self._copied.due())
             self._container.close()
         if self._matroska is not None:
             self._matroska.finish()
@@ -121,20 +124,7 @@ class ContainerWriter(VideoWriter):
         # Closed first: PyAV then drops its container without writing an end to it.
         self._target.abort()
 
-    def _that_fit(self, streams: Sequence[OtherStream]) -> list[OtherStream]:
-        fitting = []
-        for stream in streams:
-            if can_hold(CONTAINERS[self._kind].muxer, stream):
-                fitting.append(stream)
-                continue
-            others = [
-                kind for kind, container in CONTAINERS.items() if can_hold(container.muxer, stream)
-            ]
-            advice = f" ({' or '.join(others)} can)" if others else ""
-            self._notice(f"{self._kind} cannot hold {describe(stream)}{advice}: left out")
-        return fitting
-
-    def _open(self, streams: Sequence[OtherStream]) -> None:
+    def _open(self) -> None:
         fmt, tags = self._format, self._tags
         file: Any = self._target.file
         if isinstance(self._target, StandardOutput):
@@ -160,7 +150,6 @@ class ContainerWriter(VideoWriter):
         video.metadata.update(video_metadata(tags.video_metadata))
         if self._matroska is not None:
             video.metadata["title"] = added.long_title
-        self._carried = CarriedStreams(self._container, streams, self._notice)
         self._tell_what_is_lost()
 
     def _tell_what_is_lost(self) -> None:
@@ -176,6 +165,20 @@ class ContainerWriter(VideoWriter):
             self._notice(
                 f"{kind} cannot hold a part of the mastering display's description: left out"
             )
+
+    def _that_fit(self) -> list[OtherStream]:
+        """The streams that the container can hold; tells of the others."""
+        fitting = []
+        for stream in self._streams:
+            own = (packet for packet in self._early if packet.stream == stream.number)
+            first = list(islice(own, _TRIED_PACKETS))
+            if can_hold(CONTAINERS[self._kind].muxer, stream, first):
+                fitting.append(stream)
+                continue
+            kinds = [k for k, other in CONTAINERS.items() if can_hold(other.muxer, stream, first)]
+            advice = f" ({' or '.join(kinds)} can)" if kinds else ""
+            self._notice(f"{self._kind} cannot hold {describe(stream)}{advice}: left out")
+        return fitting
 
     def _begin(self, first_pts: int) -> None:
         """Write the file's header; `first_pts` is that of the first frame."""
@@ -196,6 +199,7 @@ class ContainerWriter(VideoWriter):
             ]
         )
         with self._failures():
+            self._copied = CopiedStreams(self._container, self._that_fit(), self._notice)
             self._container.start_encoding()
         early, self._early = self._early, []
         self.write_packets(early)
@@ -213,17 +217,17 @@ class ContainerWriter(VideoWriter):
     def _mux(self, packets: Iterable["Packet[VideoStream]"]) -> None:
         for packet in packets:
             assert packet.dts is not None
-            self._mux_carried(self._carried.due(packet.dts * packet.time_base))
+            self._mux_copied(self._copied.due(packet.dts * packet.time_base))
             self._container.mux(packet)
 
-    def _mux_carried(self, packets: Iterable["Packet[Any]"]) -> None:
+    def _mux_copied(self, packets: Iterable["Packet[Any]"]) -> None:
         for packet in packets:
             try:
                 self._container.mux(packet)
             except ValueError:  # FFmpeg's errors for what a format does not allow are such
                 self._notice(
                     f"{self._kind} does not take some packets of "
-                    f"{self._carried.name_of(packet)}: left out"
+                    f"{self._copied.name_of(packet)}: left out"
                 )
 
     @contextmanager

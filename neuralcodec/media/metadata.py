@@ -20,7 +20,9 @@ def video_metadata(metadata: Metadata) -> dict[str, str]:
 
 def stream_metadata(metadata: Metadata) -> dict[str, str]:
     """Tags of a stream, without those that the muxer writes or that describe its old packets."""
-    return {key: value for key, value in metadata if not _is_of_the_source(key.lower())}
+    kept = {key: value for key, value in metadata if not _is_of_the_source(key.lower())}
+    name = kept.pop("name", None)  # what FFmpeg reads the title of an MP4's track as
+    return kept if name is None else {"title": name} | kept
 
 
 def _is_of_the_source(key: str) -> bool:

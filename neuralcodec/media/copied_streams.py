@@ -3,6 +3,7 @@
 import heapq
 import io
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import count
 from typing import Any, get_args
@@ -37,14 +38,21 @@ def describe(stream: OtherStream) -> str:
     return f"{stream.kind} stream {stream.number} ({', '.join(words)})"
 
 
-def can_hold(muxer: str, stream: OtherStream) -> bool:
-    """Whether FFmpeg's muxer takes the stream; found out by trying."""
+def can_hold(muxer: str, stream: OtherStream, first: Sequence[StreamPacket]) -> bool:
+    """Whether FFmpeg's muxer takes the stream; found out by trying with its first packets.
+
+    Some codecs are refused only at the end of the file, when the muxer describes them.
+    """
     if stream.kind == ATTACHMENT:
         return muxer == "matroska"
     try:
         with av.open(io.BytesIO(), "w", format=muxer) as container:
-            add_stream(container, stream)
+            copy = add_stream(container, stream)
             container.start_encoding()
+            track = _Track(stream, copy)
+            for packet in first:
+                with suppress(ValueError):  # one that is damaged says nothing about the others
+                    container.mux(track.place(packet, Fraction(0))[0])
     except (FFmpegError, ValueError):
         return False
     return True
@@ -72,7 +80,7 @@ def add_stream(container: OutputContainer, stream: OtherStream) -> Stream:
     return copy
 
 
-class CarriedStreams:
+class CopiedStreams:
     """The other streams of a container: gives their packets in the order of decoding times.
 
     Times that are missing, or go back as those of damaged sources do, are replaced by the next
