@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from neuralcodec.errors import OutputError
 from neuralcodec.media import matroska_header
-from neuralcodec.media.copied_streams import CopiedStreams, can_hold, describe
+from neuralcodec.media.copied_streams import CopiedStreams, can_hold, describe, with_priming
 from neuralcodec.media.matroska_header import MatroskaFile
 from neuralcodec.media.metadata import file_metadata, video_metadata
 from neuralcodec.media.picture_encoder import (
@@ -169,9 +169,12 @@ class ContainerWriter(VideoWriter):
     def _that_fit(self) -> list[OtherStream]:
         """The streams that the container can hold; tells of the others."""
         fitting = []
-        for stream in self._streams:
-            own = (packet for packet in self._early if packet.stream == stream.number)
+        for source in self._streams:
+            stream = source
+            own = (packet for packet in self._early if packet.stream == source.number)
             first = list(islice(own, _TRIED_PACKETS))
+            if self._kind == "mkv":
+                stream = with_priming(stream, first)
             if can_hold(CONTAINERS[self._kind].muxer, stream, first):
                 fitting.append(stream)
                 continue

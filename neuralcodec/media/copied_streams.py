@@ -4,6 +4,7 @@ import heapq
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from itertools import count
 from typing import Any, get_args
@@ -14,6 +15,7 @@ from av.error import FFmpegError
 from av.packet import Packet, PacketSideData, PktSideDataT
 from av.stream import Disposition, Stream
 
+from neuralcodec.media.matroska_header import with_codec_delay
 from neuralcodec.media.metadata import stream_metadata
 from neuralcodec.media.stream_parameters import open_parameters
 from neuralcodec.streams import ATTACHMENT, SUBTITLE, OtherStream, StreamPacket
@@ -26,6 +28,7 @@ _SIDE_DATA = {
     "webvtt_settings",
     "matroska_block_additional",
 }
+_NANOSECONDS = 1_000_000_000  # per second
 _ANY_FILE = "application/octet-stream"
 
 
@@ -56,6 +59,20 @@ def can_hold(muxer: str, stream: OtherStream, first: Sequence[StreamPacket]) -> 
     except (FFmpegError, ValueError):
         return False
     return True
+
+
+def with_priming(stream: OtherStream, first: Sequence[StreamPacket]) -> OtherStream:
+    """The stream for a Matroska file, where the track tells how much of its start is not heard.
+
+    Other containers tell so by an edit list, which is in the packets then: the first one lies
+    before time zero and has samples to skip. Without this all streams would have to move up.
+    """
+    if not first or first[0].pts is None or first[0].pts >= 0:
+        return stream
+    if stream.parameters_format != "matroska" or "skip_samples" not in dict(first[0].side_data):
+        return stream
+    delay = round(-first[0].pts * stream.time_base * _NANOSECONDS)
+    return replace(stream, parameters=with_codec_delay(stream.parameters, delay))
 
 
 def add_stream(container: OutputContainer, stream: OtherStream) -> Stream:

@@ -17,6 +17,7 @@ from neuralcodec.video import VideoFormat
 
 _SEGMENT, _TRACKS, _TRACK_ENTRY = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae"
 _NAME, _VIDEO, _COLOUR = b"\x53\x6e", b"\xe0", b"\x55\xb0"
+_CODEC_DELAY = b"\x56\xaa"
 _VOID, _CRC32 = b"\xec", b"\xbf"
 _DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = b"\x54\xb0", b"\x54\xba", b"\x54\xb2"
 _ASPECT_RATIO = b"\x03"  # value of _DISPLAY_UNIT: width and height are a ratio
@@ -122,12 +123,37 @@ def complete_tracks(tracks: bytes, added: Additions) -> bytes:
         else:
             entry += element.whole
     entry += _void(len(first.content) - len(entry))
-    body = outer.content.replace(first.content, entry, 1)
-    checksum = next(_elements(body))
-    if checksum.id == _CRC32:  # of everything behind it
-        rest = body[len(checksum.whole) :]
-        body = _element(_CRC32, struct.pack("<I", zlib.crc32(rest))) + rest
+    body = _with_checksum(outer.content.replace(first.content, entry, 1))
     return tracks[: len(tracks) - len(body)] + body
+
+
+def with_codec_delay(file: bytes, nanoseconds: int) -> bytes:
+    """A file of one track, which is to say how long its decoder takes to get going.
+
+    A track that says so already stays as it is, and so does what is no Matroska file.
+    """
+    place = _find_tracks(file)
+    if place is None:
+        return file
+    (outer,) = _elements(file[place])
+    parts = list(_elements(outer.content))
+    entry = next((part for part in parts if part.id == _TRACK_ENTRY), None)
+    if entry is None or any(part.id == _CODEC_DELAY for part in _elements(entry.content)):
+        return file
+    delay = _element(_CODEC_DELAY, _integer(nanoseconds))
+    body = b"".join(
+        _element(part.id, part.content + delay) if part is entry else part.whole for part in parts
+    )
+    return file[: place.start] + _element(_TRACKS, _with_checksum(body)) + file[place.stop :]
+
+
+def _with_checksum(body: bytes) -> bytes:
+    """The content of an element; a checksum that it starts with is made right."""
+    checksum = next(_elements(body))
+    if checksum.id != _CRC32:
+        return body
+    rest = body[len(checksum.whole) :]
+    return _element(_CRC32, struct.pack("<I", zlib.crc32(rest))) + rest
 
 
 def _complete_video(content: bytes, added: Additions) -> bytes:
