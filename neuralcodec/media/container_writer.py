@@ -1,26 +1,35 @@
-"""MP4, MOV and Matroska: compressed video with time stamps and tags."""
+"""MP4, MOV and Matroska: compressed video with time stamps and tags, and what came with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
+from itertools import islice
+from typing import Any
 
 import av
-from av.codec.context import Flags
 from av.error import FFmpegError
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.packet import Packet
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from neuralcodec.atomic_file import AtomicFile
 from neuralcodec.errors import OutputError
-from neuralcodec.media.conversion import SWSCALE_FLAGS
-from neuralcodec.media.planes import PIXEL_FORMAT, to_picture
+from neuralcodec.media import matroska_header
+from neuralcodec.media.copied_streams import CopiedStreams, can_hold, describe, with_priming
+from neuralcodec.media.matroska_header import MatroskaFile
+from neuralcodec.media.metadata import file_metadata, video_metadata
+from neuralcodec.media.picture_encoder import (
+    Picture,
+    PictureEncoder,
+    is_mastering_display_whole,
+)
+from neuralcodec.media.sink import PipeFile, Sink, StandardOutput
 from neuralcodec.media.writer import VideoWriter
+from neuralcodec.streams import FileTags, OtherStream, StreamPacket
 from neuralcodec.video import Frame, VideoFormat
 
-_X264_OPTIONS = {"crf": "12", "preset": "veryfast"}  # visually lossless, and fast
-_FFV1_OPTIONS = {"level": "3", "slicecrc": "1", "g": "1"}  # each frame stands alone, checked
-_FULL_CHROMA = {8: "yuv444p", 10: "yuv444p10le"}
+_BOTTOM_LOCATIONS = (5, 6)  # AVChromaLocation; Matroska has left or centre, top or centre
+_TRIED_PACKETS = 3  # of each stream, to see whether a container can hold it
+_USUAL_RATE = 25  # frames per second, of a single frame that says nothing of time
 
 
 @dataclass(frozen=True)
@@ -29,72 +38,84 @@ class Container:
 
     muxer: str
     encoder: str
-    options: dict[str, str]
 
 
 CONTAINERS = {
-    "mp4": Container("mp4", "libx264", _X264_OPTIONS),
-    "mov": Container("mov", "libx264", _X264_OPTIONS),
-    "mkv": Container("matroska", "ffv1", _FFV1_OPTIONS),
+    "mp4": Container("mp4", "libx264"),
+    "mov": Container("mov", "libx264"),
+    "mkv": Container("matroska", "ffv1"),
 }
 
 
 class ContainerWriter(VideoWriter):
-    """Frames as H.264 in MP4/MOV or FFV1 in Matroska.
+    """Frames as H.264 in MP4/MOV or FFV1 in Matroska, with the other streams untouched.
 
-    PTS, sample aspect ratio, colour tags, range and rotation are kept; but Matroska counts
-    milliseconds, so finer time stamps are rounded there, and has no aspect ratio.
+    Time stamps and tags are kept; but Matroska counts milliseconds, so finer time stamps are
+    rounded there.
     """
 
-    def __init__(self, target: AtomicFile, fmt: VideoFormat, kind: str):
+    def __init__(
+        self,
+        target: Sink,
+        fmt: VideoFormat,
+        kind: str,
+        streams: Sequence[OtherStream],
+        tags: FileTags,
+    ):
         super().__init__()
         self._target = target
         self._format = fmt
-        self._is_matroska = kind == "mkv"
-        self._pixel_format = PIXEL_FORMAT[fmt.bit_depth]
-        if CONTAINERS[kind].encoder == "libx264" and (fmt.width % 2 or fmt.height % 2):
-            self._pixel_format = _FULL_CHROMA[fmt.bit_depth]
-            self._notice(
-                f"H.264 in 4:2:0 has even sizes only: {fmt.width}x{fmt.height} "
-                f"is written as {self._pixel_format}"
-            )
-        if self._is_matroska and fmt.sample_aspect_ratio not in (0, 1):
-            # Its muxer takes the ratio from a field that PyAV does not let us set.
-            self._notice(f"mkv is written without the pixel shape {fmt.sample_aspect_ratio}")
-        rate = fmt.frame_rate
-        self._frame_duration = max(1, round(1 / (rate * fmt.time_base))) if rate else 1
+        self._kind = kind
+        self._tags = tags
+        self._streams = streams
+        self._pending: Frame | None = None  # how long it is shown, the next one tells
+        self._shortest: int | None = None  # time between two frames, where no rate is known
         # Players drop what lies before zero, so the whole video moves up if it starts there.
+        # Packets wait until its first frame tells.
         self._shift: int | None = None
-        self._reformatter = VideoReformatter()
+        self._early: list[StreamPacket] = []
         self._done = False
         try:
-            self._open(CONTAINERS[kind])
+            with self._failures():
+                self._open()
         except BaseException:
             target.abort()
             raise
 
     def write(self, frame: Frame) -> None:
-        if self._is_matroska and (frame.pts * self._format.time_base * 1000).denominator != 1:
+        if self._kind == "mkv" and (frame.pts * self._format.time_base * 1000).denominator != 1:
             self._notice("mkv keeps time in milliseconds: time stamps are rounded to them")
         if self._shift is None:
-            self._shift = max(0, -frame.pts)
-            if self._shift:
-                self._notice("the video starts before time zero: all of it is moved to start there")
-        picture = self._tagged(to_picture(frame, self._format))
-        picture.pts = frame.pts + self._shift
-        # Without one MP4 ends at the start of the last frame, which is then never shown.
-        picture.duration = self._frame_duration
-        if self._pixel_format != PIXEL_FORMAT[self._format.bit_depth]:
-            picture = self._upsampled(picture)
-        with self._failures():
-            self._container.mux(self._stream.encode(picture))
+            self._begin(frame.pts)
+        if self._pending is not None:
+            interval = frame.pts - self._pending.pts
+            self._encode(self._pending, interval)
+            if self._format.frame_rate is None:
+                self._shortest = min(self._shortest or interval, interval)
+        self._pending = frame
+
+    def write_packets(self, packets: Sequence[StreamPacket]) -> None:
+        if self._shift is None:
+            self._early += packets
+            return
+        shift = self._shift * self._format.time_base
+        for packet in packets:
+            self._copied.add(packet, shift)
 
     def close(self) -> None:
         if self._done:
             return
+        if self._shift is None:
+            self._begin(0)
+        if self._pending is not None:
+            # Without a duration MP4 ends at the start of the last frame, which is never shown.
+            self._encode(self._pending, self._usual_duration())
         with self._failures():
-            self._container.mux(self._stream.encode(None))
+            self._mux(self._encoder.finish())
+            self._mux_copied(self._copied.due())
             self._container.close()
+        if self._matroska is not None:
+            self._matroska.finish()
         self._target.commit()
         self._done = True
 
@@ -103,59 +124,114 @@ class ContainerWriter(VideoWriter):
         # Closed first: PyAV then drops its container without writing an end to it.
         self._target.abort()
 
-    def _open(self, container: Container) -> None:
-        # MP4 places the first frame in these units; its default of milliseconds would round.
-        ticks = str(self._format.time_base.denominator)
-        options = {} if self._is_matroska else {"movie_timescale": ticks}
-        with self._failures():
-            self._container = av.open(
-                self._target.file, "w", format=container.muxer, options=options
+    def _open(self) -> None:
+        fmt, tags = self._format, self._tags
+        file: Any = self._target.file
+        if isinstance(self._target, StandardOutput):
+            file = PipeFile(self._target)
+        title = dict(tags.video_metadata).get("title")
+        added = matroska_header.additions(fmt, title)
+        self._matroska = MatroskaFile(file, added) if self._kind == "mkv" and added else None
+        # Packets come in order already, so nothing has to wait for others (1 = a microsecond).
+        options = {"max_interleave_delta": "1"}
+        if self._kind == "mkv":
+            options["flush_packets"] = "1"
+        else:
+            # MP4 places the first frame in these units; its default of milliseconds would round.
+            options["movie_timescale"] = str(fmt.time_base.denominator)
+        container = CONTAINERS[self._kind]
+        self._container = av.open(
+            self._matroska or file, "w", format=container.muxer, container_options=options
+        )
+        self._container.metadata.update(file_metadata(tags.metadata))
+        self._encoder = PictureEncoder(self._container, container.encoder, fmt)
+        video = self._encoder.stream
+        video.disposition = Disposition(tags.video_disposition)
+        video.metadata.update(video_metadata(tags.video_metadata))
+        if self._matroska is not None:
+            video.metadata["title"] = added.long_title
+        self._tell_what_is_lost()
+
+    def _tell_what_is_lost(self) -> None:
+        fmt, kind = self._format, self._kind
+        if self._encoder.is_upsampled:
+            self._notice(
+                f"H.264 in 4:2:0 has even sizes only: {fmt.width}x{fmt.height} "
+                f"is written as {self._encoder.pixel_format}"
             )
-            self._stream = self._add_stream(container)
+        if kind == "mkv" and fmt.color.chroma_location in _BOTTOM_LOCATIONS:
+            self._notice("mkv has no word for the chroma location of this video: left out")
+        if kind != "mkv" and fmt.mastering_display and not is_mastering_display_whole(fmt):
+            self._notice(
+                f"{kind} cannot hold a part of the mastering display's description: left out"
+            )
 
-    def _add_stream(self, container: Container) -> VideoStream:
-        fmt, color = self._format, self._format.color
-        stream = self._container.add_stream(
-            container.encoder,
-            fmt.frame_rate,
-            container.options,
-            width=fmt.width,
-            height=fmt.height,
-            time_base=fmt.time_base,
+    def _that_fit(self) -> list[OtherStream]:
+        """The streams that the container can hold; tells of the others."""
+        fitting = []
+        for source in self._streams:
+            stream = source
+            own = (packet for packet in self._early if packet.stream == source.number)
+            first = list(islice(own, _TRIED_PACKETS))
+            if self._kind == "mkv":
+                stream = with_priming(stream, first)
+            if can_hold(CONTAINERS[self._kind].muxer, stream, first):
+                fitting.append(stream)
+                continue
+            kinds = [k for k, other in CONTAINERS.items() if can_hold(other.muxer, stream, first)]
+            advice = f" ({' or '.join(kinds)} can)" if kinds else ""
+            self._notice(f"{self._kind} cannot hold {describe(stream)}{advice}: left out")
+        return fitting
+
+    def _begin(self, first_pts: int) -> None:
+        """Write the file's header; `first_pts` is that of the first frame."""
+        self._shift = max(0, -first_pts)
+        shift = self._shift * self._format.time_base
+        if self._shift:
+            self._notice("the video starts before time zero: all of it is moved to start there")
+        self._container.set_chapters(
+            [
+                {
+                    "id": number,
+                    "start": chapter.start + round(shift / chapter.time_base),
+                    "end": chapter.end + round(shift / chapter.time_base),
+                    "time_base": chapter.time_base,
+                    "metadata": dict(chapter.metadata),
+                }
+                for number, chapter in enumerate(self._tags.chapters, start=1)
+            ]
         )
-        assert isinstance(stream, VideoStream)
-        stream.pix_fmt = self._pixel_format
-        context = stream.codec_context
-        context.flags |= Flags.frame_duration
-        if fmt.frame_rate is None:
-            context.framerate = Fraction(0)  # PyAV would claim 24
-        if fmt.sample_aspect_ratio:
-            context.sample_aspect_ratio = fmt.sample_aspect_ratio
-        context.color_primaries = color.primaries
-        context.color_trc = color.transfer
-        context.colorspace = color.matrix
-        context.color_range = ColorRange.JPEG if color.full_range else ColorRange.MPEG
-        if fmt.rotation:
-            stream.set_display_rotation(fmt.rotation)
-        return stream
+        with self._failures():
+            self._copied = CopiedStreams(self._container, self._that_fit(), self._notice)
+            self._container.start_encoding()
+        early, self._early = self._early, []
+        self.write_packets(early)
 
-    def _tagged(self, picture: av.VideoFrame) -> av.VideoFrame:
-        color = self._format.color
-        picture.color_range = ColorRange.JPEG if color.full_range else ColorRange.MPEG
-        picture.colorspace = color.matrix
-        return picture
+    def _usual_duration(self) -> int:
+        """For the last frame, which has none after it."""
+        rate = self._format.frame_rate or _USUAL_RATE
+        return self._shortest or max(1, round(1 / (rate * self._format.time_base)))
 
-    def _upsampled(self, picture: av.VideoFrame) -> av.VideoFrame:
-        """The same picture in 4:4:4; luma samples do not change."""
-        upsampled = self._reformatter.reformat(
-            picture,
-            format=self._pixel_format,
-            # Some matrix, the same on both sides: only the chroma's size is to change.
-            src_colorspace=Colorspace.ITU709,
-            dst_colorspace=Colorspace.ITU709,
-            interpolation=SWSCALE_FLAGS,
-        )
-        return self._tagged(upsampled)
+    def _encode(self, frame: Frame, duration: int) -> None:
+        assert self._shift is not None
+        with self._failures():
+            self._mux(self._encoder.encode(Picture(frame, duration), self._shift))
+
+    def _mux(self, packets: Iterable["Packet[VideoStream]"]) -> None:
+        for packet in packets:
+            assert packet.dts is not None
+            self._mux_copied(self._copied.due(packet.dts * packet.time_base))
+            self._container.mux(packet)
+
+    def _mux_copied(self, packets: Iterable["Packet[Any]"]) -> None:
+        for packet in packets:
+            try:
+                self._container.mux(packet)
+            except ValueError:  # FFmpeg's errors for what a format does not allow are such
+                self._notice(
+                    f"{self._kind} does not take some packets of "
+                    f"{self._copied.name_of(packet)}: left out"
+                )
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

@@ -1,19 +1,26 @@
 """Choosing the writer for an output name."""
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from neuralcodec.atomic_file import AtomicFile, check_target
 from neuralcodec.errors import UsageError
 from neuralcodec.media.container_writer import CONTAINERS, ContainerWriter
+from neuralcodec.media.metadata import file_metadata
 from neuralcodec.media.png_writer import PngWriter, first_file
-from neuralcodec.media.raw_writer import RawWriter, StandardOutput
+from neuralcodec.media.raw_writer import RawWriter
+from neuralcodec.media.sink import Sink, StandardOutput
 from neuralcodec.media.writer import VideoWriter
+from neuralcodec.streams import FileTags, OtherStream
 from neuralcodec.video import VideoFormat
 
 STANDARD_OUTPUT = "-"
 _RAW_FORMATS = ("y4m", "yuv")
 _FORMATS = (*_RAW_FORMATS, *CONTAINERS, "png")
+_NO_TAGS = FileTags()
+_PIPED_FORMATS = (*_RAW_FORMATS, "mkv")  # the others have to go back in what they have written
 
 
 def check_output(
@@ -21,7 +28,7 @@ def check_output(
 ) -> None:
     """Raise now what `open_writer` would raise later: UsageError or OutputError.
 
-    '-' (standard output) is always fit for y4m and yuv.
+    '-' (standard output) is always fit for y4m, yuv and mkv.
     """
     if os.path.isdir(path):
         check_target(path, overwrite)  # a clearer word than one about its missing extension
@@ -37,8 +44,13 @@ def open_writer(
     *,
     format: str | None = None,
     overwrite: bool = False,
+    streams: Sequence[OtherStream] = (),
+    tags: FileTags = _NO_TAGS,
 ) -> VideoWriter:
     """Open a writer for frames of `fmt`; '-' is standard output (Y4M unless told otherwise).
+
+    `streams`, whose packets go to `write_packets`, and `tags` are written too, untouched; what
+    the format cannot hold of them is left out, with a sentence in the writer's notices.
 
     `format` is y4m, yuv, mp4, mov, mkv or png; None takes it from the extension.
     y4m, yuv and mkv (FFV1) are lossless, mp4 and mov visually lossless H.264, png needs a
@@ -49,13 +61,30 @@ def open_writer(
     """
     check_output(path, overwrite, format=format)
     chosen = _choose_format(path, format)
+    writer: VideoWriter
     if chosen == "png":
-        return PngWriter(path, fmt)
-    if chosen in CONTAINERS:
-        return ContainerWriter(AtomicFile(path, overwrite), fmt, chosen)
-    if os.fspath(path) == STANDARD_OUTPUT:
-        return RawWriter(StandardOutput(), fmt, chosen)
-    return RawWriter(AtomicFile(path, overwrite), fmt, chosen)
+        writer = PngWriter(path, fmt)
+    else:
+        to_stdout = os.fspath(path) == STANDARD_OUTPUT
+        sink: Sink = StandardOutput() if to_stdout else AtomicFile(path, overwrite)
+        if chosen in CONTAINERS:
+            return ContainerWriter(sink, fmt, chosen, streams, tags)
+        writer = RawWriter(sink, fmt, chosen)
+    left_out = _describe_all(streams, tags)
+    if left_out:
+        writer.notices.append(f"{chosen} holds pictures only: left out are {left_out}")
+    return writer
+
+
+def _describe_all(streams: Sequence[OtherStream], tags: FileTags) -> str:
+    """What there is beside the pictures, such as '2 audio, 1 subtitle, 3 chapters'."""
+    kinds = Counter(stream.kind for stream in streams)
+    words = [f"{number} {kind}" for kind, number in kinds.items()]
+    if tags.chapters:
+        words.append(f"{len(tags.chapters)} chapters")
+    if file_metadata(tags.metadata):
+        words.append("the file's tags")
+    return ", ".join(words)
 
 
 def _choose_format(path: str | os.PathLike[str], format: str | None) -> str:
@@ -63,6 +92,7 @@ def _choose_format(path: str | os.PathLike[str], format: str | None) -> str:
     chosen = format or ("y4m" if to_stdout else Path(path).suffix.lower().removeprefix("."))
     if chosen not in _FORMATS:
         raise UsageError(f"cannot write {path}: the format must be one of {', '.join(_FORMATS)}")
-    if to_stdout and chosen not in _RAW_FORMATS:
-        raise UsageError(f"{chosen} cannot go to standard output; use y4m or yuv, or name a file")
+    if to_stdout and chosen not in _PIPED_FORMATS:
+        usable = ", ".join(_PIPED_FORMATS)
+        raise UsageError(f"{chosen} cannot go to standard output; use {usable}, or name a file")
     return chosen

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -13,6 +14,7 @@ from neuralcodec.errors import UsageError
 from neuralcodec.media.conversion import SWSCALE_FLAGS
 from neuralcodec.media.planes import to_picture
 from neuralcodec.media.writer import VideoWriter
+from neuralcodec.streams import StreamPacket
 from neuralcodec.video import Frame, VideoFormat
 
 _NUMBER = re.compile(r"%(0?\d+)?d")
@@ -64,6 +66,9 @@ class PngWriter(VideoWriter):
         with output_errors(self._pattern), self._gathered(self._count).open("wb") as file:
             for packet in packets:
                 file.write(bytes(packet))
+
+    def write_packets(self, packets: Sequence[StreamPacket]) -> None:
+        """Nothing: there is no place for them."""
 
     def close(self) -> None:
         if self._done:

@@ -1,40 +1,18 @@
 """Uncompressed video: Y4M and headerless planar YUV."""
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from neuralcodec.atomic_file import output_errors, standard_output
+from neuralcodec.atomic_file import output_errors
 from neuralcodec.media.planes import SAMPLE_TYPE
+from neuralcodec.media.sink import Sink
 from neuralcodec.media.writer import VideoWriter
+from neuralcodec.streams import StreamPacket
 from neuralcodec.video import Frame, VideoFormat
 
 _CHROMA_CENTER = 2  # AVChromaLocation
-
-
-class Sink(Protocol):
-    """Where bytes go: an AtomicFile or standard output."""
-
-    file: BinaryIO
-
-    def commit(self) -> None: ...
-
-    def abort(self) -> None: ...
-
-
-class StandardOutput:
-    """Standard output as a sink; what went out cannot be taken back."""
-
-    def __init__(self) -> None:
-        self.file: BinaryIO = standard_output()
-
-    def commit(self) -> None:
-        with output_errors("standard output"):
-            self.file.flush()
-
-    def abort(self) -> None:
-        """Nothing: other programs have read it by now."""
 
 
 class RawWriter(VideoWriter):
@@ -57,7 +35,7 @@ class RawWriter(VideoWriter):
     def write(self, frame: Frame) -> None:
         if self._is_y4m:
             self._check_rate(frame.pts)
-        with output_errors("standard output"):
+        with output_errors(self._sink.path):
             if self._is_y4m:
                 if not self._frames:
                     self._sink.file.write(y4m_header(self._format, self._rate))
@@ -67,6 +45,9 @@ class RawWriter(VideoWriter):
                 self._sink.file.write(samples.data)
             self._sink.file.flush()
         self._frames += 1
+
+    def write_packets(self, packets: Sequence[StreamPacket]) -> None:
+        """Nothing: there is no place for them."""
 
     def close(self) -> None:
         self._sink.commit()

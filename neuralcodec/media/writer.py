@@ -1,9 +1,11 @@
 """What every writer of video can do."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from neuralcodec.streams import StreamPacket
 from neuralcodec.video import Frame
 
 
@@ -25,6 +27,14 @@ class VideoWriter(ABC):
     @abstractmethod
     def write(self, frame: Frame) -> None:
         """Add a frame of the size and depth the writer was opened for."""
+
+    @abstractmethod
+    def write_packets(self, packets: Sequence[StreamPacket]) -> None:
+        """Add packets of the other streams, each stream's in its own order.
+
+        Those of a stretch of time come before the frames of that time, and those of streams
+        left out are dropped; so are all where the format holds pictures only.
+        """
 
     @abstractmethod
     def close(self) -> None:
