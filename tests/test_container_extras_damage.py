@@ -211,6 +211,14 @@ def test_packets_of_an_attachment_are_damage():
     )
 
 
+def test_damage_that_reaches_from_a_description_into_a_gop_is_told_once():
+    start, end = PLACES["font"][0], FIRST_GOP[1]
+    header, extras, found, damage = read(FILE[:start] + bytes(end - start) + FILE[end:])
+    assert (header, extras) == (HEADER, Extras(TAGS, STREAMS[:2]))
+    assert found == CONTENTS[2:]
+    assert [(d.start, d.gop) for d in damage] == [(start, None)]
+
+
 @pytest.mark.parametrize("name", PLACES)
 def test_a_description_that_comes_again_is_damage(name):
     start, end = PLACES[name]
@@ -294,7 +302,7 @@ def varint(value):
     [
         (b"", "does not end"),
         (b"\0", "number of packets is 0"),
-        (varint(65537) + b"\0\0" * 65537, "number of packets is 65537"),
+        (varint(16385) + b"\0\0" * 16385, "number of packets is 16385"),
         (b"\2\1\0", "ends inside"),
         (b"\1\1\1", "ends inside"),
         (b"\1\1\0x", "1 bytes follow"),
@@ -307,7 +315,7 @@ def varint(value):
         (b"\1\x14" + varint(2**62 - 1) + b"\0", "DTS of a packet of stream 0 is -2305843009213"),
         (b"\1\x20\1\0", "duration of a packet of stream 0 is -1"),
         (b"\1\x40\0\0", "number of side data of a packet is 0"),
-        (b"\1\x40\0" + varint(33) + b"\0\0" * 33, "number of side data of a packet is 33"),
+        (b"\1\x40\0" + varint(17) + b"\0\0" * 17, "number of side data of a packet is 17"),
         (b"\1\x40\0\1\1\xff\0", "not UTF-8"),
         (b"\1\x40\0\1\1a\1", "ends inside"),
     ],
@@ -349,9 +357,9 @@ def test_forged_descriptions_and_packets_do_nothing_but_raise_damaged_file(data)
 @pytest.mark.parametrize(
     ("parse", "payload"),
     [
-        (parse_packets, varint(65536) + b"\1\0" * 500),
+        (parse_packets, varint(16384) + b"\1\0" * 500),
         (parse_packets, b"\1\1" + varint(2**34) + bytes(1000)),
-        (parse_packets, b"\1\x40\0\x20" + (b"\1a" + varint(2**34)) * 32),
+        (parse_packets, b"\1\x40\0\x10" + (b"\1a" + varint(2**34)) * 16),
         (parse_tags, b"\x80\x20" + b"\1a\1b" * 250),
         (parse_tags, b"\1\1a" + varint(2**34) + bytes(1000)),
         (parse_tags, NO_CHAPTERS[:-1] + varint(16384) + A_CHAPTER * 40),

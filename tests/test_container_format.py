@@ -144,6 +144,18 @@ def test_the_specification_lists_the_elements_of_the_header():
         at += sizes[kind]
 
 
+def test_the_specification_states_the_limits_of_packets_and_tags():
+    for sentence in (
+        f"| packet_count | varint | 1 to {layout.MAX_PACKETS} |",
+        f"1 to {layout.MAX_SIDE_DATA} side data",
+        f"number of pairs, at most {layout.MAX_METADATA},",
+        f"| chapter_count | varint | 0 to {layout.MAX_CHAPTERS} |",
+        f"at most {layout.MAX_STREAMS_PAYLOAD >> 20} MiB together",
+        ", ".join(f"{code} {kind}" for code, kind in enumerate(layout.STREAM_KINDS)),
+    ):
+        assert sentence in DOC
+
+
 def test_the_specification_lists_the_chunk_types_and_their_limits():
     units = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "bytes": 1}
     rows = re.findall(r"^\| `(\w{4})` \|.*?\| ([\d,]+) (\w+) \|", section("Chunk"), re.MULTILINE)
