@@ -2,13 +2,20 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import BinaryIO
 
 import numpy as np
 
+from neuralcodec.codec.decode_part import (
+    DecodePart,
+    PartOptions,
+    expected_frames,
+    streams_of,
+)
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.device import default_batch, find_device
 from neuralcodec.codec.encode_file import (
@@ -17,14 +24,16 @@ from neuralcodec.codec.encode_file import (
     choose_precision,
     refuse_same_file,
 )
+from neuralcodec.codec.packet_queue import PacketQueue
 from neuralcodec.codec.progress import Progress, ProgressState
-from neuralcodec.container import ContainerReader, GopRecord
+from neuralcodec.container import ContainerReader, GopContent, GopRecord
 from neuralcodec.errors import InputError, UsageError
-from neuralcodec.media import VideoReader, VideoWriter, check_output, open_writer
+from neuralcodec.media import VideoReader, check_output, open_writer
 from neuralcodec.media.source import standard_input
 from neuralcodec.metrics import PlanePsnr, PsnrMeter, ssim
 from neuralcodec.metrics.ssim import WINDOW as SSIM_WINDOW
 from neuralcodec.model.zoo import find_model
+from neuralcodec.streams import OtherStream, StreamPacket
 from neuralcodec.video import Frame, VideoFormat
 
 DISAGREEMENT_DB = 0.05  # between recorded and measured PSNR: worth telling
@@ -56,6 +65,7 @@ class DecodeSummary:
     device: str
     recorded: Quality | None  # what the encoder wrote into the file
     measured: Quality | None  # against the reference, if one was given
+    streams: int = 0  # other streams that were written
     notices: list[str] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)  # with keep_going: what was left out
     stage_seconds: dict[str, float] = field(default_factory=dict)
@@ -72,6 +82,8 @@ def decode(
     format: str | None = None,
     overwrite: bool = False,
     keep_going: bool = False,
+    part: PartOptions | None = None,
+    audio: bool = True,
     precision: str | None = None,
     progress: Progress | None = None,
 ) -> DecodeSummary:
@@ -79,7 +91,9 @@ def decode(
 
     dst's extension, or `format` (y4m, yuv, mp4, mov, mkv, png), says what is written; reference:
     the source, to measure PSNR and SSIM against; model: a .safetensors file, when the file was
-    made with one that is not installed; keep_going: leave out damaged GOPs instead of failing.
+    made with one that is not installed; keep_going: leave out damaged GOPs instead of failing;
+    part: of the time, for which only the GOPs that hold it are decoded; audio: whether audio
+    streams are written.
 
     Raises NcodecError for everything that is the input's or the environment's fault; the output
     then does not exist.
@@ -102,24 +116,42 @@ def decode(
         )
         decoder = Decoder(installed, fmt, settings, shown_name(src))
         recorded = _Recorder()
-        total = _count_frames(reader, file)
+        options = part or PartOptions()
+        seekable = file.seekable()
+        total = expected_frames(reader, options, fmt) if seekable else None
+        chosen = DecodePart(reader, options, seekable)
         comparison = _Comparison(reference, fmt) if reference is not None else None
-        frames = 0
-        with open_writer(dst, fmt, format=format, overwrite=overwrite) as writer:
-            gops = recorded.watch(reader, keep_going)
-            for frame in decoder.frames(decoder.stopwatch.watch("reading", gops)):
+        streams = streams_of(reader, audio)
+        queue = PacketQueue()
+        gops = decoder.stopwatch.watch("reading", chosen.gops(keep_going, queue))
+        done = 0
+        with closing(decoder.frames(recorded.watch(gops))) as frames:
+            first = next(frames, None)
+            if first is None:
+                what = "in it" if options.is_all else "of the part asked for"
+                raise InputError(f"{shown_name(src)}: not one frame {what} can be decoded")
+            tags = chosen.clip_tags(reader.extras.tags)  # a part's are known with its first frame
+            with open_writer(
+                dst, fmt, format=format, overwrite=overwrite, streams=streams, tags=tags
+            ) as writer:
+                for frame in chain([first], frames):
+                    found = recorded.find(frame)
+                    shown = chosen.show(frame)
+                    if shown is None:
+                        continue
+                    with decoder.stopwatch.running("writing"):
+                        writer.write_packets(_of_streams(queue.take(found.number), streams))
+                        writer.write(shown)
+                    recorded.add(found)
+                    if comparison:
+                        with decoder.stopwatch.running("measuring"):
+                            comparison.add(frame, found.number)
+                    done += 1
+                    if progress:
+                        progress(ProgressState(done, total))
                 with decoder.stopwatch.running("writing"):
-                    writer.write(frame)
-                number = recorded.count(frame)
-                if comparison:
-                    with decoder.stopwatch.running("measuring"):
-                        comparison.add(frame, number)
-                frames += 1
-                if progress:
-                    progress(ProgressState(frames, total))
-            if frames == 0:
-                raise InputError(f"{shown_name(src)}: not one frame in it can be decoded")
-            _finish(writer, decoder)
+                    writer.write_packets(_of_streams(queue.take(), streams))
+                    writer.close()
         seconds = decoder.stopwatch.elapsed()
     measured = comparison.finish() if comparison else None
     notices = list(writer.notices)
@@ -130,15 +162,16 @@ def decode(
             if gap > DISAGREEMENT_DB:
                 notices.append(f"recorded and measured PSNR differ by {gap:.2f} dB")
     return DecodeSummary(
-        frames=frames,
+        frames=done,
         width=fmt.width,
         height=fmt.height,
-        fps=frames / seconds,
+        fps=done / seconds,
         seconds=seconds,
         model=installed.name,
         device=str(where),
         recorded=recorded.quality,
         measured=measured,
+        streams=len(streams),
         notices=notices,
         damage=[str(d) for d in reader.damage] + [str(e) for e in decoder.left_out],
         stage_seconds={k: round(v, 3) for k, v in decoder.stopwatch.seconds.items()},
@@ -159,20 +192,15 @@ def open_input(src: PathLike) -> Iterator[BinaryIO]:
         yield file
 
 
-def _finish(writer: VideoWriter, decoder: Decoder) -> None:
-    with decoder.stopwatch.running("writing"):
-        writer.close()
-
-
 def shown_name(src: PathLike) -> str:
     return "standard input" if os.fspath(src) == PIPE else os.fspath(src)
 
 
-def _count_frames(reader: ContainerReader, file: BinaryIO) -> int | None:
-    """For the progress bar; a pipe does not tell."""
-    if not file.seekable():
-        return None
-    return sum(entry.frame_count for entry in reader.index())
+def _of_streams(
+    packets: Iterable[StreamPacket], streams: Sequence[OtherStream]
+) -> list[StreamPacket]:
+    numbers = {stream.number for stream in streams}
+    return [packet for packet in packets if packet.stream in numbers]
 
 
 @dataclass(frozen=True)
@@ -183,32 +211,31 @@ class _RecordedFrame:
 
 
 class _Recorder:
-    """Knows the number and the recorded PSNR of each frame that is shown."""
+    """Knows the number and the recorded PSNR of each frame that is decoded."""
 
     def __init__(self) -> None:
         self.meter = PsnrMeter()
-        self._ahead: deque[_RecordedFrame] = deque()  # read, and not shown so far
-        self._next = 0  # number that the next frame has if none is left out
+        self._ahead: deque[_RecordedFrame] = deque()  # read, and not decoded so far
 
-    def watch(self, reader: ContainerReader, keep_going: bool) -> Iterator[GopRecord]:
-        """The GOPs of a file, noted as they pass by."""
-        for gop, stats in reader.gops(keep_going):
+    def watch(self, contents: Iterable[GopContent]) -> Iterator[GopRecord]:
+        """The GOPs, noted as they pass by."""
+        for content in contents:
+            gop, stats = content.gop, content.stats
             for i, frame in enumerate(gop.frames):
                 psnr = stats.psnr[i] if stats else None
                 self._ahead.append(_RecordedFrame(gop.first_frame + i, frame.pts, psnr))
             yield gop
 
-    def count(self, shown: Frame) -> int:
-        """The number of a frame in the source. Those before it that never came were left out."""
-        while self._ahead:
-            frame = self._ahead.popleft()
-            if frame.pts == shown.pts:
-                if frame.psnr:
-                    self.meter.add_db(*frame.psnr)
-                self._next = frame.number
-                break
-        self._next += 1
-        return self._next - 1
+    def find(self, decoded: Frame) -> _RecordedFrame:
+        """What is known of a frame; those before it that never came were left out."""
+        while (frame := self._ahead.popleft()).pts != decoded.pts:
+            pass
+        return frame
+
+    def add(self, frame: _RecordedFrame) -> None:
+        """It is shown: its PSNR counts."""
+        if frame.psnr:
+            self.meter.add_db(*frame.psnr)
 
     @property
     def quality(self) -> Quality | None:

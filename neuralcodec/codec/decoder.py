@@ -85,7 +85,8 @@ class Decoder:
                 symbols = decoder.decode(frame.payload, frame.q, intra=t == 0)
             except Malformed as error:
                 raise self._damaged(gop, f"frame {gop.first_frame + t}: {error}") from error
-            if t == len(gop.frames) - 1 and decoder.checksum != gop.symbols_crc:
+            is_last = t == len(gop.frames) - 1
+            if is_last and gop.symbols_crc not in (None, decoder.checksum):
                 raise self._damaged(gop, "its symbols do not have the checksum recorded")
             yield symbols
 

@@ -38,7 +38,7 @@ class GopRecord:
     """One closed group of pictures: an intra frame, then inter frames."""
 
     first_frame: int  # number in the video, from 0
-    symbols_crc: int  # CRC-32 of the decoded symbols of all frames
+    symbols_crc: int | None  # CRC-32 of the decoded symbols; None for the first frames of a GOP
     frames: tuple[FrameRecord, ...]
 
 

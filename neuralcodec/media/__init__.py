@@ -2,6 +2,14 @@
 
 from neuralcodec.media.output import check_output, open_writer
 from neuralcodec.media.reader import VideoReader
+from neuralcodec.media.source_options import RawInput, SourceOptions
 from neuralcodec.media.writer import VideoWriter
 
-__all__ = ["VideoReader", "VideoWriter", "check_output", "open_writer"]
+__all__ = [
+    "RawInput",
+    "SourceOptions",
+    "VideoReader",
+    "VideoWriter",
+    "check_output",
+    "open_writer",
+]
