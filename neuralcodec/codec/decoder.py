@@ -6,7 +6,7 @@ from itertools import islice
 
 import torch
 
-from neuralcodec.codec.ahead import Stopwatch, run_ahead
+from neuralcodec.codec.ahead import RunAhead, Stopwatch
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolDecoder, build_coder
 from neuralcodec.codec.pictures import grid_size
 from neuralcodec.codec.transforms import Transforms
@@ -55,14 +55,14 @@ class Decoder:
         """Frames in order. Raises DamagedFile where a GOP's symbols are not what was coded;
         frames of that GOP before the damage may have been given by then."""
         chosen = filter(self._is_whole, gops) if self.settings.keep_going else iter(gops)
-        parsed = run_ahead(self._parse(chosen), FRAMES_AHEAD)
-        shown = run_ahead(self._run_networks(parsed), FRAMES_AHEAD)
+        parsed = RunAhead(self._parse(chosen), FRAMES_AHEAD)
+        shown = RunAhead(self._run_networks(parsed), FRAMES_AHEAD)
         try:
             yield from shown
         finally:
             torch.set_num_threads(self.threads)
-            shown.close()  # type: ignore[attr-defined]
-            parsed.close()  # type: ignore[attr-defined]
+            parsed.close()  # first: `shown` may wait for it
+            shown.close(patience=None)
 
     def parse_gop(self, gop: GopRecord) -> Iterator[FrameSymbols]:
         """The symbols of one GOP, without any transform. Raises DamagedFile."""

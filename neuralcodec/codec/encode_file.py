@@ -3,8 +3,9 @@
 import os
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import BinaryIO
 
 import torch
@@ -12,9 +13,13 @@ import torch
 from neuralcodec.atomic_file import AtomicFile, check_target, output_errors, standard_output
 from neuralcodec.codec.device import best_precision, default_batch, find_device
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
+from neuralcodec.codec.rate_control import QualityControl
+from neuralcodec.codec.rate_overhead import INDEX_BYTES
+from neuralcodec.codec.rate_passes import control_after_first_pass, live_control
+from neuralcodec.codec.rate_target import RateKind, RateOutcome, RateTarget, judge_outcome
 from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.container import ContainerWriter, GopStats, StreamHeader
-from neuralcodec.container.layout import SIGNATURE
+from neuralcodec.container.layout import CHUNK_OVERHEAD, SIGNATURE, TAIL_CHUNK_SIZE
 from neuralcodec.errors import InputError, UsageError
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import PsnrMeter
@@ -49,6 +54,7 @@ class EncodeSummary:
     quality: int
     gop: int
     device: str
+    rate: RateOutcome | None = None  # None at constant quality
     notices: list[str] = field(default_factory=list)
     truncated: str | None = None  # why the source is not whole, if it is not
     stage_seconds: dict[str, float] = field(default_factory=dict)
@@ -59,6 +65,8 @@ def encode(
     dst: PathLike,
     *,
     quality: int = DEFAULT_QUALITY,
+    rate: RateTarget | None = None,
+    scenecut: bool = True,
     gop: int = DEFAULT_GOP,
     model: PathLike = DEFAULT_MODEL,
     device: str = "auto",
@@ -71,7 +79,9 @@ def encode(
 ) -> EncodeSummary:
     """Compress a video; '-' is standard input or output.
 
-    quality 0 (smallest) .. 63 (best); gop: most frames from one intra frame to the next;
+    quality 0 (smallest) .. 63 (best), or a target instead of it: `rate`, in two passes where the
+    source is a file; scenecut: whether a GOP begins at each cut;
+    gop: most frames from one intra frame to the next;
     model: name or .safetensors file; batch: GOPs coded side by side; frames: stop after so many;
     strict: a source that ends in the middle is an error; precision: 'float32' or 'bfloat16' for
     the transforms, None for what the device does best.
@@ -87,14 +97,33 @@ def encode(
     installed = load_model(os.fspath(model))
     where = find_device(device)
     settings = EncoderSettings(
-        quality, gop, batch or default_batch(where), where, choose_precision(precision, where)
+        quality,
+        gop,
+        batch or default_batch(where),
+        where,
+        choose_precision(precision, where),
+        scenecut,
     )
-    with _open_source(src, frames) as reader:
+    control: QualityControl | None = None
+    if rate and os.path.isfile(src):
+        with _open_source(src, frames) as reader:
+            header = StreamHeader(reader.format, gop, installed.name, installed.sha256)
+            others = fixed_bytes(header)
+            control = control_after_first_pass(
+                rate, iter(reader), reader.format, installed, settings, lambda: others
+            )
+    with ExitStack() as stack:
+        reader = _open_source(src, frames)
         fmt = reader.format
-        encoder = Encoder(installed, fmt, settings)
+        if rate and control is None:
+            control = live_control(rate, fmt, gop)
+        encoder = Encoder(installed, fmt, settings, control)
+        stack.callback(lambda: None if encoder.source_is_stuck else reader.close())
         header = StreamHeader(fmt, gop, installed.name, installed.sha256)
         meter = PsnrMeter()
         span = TimeSpan(fmt)
+        qualities: set[int] = set()
+        gops = 0
         with _open_output(dst, overwrite) as file:
             with output_errors(shown):
                 writer = ContainerWriter(file, header)
@@ -109,6 +138,8 @@ def encode(
                     writer.write_gop(coded.record, coded.stats)
                 _count(meter, coded.stats)
                 span.add([f.pts for f in coded.record.frames])
+                qualities |= {f.q for f in coded.record.frames}
+                gops += 1
             if meter.frames == 0:
                 raise InputError(f"{src}: no frames; nothing to encode")
             if strict and reader.truncated:
@@ -117,6 +148,16 @@ def encode(
                 writer.finish()
         size, seconds = writer.bytes_written, watch.elapsed()
         mean = meter.mean
+        outcome = None
+        if rate:
+            video_bytes = size - fixed_bytes(header) - gops * INDEX_BYTES
+            achieved = {
+                RateKind.BITRATE: 8 * video_bytes / span.seconds,
+                RateKind.SIZE: float(size),
+                RateKind.BPP: 8 * video_bytes / (fmt.width * fmt.height * meter.frames),
+                RateKind.PSNR: mean.yuv,
+            }
+            outcome = judge_outcome(rate, achieved[rate.kind], min(qualities), max(qualities))
         return EncodeSummary(
             frames=meter.frames,
             width=fmt.width,
@@ -135,10 +176,17 @@ def encode(
             quality=quality,
             gop=gop,
             device=str(where),
-            notices=reader.notices,
+            rate=outcome,
+            notices=reader.notices + ([outcome.notice] if outcome and outcome.notice else []),
             truncated=reader.truncated,
             stage_seconds={k: round(v, 3) for k, v in watch.seconds.items()},
         )
+
+
+def fixed_bytes(header: StreamHeader) -> int:
+    """Bytes of a file without GOPs: signature, head, an empty index, tail."""
+    head = ContainerWriter(BytesIO(), header).bytes_written
+    return head + CHUNK_OVERHEAD + TAIL_CHUNK_SIZE
 
 
 def refuse_same_file(src: PathLike, dst: PathLike) -> None:
