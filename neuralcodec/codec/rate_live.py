@@ -11,9 +11,10 @@ from neuralcodec.codec.time_span import USUAL_RATE
 from neuralcodec.video import VideoFormat
 
 WINDOW_SECONDS = 2  # or a GOP, where that is longer: its intra frame takes the bits of many others
-STEP, FIRST_STEP = 0.4, 2.0  # most that q moves from frame to frame; in the first frames
+STEP, FIRST_STEP = 0.4, 2.0  # most that q moves from frame to frame; at first and when urgent
 FIRST_FRAMES = 16
 MEMORY = 12  # frames of one kind over which their cost is estimated
+URGENT_SHARE = 0.3  # of the usual bits of a window, spent too much
 LEAST_SHARE = 0.2  # of the usual bits is spent at least, however much is owed
 PSNR_WINDOW = 48  # frames
 USUAL_BPP, USUAL_BPP_Q = 0.28, 32  # of a usual clip
@@ -56,7 +57,10 @@ class LiveBits:
         inter, intra = (w.value for w in self._weights)
         at_zero = self._window * (self._intra_share * intra + (1 - self._intra_share) * inter)
         wanted = math.log2(wanted_bits / at_zero) / OCTAVES_PER_Q
-        step = STEP if self._frames > FIRST_FRAMES else FIRST_STEP
+        hurry = (
+            self._frames <= FIRST_FRAMES or owed > URGENT_SHARE * self._window * self._usual_bits
+        )
+        step = FIRST_STEP if hurry else STEP
         q = self._smoother.approach(wanted, step)
         weight = self._weights[frame.begins_gop].value
         self._unknown[frame.number] = weight * 2.0 ** (q * OCTAVES_PER_Q)
