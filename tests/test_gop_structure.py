@@ -9,7 +9,13 @@ from codec_clips import CPU, city_frames, cropped
 
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
-from neuralcodec.codec.gop_structure import RecurrenceWatch, frame_quality, split_batches
+from neuralcodec.codec.gop_structure import (
+    INTRA_BONUS,
+    RecurrenceWatch,
+    frame_quality,
+    place_after_cuts,
+    split_batches,
+)
 from neuralcodec.codec.transforms import Transforms
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame
@@ -20,16 +26,34 @@ def test_intra_frames_get_more_quality_within_the_range():
     assert frame_quality(63, 0) == 63
 
 
+def test_at_the_lowest_quality_intra_frames_get_no_more_than_others():
+    assert [frame_quality(-INTRA_BONUS, t) for t in range(3)] == [0, 0, 0]
+
+
 @pytest.mark.parametrize("batch", [1, 2, 3])
 @pytest.mark.parametrize("count", [1, 4, 5, 8, 12, 13])
 def test_every_frame_is_in_one_gop_whatever_the_batch(count: int, batch: int):
-    _, frames = city_frames(1)
-    numbered = [Frame(*frames[0].planes, pts) for pts in range(count)]
-    batches = [[list(g) for g in gops] for gops in split_batches(iter(numbered), 4, batch)]
+    batches = batches_of(count, cuts=(), batch=batch)
     gops = [gop for gops in batches for gop in gops if gop]
-    assert [f.pts for gop in gops for f in gop] == list(range(count))
+    assert [n for gop in gops for n in gop] == list(range(count))
     assert all(len(gop) == 4 for gop in gops[:-1])
     assert all(len(gops) <= batch for gops in batches)
+
+
+def batches_of(count: int, cuts: Sequence[int], batch: int) -> list[list[list[int]]]:
+    """Numbers of frames, in GOPs of at most 4."""
+    _, frames = city_frames(1)
+    cut_frames = ((Frame(*frames[0].planes, n), n in cuts) for n in range(count))
+    placed = place_after_cuts(cut_frames, 4, batch)
+    return [[[p.number for p in one] for one in b] for b in split_batches(placed, 4, batch)]
+
+
+def test_one_by_one_a_gop_ends_at_a_cut_and_the_count_begins_anew():
+    assert batches_of(9, cuts=(2, 3), batch=1) == [[[0, 1]], [[2]], [[3, 4, 5, 6]], [[7, 8]]]
+
+
+def test_side_by_side_a_cut_does_not_move_the_ends_of_the_sequences():
+    assert batches_of(9, cuts=(2,), batch=2) == [[[0, 1, 2, 3], [4, 5, 6, 7]], [[8]]]
 
 
 def test_a_slow_loss_is_no_breakdown_but_a_sudden_one_is():
@@ -45,6 +69,22 @@ def test_a_picture_that_is_harder_to_code_is_tried_once_only():
     assert watch.is_suspicious(90.0)
     assert not watch.settle(90.0, 80.0)
     assert not watch.is_suspicious(95.0)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_no_frame_is_predicted_across_a_cut(batch: int, installed_model: InstalledModel):
+    fmt, frames = cropped(*city_frames(12), 208, 144)
+    upside_down = [Frame(f.y[::-1], f.u[::-1], f.v[::-1], f.pts) for f in frames]
+    frames[5:] = upside_down[5:]
+    settings = EncoderSettings(32, 6, batch, CPU, torch.float32, scene_cuts=True)
+    gops = list(Encoder(installed_model, fmt, settings).gops(iter(frames)))
+    starts = [gop.record.first_frame for gop in gops]
+    assert starts == ([0, 5, 11] if batch == 1 else [0, 5, 6])
+
+    decoder = Decoder(installed_model, fmt, DecoderSettings(1, CPU, torch.float32), "clip")
+    shown = list(decoder.frames(gop.record for gop in gops))
+    for source, picture in zip(frames, shown, strict=True):
+        assert np.abs(source.y.astype(int) - picture.y).mean() < 12
 
 
 @pytest.mark.parametrize("batch", [1, 2])

@@ -2,14 +2,16 @@
 
 import queue
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TypeVar, cast
 
 T = TypeVar("T")
 _END = object()
+PATIENCE = 1.0  # seconds
 
 
 @dataclass
@@ -47,14 +49,50 @@ class _Failure:
         self.error = error
 
 
-def run_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
+class RunAhead(Iterator[T]):
     """The same items in the same order, produced in a thread that is at most `depth` ahead.
 
-    An error there is raised here. Closing this iterator stops the thread and closes `items`.
+    An error there is raised here. One thread iterates; any may close.
     """
-    buffer: queue.Queue[object] = queue.Queue(depth)
-    stopped = threading.Event()
 
+    def __init__(self, items: Iterable[T], depth: int) -> None:
+        self._buffer: queue.Queue[object] = queue.Queue(depth)
+        self._stopped = threading.Event()
+        # The thread must not refer to self: it is to stop where the iterator is forgotten unclosed.
+        self._thread = threading.Thread(
+            target=_produce, args=(items, self._buffer, self._stopped), daemon=True
+        )
+        weakref.finalize(self, self._stopped.set)
+        self._thread.start()
+
+    def __next__(self) -> T:
+        item = _END if self._stopped.is_set() else self._buffer.get()
+        if item is _END:
+            self._stopped.set()
+            raise StopIteration
+        if isinstance(item, _Failure):
+            self._stopped.set()
+            raise item.error
+        return cast(T, item)
+
+    def close(self, patience: float | None = PATIENCE) -> None:
+        """Ends the iteration, wherever it waits, and the thread, which then closes `items`.
+
+        A thread that does not end within `patience` seconds is left behind (see `is_stuck`): it
+        may wait for input that never comes. None waits without limit.
+        """
+        self._stopped.set()
+        with suppress(queue.Full):  # where it is full, nobody waits for an item
+            self._buffer.put_nowait(_END)
+        self._thread.join(patience)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the thread is still at work after `close`: what it reads must not be closed."""
+        return self._stopped.is_set() and self._thread.is_alive()
+
+
+def _produce(items: Iterable[T], buffer: queue.Queue[object], stopped: threading.Event) -> None:
     def put(item: object) -> bool:
         while not stopped.is_set():
             try:
@@ -64,27 +102,15 @@ def run_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
                 continue
         return False
 
-    def produce() -> None:
-        iterator = iter(items)
-        try:
-            for item in iterator:
-                if not put(item):
-                    break
-            put(_END)
-        except BaseException as error:
-            put(_Failure(error))
-        finally:
-            close = getattr(iterator, "close", None)
-            if close:
-                close()
-
-    thread = threading.Thread(target=produce, daemon=True)
-    thread.start()
+    iterator = iter(items)
     try:
-        while (item := buffer.get()) is not _END:
-            if isinstance(item, _Failure):
-                raise item.error
-            yield cast(T, item)
+        for item in iterator:
+            if not put(item):
+                break
+        put(_END)
+    except BaseException as error:
+        put(_Failure(error))
     finally:
-        stopped.set()
-        thread.join()
+        close = getattr(iterator, "close", None)
+        if close:
+            close()

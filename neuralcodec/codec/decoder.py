@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import torch
 
-from neuralcodec.codec.ahead import Stopwatch, run_ahead
+from neuralcodec.codec.ahead import RunAhead, Stopwatch
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolDecoder, build_coder
 from neuralcodec.codec.pictures import TensorFrame, grid_size
 from neuralcodec.codec.transforms import Transforms
@@ -67,14 +67,14 @@ class Decoder:
 
     def _shown(self, gops: Iterable[GopRecord], decode: _DecodeStep[Shown]) -> Iterator[Shown]:
         chosen = filter(self._is_whole, gops) if self.settings.keep_going else iter(gops)
-        parsed = run_ahead(self._parse(chosen), FRAMES_AHEAD)
-        shown = run_ahead(self._run_networks(parsed, decode), FRAMES_AHEAD)
+        parsed = RunAhead(self._parse(chosen), FRAMES_AHEAD)
+        shown = RunAhead(self._run_networks(parsed, decode), FRAMES_AHEAD)
         try:
             yield from shown
         finally:
             torch.set_num_threads(self.threads)
-            shown.close()  # type: ignore[attr-defined]
-            parsed.close()  # type: ignore[attr-defined]
+            parsed.close()  # first: `shown` may wait for it
+            shown.close(patience=None)
 
     def parse_gop(self, gop: GopRecord) -> Iterator[FrameSymbols]:
         """The symbols of one GOP, without any transform. Raises DamagedFile."""

@@ -2,19 +2,24 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 
 import torch
 
-from neuralcodec.codec.ahead import Stopwatch, run_ahead
+from neuralcodec.codec.ahead import RunAhead, Stopwatch
 from neuralcodec.codec.gop_structure import (
+    PlacedFrame,
     RecurrenceWatch,
     frame_quality,
     luma_error,
+    place_gops,
     split_batches,
 )
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
 from neuralcodec.codec.pictures import grid_size
+from neuralcodec.codec.rate_control import FrameCost, QualityControl
+from neuralcodec.codec.rate_feedback import Feedback
+from neuralcodec.codec.rate_overhead import frame_bytes
 from neuralcodec.codec.transforms import Transforms
 from neuralcodec.container import FrameRecord, GopRecord, GopStats
 from neuralcodec.metrics import PlanePsnr, frame_psnr
@@ -31,6 +36,7 @@ class EncoderSettings:
     batch: int  # GOPs side by side
     device: torch.device
     precision: torch.dtype
+    scene_cuts: bool = False  # whether a new GOP begins at each
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,8 @@ class CodedFrame:
     batch: int  # number of the batch of GOPs that it belongs to
     item: int  # which sequence of the batch
     position: int  # in its GOP; 0 begins a new one
+    number: int  # in the video
+    quality: int  # that the GOP was to have: q is that of this position
     q: int
     symbols: FrameSymbols
     source: Frame
@@ -53,24 +61,55 @@ class CodedGop:
 
 
 class Encoder:
-    """Codes one video."""
+    """Codes one video, at `settings.quality` or as `control` steers it."""
 
     def __init__(
-        self, installed: InstalledModel, fmt: VideoFormat, settings: EncoderSettings
+        self,
+        installed: InstalledModel,
+        fmt: VideoFormat,
+        settings: EncoderSettings,
+        control: QualityControl | None = None,
     ) -> None:
         self.installed, self.fmt, self.settings = installed, fmt, settings
+        self.feedback = Feedback(control) if control else None
+        self.source_is_stuck = False  # whether a read goes on: the source must not be closed then
         self.coder = build_coder(installed)
         self.stopwatch = Stopwatch()
         self.threads = torch.get_num_threads()
         self.frames_done = 0
+
+    def costs(self, frames: Iterator[Frame]) -> list[FrameCost]:
+        """What coding them costs, in the order of coding."""
+        costs: list[FrameCost] = []
+        for _ in self._coded_gops(frames, costs.append):
+            pass
+        return costs
 
     def gops(
         self, frames: Iterator[Frame], on_frame: Callable[[int], None] | None = None
     ) -> Iterator[CodedGop]:
         """GOPs in order, each as soon as its batch is complete. `on_frame` is told how many frames
         are coded, after each."""
-        read = run_ahead(self.stopwatch.watch("reading", frames), FRAMES_AHEAD)
-        coded = run_ahead(self._run_networks(read), FRAMES_AHEAD)
+
+        def count_frame(_: FrameCost) -> None:
+            self.frames_done += 1
+            if on_frame:
+                on_frame(self.frames_done)
+
+        return self._coded_gops(frames, count_frame)
+
+    def _coded_gops(
+        self, frames: Iterator[Frame], on_cost: Callable[[FrameCost], None]
+    ) -> Iterator[CodedGop]:
+        settings = self.settings
+        placed = place_gops(
+            self.stopwatch.watch("reading", frames),
+            settings.gop,
+            settings.batch,
+            settings.scene_cuts,
+        )
+        read = RunAhead(placed, FRAMES_AHEAD)
+        coded = RunAhead(self._run_networks(read), FRAMES_AHEAD)
         first_frame = 0
         pending: list[list[_GopInProgress]] = []  # of each item of the batch
         batch = 0
@@ -87,26 +126,29 @@ class Encoder:
                 if frame.position == 0:
                     pending[frame.item].append(_GopInProgress(self))
                 with self.stopwatch.running("entropy coding"):
-                    pending[frame.item][-1].add(frame)
-                self.frames_done += 1
-                if on_frame:
-                    on_frame(self.frames_done)
+                    cost = pending[frame.item][-1].add(frame)
+                if self.feedback:
+                    self.feedback.put(cost)
+                on_cost(cost)
             for gop in chain.from_iterable(pending):
                 yield gop.finish(first_frame)
                 first_frame += len(gop.records)
         finally:
             torch.set_num_threads(self.threads)
-            coded.close()  # type: ignore[attr-defined]
-            read.close()  # type: ignore[attr-defined]
+            if self.feedback:
+                self.feedback.close()
+            read.close()  # before `coded`, which may wait for it
+            self.source_is_stuck = read.is_stuck
+            coded.close(patience=None)
 
-    def _run_networks(self, frames: Iterator[Frame]) -> Iterator[CodedFrame]:
+    def _run_networks(self, frames: Iterator[PlacedFrame]) -> Iterator[CodedFrame]:
         settings = self.settings
         torch.set_num_threads(self.threads)
         transforms = Transforms(self.installed.model, self.fmt, settings.device, settings.precision)
         for number, batch in enumerate(split_batches(frames, settings.gop, settings.batch)):
             transforms.begin()
             items = [_Item(i) for i in range(len(batch))]
-            while True:
+            for t in count():
                 step = [(item, next(batch[item.number], None)) for item in items]
                 going = [(item, frame) for item, frame in step if frame is not None]
                 if not going:
@@ -114,35 +156,60 @@ class Encoder:
                 if len(going) < len(items):
                     transforms.keep([items.index(item) for item, _ in going])
                 items, sources = [item for item, _ in going], [frame for _, frame in going]
+                if self.feedback and not self.feedback.begin_step(len(items)):
+                    return
                 with self.stopwatch.running("networks"):
-                    coded = self._code_step(transforms, items, sources, number)
+                    coded = self._code_step(transforms, items, sources, number, fresh=t == 0)
                 yield from coded
 
     def _code_step(
-        self, transforms: Transforms, items: list["_Item"], sources: list[Frame], batch: int
+        self,
+        transforms: Transforms,
+        items: list["_Item"],
+        sources: list[PlacedFrame],
+        batch: int,
+        fresh: bool,
     ) -> list[CodedFrame]:
-        """One frame of each item; where prediction has broken down, as the first of a new GOP."""
-        quality = self.settings.quality
-        qualities = [frame_quality(quality, item.position) for item in items]
-        symbols, shown = transforms.encode(sources, qualities)
-        for i, (item, source) in enumerate(zip(items, sources, strict=True)):
-            error = luma_error(source, shown[i])
-            if item.position > 0 and item.watch.is_suspicious(error):
-                intra_quality = frame_quality(quality, 0)
-                intra = transforms.try_intra(source, intra_quality)
-                if item.watch.settle(error, luma_error(source, intra.shown)):
+        """One frame of each item; where prediction has broken down, as the first of a new GOP.
+
+        fresh: whether the transforms begin with this step."""
+        for item, source in zip(items, sources, strict=True):
+            if source.begins_gop:
+                item.begin_gop()
+        wanted = [self._quality_for(source) for source in sources]
+        qualities = [frame_quality(w, i.position) for w, i in zip(wanted, items, strict=True)]
+        frames = [source.frame for source in sources]
+        symbols, shown = transforms.encode(frames, qualities)
+        for i, (item, frame) in enumerate(zip(items, frames, strict=True)):
+            error = luma_error(frame, shown[i])
+            is_cut = item.position == 0 and not fresh
+            if is_cut or (item.position > 0 and item.watch.is_suspicious(error)):
+                intra_quality = frame_quality(wanted[i], 0)
+                intra = transforms.try_intra(frame, intra_quality)
+                if is_cut or item.watch.settle(error, luma_error(frame, intra.shown)):
                     transforms.adopt(i, intra)
                     item.begin_gop()
                     symbols[i], shown[i], qualities[i] = intra.symbols, intra.shown, intra_quality
         coded = [
-            CodedFrame(batch, item.number, item.position, q, s, source, picture)
-            for item, q, s, source, picture in zip(
-                items, qualities, symbols, sources, shown, strict=True
+            CodedFrame(
+                batch,
+                item.number,
+                item.position,
+                source.number,
+                wanted[i],
+                qualities[i],
+                symbols[i],
+                source.frame,
+                shown[i],
             )
+            for i, (item, source) in enumerate(zip(items, sources, strict=True))
         ]
         for item in items:
             item.position += 1
         return coded
+
+    def _quality_for(self, source: PlacedFrame) -> int:
+        return self.feedback.control.quality(source) if self.feedback else self.settings.quality
 
 
 class _Item:
@@ -166,10 +233,18 @@ class _GopInProgress:
         self.records: list[FrameRecord] = []
         self.psnr: list[PlanePsnr] = []
 
-    def add(self, frame: CodedFrame) -> None:
+    def add(self, frame: CodedFrame) -> FrameCost:
         payload = self.symbols.encode(frame.symbols, frame.q)
+        before = self.records[-1] if self.records else None
         self.records.append(FrameRecord(frame.source.pts, frame.q, payload))
         self.psnr.append(frame_psnr(frame.source, frame.shown))
+        return FrameCost(
+            frame.number,
+            frame.position == 0,
+            frame.quality,
+            8 * frame_bytes(self.records[-1], before),
+            self.psnr[-1].yuv,
+        )
 
     def finish(self, first_frame: int) -> CodedGop:
         psnr = tuple((p.y, p.u, p.v) for p in self.psnr)

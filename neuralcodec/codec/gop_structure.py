@@ -1,10 +1,12 @@
 """Where GOPs begin, and how much quality each frame gets."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain, islice
 
 import numpy as np
 
+from neuralcodec.codec.scene_cuts import judge_frames
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.video import Frame
 
@@ -13,24 +15,79 @@ SUSPICIOUS = 1.6  # growth of the squared error after which a new GOP is tried
 CONVINCING = 0.6  # of the squared error, at most, is what an intra frame must leave to be taken
 
 
+@dataclass(frozen=True)
+class PlacedFrame:
+    """A frame of the source, and its place among the GOPs."""
+
+    frame: Frame
+    number: int  # from 0
+    begins_gop: bool
+
+
 def frame_quality(quality: int, position: int) -> int:
-    """q of the frame at a position of its GOP: all others lean on the intra frame."""
-    return min(quality + INTRA_BONUS, QUALITIES - 1) if position == 0 else quality
+    """q of the frame at a position of its GOP: all others lean on the intra frame.
+
+    quality: -INTRA_BONUS..63; at its lowest, all frames get q 0."""
+    return max(0, min(quality + (INTRA_BONUS if position == 0 else 0), QUALITIES - 1))
 
 
-def split_batches(frames: Iterator[Frame], gop: int, batch: int) -> Iterator[list[Iterator[Frame]]]:
-    """Batches of at most `gop` frames each. The last of a batch is taken from the source as it
-    comes, so that one GOP at a time needs no memory for its frames; those before are read first."""
+def place_gops(
+    frames: Iterator[Frame], gop: int, batch: int, scene_cuts: bool
+) -> Iterator[PlacedFrame]:
+    """GOPs of at most `gop` frames, and a new one at each scene cut. Where several are coded side
+    by side, sequences of `gop` frames each are, and a cut does not move the ends of these."""
+    cuts = (
+        ((judged.frame, judged.is_cut) for judged in judge_frames(frames, gop))
+        if scene_cuts
+        else ((frame, False) for frame in frames)
+    )
+    return place_after_cuts(cuts, gop, batch)
+
+
+def place_after_cuts(
+    frames: Iterator[tuple[Frame, bool]], gop: int, batch: int
+) -> Iterator[PlacedFrame]:
+    """As `place_gops`, of frames and whether each is the first after a cut."""
+    age = 0  # frames since the GOP began, or the sequence
+    for number, (frame, is_cut) in enumerate(frames):
+        if age == gop or (is_cut and batch == 1):
+            age = 0
+        yield PlacedFrame(frame, number, age == 0 or is_cut)
+        age += 1
+
+
+def split_batches(
+    frames: Iterator[PlacedFrame], gop: int, batch: int
+) -> Iterator[list[Iterator[PlacedFrame]]]:
+    """Batches of sequences to be coded side by side: GOP by GOP, or several times `gop` frames.
+    The last of a batch is taken from the source as it comes, so that one GOP at a time needs no
+    memory for its frames; those before are read first."""
+    if batch == 1:
+        yield from ([one] for one in _split_gops(frames))
+        return
     while (first := next(frames, None)) is not None:
         frames_left = chain([first], frames)
-        gops: list[Iterator[Frame]] = []
+        sequences: list[Iterator[PlacedFrame]] = []
         for _ in range(batch - 1):
             whole = list(islice(frames_left, gop))
             if whole:
-                gops.append(iter(whole))
-        if not gops or len(whole) == gop:
-            gops.append(islice(frames_left, gop))
-        yield gops
+                sequences.append(iter(whole))
+        if len(whole) == gop:
+            sequences.append(islice(frames_left, gop))
+        yield sequences
+
+
+def _split_gops(frames: Iterator[PlacedFrame]) -> Iterator[Iterator[PlacedFrame]]:
+    following = next(frames, None)
+
+    def rest_of_gop(first: PlacedFrame) -> Iterator[PlacedFrame]:
+        nonlocal following
+        yield first
+        while (following := next(frames, None)) is not None and not following.begins_gop:
+            yield following
+
+    while following is not None:
+        yield rest_of_gop(following)
 
 
 def luma_error(source: Frame, shown: Frame) -> float:

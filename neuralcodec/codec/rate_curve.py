@@ -1,0 +1,50 @@
+"""How a clip's bits and PSNR depend on q, from a few trials."""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from neuralcodec.codec.gop_structure import INTRA_BONUS
+from neuralcodec.model.config import QUALITIES
+
+# Between these `frame_quality` makes a difference.
+LOWEST, HIGHEST = -INTRA_BONUS, QUALITIES - 1
+OCTAVES_PER_Q = 1 / 14  # of bits: a usual clip
+DB_PER_Q = 0.16
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A rising function of q through known points, straight between and beyond them."""
+
+    points: tuple[tuple[float, float], ...]  # (q, value), sorted
+    usual_slope: float  # for a single point; bounds what two points may say beyond them
+
+    @classmethod
+    def through(cls, values: dict[int, float], usual_slope: float) -> "Curve":
+        return cls(tuple(sorted(values.items())), usual_slope)
+
+    def slope(self, q: float) -> float:
+        if len(self.points) == 1:
+            return self.usual_slope
+        after = bisect_left([p[0] for p in self.points], q)
+        after = min(max(after, 1), len(self.points) - 1)
+        (q0, v0), (q1, v1) = self.points[after - 1], self.points[after]
+        slope = (v1 - v0) / (q1 - q0)
+        return min(max(slope, self.usual_slope / 3), self.usual_slope * 3)
+
+    def __call__(self, q: float) -> float:
+        nearest, value = min(self.points, key=lambda p: abs(p[0] - q))
+        return value + (q - nearest) * self.slope(q)
+
+
+def solve(rising: Callable[[float], float], wanted: float) -> float:
+    """The q in LOWEST..HIGHEST at which a rising function is nearest to a value."""
+    low, high = float(LOWEST), float(HIGHEST)
+    for _ in range(30):
+        middle = (low + high) / 2
+        if rising(middle) < wanted:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2

@@ -1,0 +1,17 @@
+"""Bytes that a frame takes in the file: its payload, and its part of the GOPS and stat chunks."""
+
+from neuralcodec.container import FrameRecord, layout
+from neuralcodec.container.varint import append_signed_varint, append_varint
+
+GOP_BYTES = 2 * layout.CHUNK_OVERHEAD + layout.GOP_FIXED.size + layout.STAT_FIXED.size
+INDEX_BYTES = layout.INDEX_ENTRY.size  # of a GOP, at the end of the file
+
+
+def frame_bytes(frame: FrameRecord, before: FrameRecord | None) -> int:
+    """before: the frame before it in its GOP. What a GOP takes once counts for its first frame."""
+    entry = bytearray()
+    append_signed_varint(entry, frame.pts - before.pts if before else 0)
+    append_signed_varint(entry, frame.q - before.q if before else frame.q)
+    append_varint(entry, len(frame.payload))
+    once = 0 if before else GOP_BYTES
+    return once + len(entry) + layout.STAT_FRAME.size + len(frame.payload)
