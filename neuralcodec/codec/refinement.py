@@ -68,8 +68,8 @@ def refine_symbols(
     pixels = y.shape[-2] * y.shape[-1]
     weight = LEANING * mse_lambda
     best = current = symbols
-    lowest = torch.inf
-    share = 1.0  # of the changes that seem to pay
+    lowest, share = torch.inf, 1.0  # share: of the moves that seem to pay
+    slope = indices = None
     for number in range(rounds + 1):
         last = number == rounds
         values = current.clone().requires_grad_(not last)
@@ -78,11 +78,14 @@ def refine_symbols(
             cost = judged.bits + weight * pixels * judged.distortion
         if float(cost) < lowest:
             best, lowest = current, float(cost)
-        else:
-            share /= 2
+            if not last:
+                (slope,) = torch.autograd.grad(cost, values)
+                indices = judged.indices.detach()
+        else:  # from the best once more, not as far
+            share /= 4
         if not last:
-            (slope,) = torch.autograd.grad(cost, values)
-            current = _step(current, slope, judged.indices.detach(), coding, weight, share)
+            assert slope is not None and indices is not None
+            current = _step(best, slope, indices, coding, weight, share)
     return best
 
 

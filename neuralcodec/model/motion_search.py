@@ -27,11 +27,12 @@ NEW_BITS = 6.0  # of any other, and the bits of its difference to the predictor
 
 @dataclass(frozen=True)
 class SearchEffort:
-    """quarter_samples: refine vectors beyond half samples. thorough: compare more rows and offer
-    more neighbours. bit_price: how much the estimated bits count, 1 for a field that is final."""
+    """quarter_samples: refine vectors beyond half samples. every_offer: offer each 8x8 block moves
+    by whole samples and its neighbours' half-sample vectors too. bit_price: what an estimated bit
+    weighs; 1 for a field that is final."""
 
     quarter_samples: bool = True
-    thorough: bool = True
+    every_offer: bool = True
     bit_price: float = 1.0
 
 
@@ -57,16 +58,13 @@ def search_vectors(
         last = last.float().permute(0, 2, 3, 1)
         weight = absolute_error_lambda(mse_lambda)[:, None, None] * effort.bit_price
         planes = padded_half_sample_planes(reference)
-        skipped = 1 if effort.thorough else 2
-        coarse = BlockCosts(current, planes, weight, 16, support=24, rows_skipped=4 * skipped)
-        field = _search_coarse(coarse, current, reference, last, effort)
-        fine = BlockCosts(current, planes, weight, 8, support=12, rows_skipped=2 * skipped)
+        coarse = BlockCosts(current, planes, weight, 16, support=24, rows_skipped=4)
+        field = _search_coarse(coarse, current, reference, last)
+        fine = BlockCosts(current, planes, weight, 8, support=12, rows_skipped=2)
         return _search_fine(fine, field, last, effort).permute(0, 3, 1, 2).contiguous()
 
 
-def _search_coarse(
-    level: "BlockCosts", current: Tensor, reference: Tensor, last: Tensor, effort: SearchEffort
-) -> Tensor:
+def _search_coarse(level: "BlockCosts", current: Tensor, reference: Tensor, last: Tensor) -> Tensor:
     """Half-sample vectors of 16x16 blocks, (B, H/16, W/16, 2)."""
     far = _full_search(current, reference, level.weight, 8, EIGHTH_RANGE)
     near = _full_search(current, reference, level.weight, 4, QUARTER_RANGE)
@@ -74,10 +72,9 @@ def _search_coarse(
     level.begin(torch.zeros_like(far))
     level.offer([far, near, before])
     level.offer(_neighbours(level.best))
-    level.offer(level.moved(AROUND if effort.thorough else SIDEWAYS, FULL), before)
-    if effort.thorough:
-        level.offer(_neighbours(level.best))
-    level.offer(level.moved(AROUND if effort.thorough else SIDEWAYS, HALF), before)
+    level.offer(level.moved(AROUND, FULL), before)
+    level.offer(_neighbours(level.best))
+    level.offer(level.moved(AROUND, HALF), before)
     return level.best
 
 
@@ -85,12 +82,12 @@ def _search_fine(level: "BlockCosts", field: Tensor, last: Tensor, effort: Searc
     """Quarter-sample vectors of 8x8 blocks, (B, H/8, W/8, 2)."""
     level.begin(field.repeat_interleave(2, 1).repeat_interleave(2, 2))
     before = _to_steps(last, HALF)
-    around = _neighbours(level.best, 2)
-    level.offer([*around, torch.zeros_like(before), before], before)
-    if effort.thorough:
+    level.offer([*_neighbours(level.best, 2), torch.zeros_like(before), before], before)
+    if effort.every_offer:
         level.offer(level.moved(SIDEWAYS, FULL), before)
     level.offer(level.moved(SIDEWAYS, HALF), before)
-    level.offer(_neighbours(level.best), before)
+    if effort.every_offer:
+        level.offer(_neighbours(level.best), before)
     if effort.quarter_samples:
         level.offer(level.moved(SIDEWAYS, QUARTER), last)
         level.offer([*_neighbours(level.best), last], last)
