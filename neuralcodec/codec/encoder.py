@@ -17,9 +17,11 @@ from neuralcodec.codec.gop_structure import (
 )
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
 from neuralcodec.codec.pictures import grid_size
+from neuralcodec.codec.presets import MEDIUM, Effort
 from neuralcodec.codec.rate_control import FrameCost, QualityControl
 from neuralcodec.codec.rate_feedback import Feedback
 from neuralcodec.codec.rate_overhead import frame_bytes
+from neuralcodec.codec.side_by_side import SideBySide
 from neuralcodec.codec.transforms import Transforms
 from neuralcodec.container import FrameRecord, GopRecord, GopStats
 from neuralcodec.metrics import PlanePsnr, frame_psnr
@@ -37,6 +39,7 @@ class EncoderSettings:
     device: torch.device
     precision: torch.dtype
     scene_cuts: bool = False  # whether a new GOP begins at each
+    effort: Effort = MEDIUM
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class Encoder:
     def _run_networks(self, frames: Iterator[PlacedFrame]) -> Iterator[CodedFrame]:
         settings = self.settings
         torch.set_num_threads(self.threads)
-        transforms = Transforms(self.installed.model, self.fmt, settings.device, settings.precision)
+        transforms = self._transforms()
         for number, batch in enumerate(split_batches(frames, settings.gop, settings.batch)):
             transforms.begin()
             items = [_Item(i) for i in range(len(batch))]
@@ -162,9 +165,16 @@ class Encoder:
                     coded = self._code_step(transforms, items, sources, number, fresh=t == 0)
                 yield from coded
 
+    def _transforms(self) -> Transforms | SideBySide:
+        settings = self.settings
+        transforms = Transforms(
+            self.installed.model, self.fmt, settings.device, settings.precision, settings.effort
+        )
+        return SideBySide(transforms) if settings.effort.symbol_rounds else transforms
+
     def _code_step(
         self,
-        transforms: Transforms,
+        transforms: Transforms | SideBySide,
         items: list["_Item"],
         sources: list[PlacedFrame],
         batch: int,

@@ -10,11 +10,24 @@ from torch import Tensor
 
 from neuralcodec.codec.device import keep_freed_memory
 from neuralcodec.codec.gop_symbols import FrameSymbols
-from neuralcodec.codec.pictures import TensorFrame, to_frames, to_tensor_frames, to_tensors
+from neuralcodec.codec.pictures import (
+    TensorFrame,
+    grid_size,
+    to_frames,
+    to_tensor_frames,
+    to_tensors,
+)
+from neuralcodec.codec.presets import MEDIUM, Effort
+from neuralcodec.codec.refinement import FrameCoding, linear_curvature, refine_symbols
 from neuralcodec.entropy.coder import LARGEST
 from neuralcodec.model.config import VECTOR_BLOCK
+from neuralcodec.model.exact import exact_float32, log_magnitude
+from neuralcodec.model.inter import InterCoder, Prediction
+from neuralcodec.model.intra import IntraCoder
 from neuralcodec.model.motion_search import search_vectors
+from neuralcodec.model.priors import History
 from neuralcodec.model.state import State
+from neuralcodec.model.vector_choice import choose_vectors
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.video import Frame, VideoFormat
 
@@ -32,21 +45,28 @@ class Transforms:
     """Holds the recurrent state of each GOP of a batch; `begin` starts new ones.
 
     All GOPs of a batch are at the same time step; those that end early are dropped with `keep`.
+    An effort that refines symbols takes one GOP only: see `SideBySide`.
     """
 
     def __init__(
-        self, model: VideoModel, fmt: VideoFormat, device: torch.device, precision: torch.dtype
+        self,
+        model: VideoModel,
+        fmt: VideoFormat,
+        device: torch.device,
+        precision: torch.dtype,
+        effort: Effort = MEDIUM,
     ) -> None:
         keep_freed_memory()
         self.model = model.with_fast_networks(precision).to(device)
         self.fmt, self.device, self.precision = fmt, device, precision
-        self._state: State | None = None
-        self._vectors: Tensor | None = None
+        self.effort = effort
+        self.begin()
 
     def begin(self) -> None:
         """The next frames are intra frames."""
-        self._state = None
-        self._vectors = None
+        self._state: State | None = None
+        self._vectors: Tensor | None = None
+        self._history: History | None = None  # of the symbols, where they are refined
 
     def keep(self, items: list[int]) -> None:
         """Go on with these items of the batch only."""
@@ -69,12 +89,8 @@ class Transforms:
                 vectors = None
             else:
                 vectors = self._search(y, q)
-                inter = self.model.inter
-                prediction = inter.predict(self._state, vectors, q)
-                latent = inter.analyse(y, uv, prediction, q)
-                means, rounded = inter.means.quantise(latent, prediction.side, inter.gain(q))
-                shown = inter.synthesise(rounded, prediction, q)
-                symbols = (rounded - means).round()
+                symbols, shown = self._encode_inter(y, uv, vectors, q)
+            self._remember(symbols, inter=vectors is not None)
             self._state, self._vectors = shown, vectors
             pictures = to_frames(shown.y, shown.uv, self.fmt, [f.pts for f in frames])
             return _to_symbols(symbols, vectors), pictures
@@ -95,12 +111,79 @@ class Transforms:
             getattr(self._state, part)[item] = getattr(intra.state, part)[0]
         if self._vectors is not None:
             self._vectors[item] = 0
+        latent = torch.from_numpy(intra.symbols.latent)[None].to(self.device)
+        self._remember(latent.permute(0, 3, 1, 2), inter=False)
 
     def _encode_intra(self, y: Tensor, uv: Tensor, q: Tensor) -> tuple[Tensor, State]:
         intra = self.model.intra
         latent = intra.analyse(y, uv, q)
         means, rounded = intra.means.quantise(latent, None, intra.gain(q))
-        return (rounded - means).round(), intra.synthesise(rounded, q)
+        symbols = (rounded - means).round()
+        if not self.effort.symbol_rounds:
+            return symbols, intra.synthesise(rounded, q)
+        coding = self._coding(intra, q, None, None)
+        return self._refine(symbols, coding, y, uv, q)
+
+    def _encode_inter(
+        self, y: Tensor, uv: Tensor, vectors: Tensor, q: Tensor
+    ) -> tuple[Tensor, State]:
+        assert self._state is not None
+        inter = self.model.inter
+        prediction = inter.predict(self._state, vectors, q)
+        latent = inter.analyse(y, uv, prediction, q)
+        means, rounded = inter.means.quantise(latent, prediction.side, inter.gain(q))
+        symbols = (rounded - means).round()
+        if not self.effort.symbol_rounds:
+            return symbols, inter.synthesise(rounded, prediction, q)
+        coding = self._coding(inter, q, vectors, prediction)
+        return self._refine(symbols, coding, y, uv, q)
+
+    def _show_intra(self, symbols: Tensor, q: Tensor) -> State:
+        intra = self.model.intra
+        return intra.synthesise(intra.means.restore(symbols, None, intra.gain(q)), q)
+
+    def _show_inter(self, symbols: Tensor, prediction: Prediction, q: Tensor) -> State:
+        inter = self.model.inter
+        rounded = inter.means.restore(symbols, prediction.side, inter.gain(q))
+        return inter.synthesise(rounded, prediction, q)
+
+    def _coding(
+        self,
+        coder: IntraCoder | InterCoder,
+        q: Tensor,
+        vectors: Tensor | None,
+        prediction: Prediction | None,
+    ) -> FrameCoding:
+        rows, columns = grid_size(self.fmt)
+        prior = self.model.intra_prior if vectors is None else self.model.inter_prior
+        table = self.model.log_table
+        with exact_float32(self.device.type):
+            side = prior.side_information(q, (1, rows, columns), table, self._history, vectors)
+
+        def show(symbols: Tensor) -> State:
+            if prediction is None:
+                return self._show_intra(symbols, q)
+            return self._show_inter(symbols, prediction, q)
+
+        return FrameCoding(show, prior, side, table, linear_curvature(coder, q))
+
+    def _refine(
+        self, symbols: Tensor, coding: FrameCoding, y: Tensor, uv: Tensor, q: Tensor
+    ) -> tuple[Tensor, State]:
+        assert len(symbols) == 1
+        mse_lambda = float(self.model.config.quality_lambdas(q))
+        start = symbols.clamp(-LARGEST, LARGEST)
+        rounds = self.effort.symbol_rounds
+        chosen = refine_symbols(start, coding, y, uv, mse_lambda, rounds)
+        return chosen, coding.show(chosen)
+
+    def _remember(self, symbols: Tensor, inter: bool) -> None:
+        """What the scale prior will know of this frame; needed only where symbols are refined."""
+        if self.effort.symbol_rounds:
+            with exact_float32(self.device.type):
+                magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), self.model.log_table)
+                before = self._history if inter else None
+                self._history = before.advance(magnitudes) if before else History.begin(magnitudes)
 
     def decode(
         self, symbols: Sequence[FrameSymbols], qualities: Sequence[int], pts: Sequence[int]
@@ -121,14 +204,11 @@ class Transforms:
             q = torch.tensor(qualities, device=self.device)
             latent = self._gather([s.latent for s in symbols]).permute(0, 3, 1, 2)
             if self._state is None:
-                intra = self.model.intra
-                shown = intra.synthesise(intra.means.restore(latent, None, intra.gain(q)), q)
+                shown = self._show_intra(latent, q)
             else:
                 vectors = self._gather([_vectors_of(s) for s in symbols])
-                inter = self.model.inter
-                prediction = inter.predict(self._state, vectors, q)
-                rounded = inter.means.restore(latent, prediction.side, inter.gain(q))
-                shown = inter.synthesise(rounded, prediction, q)
+                prediction = self.model.inter.predict(self._state, vectors, q)
+                shown = self._show_inter(latent, prediction, q)
             self._state = shown
             return shown
 
@@ -138,7 +218,12 @@ class Transforms:
         if last is None:
             batch, _, height, width = y.shape
             last = y.new_zeros(batch, 2, height // VECTOR_BLOCK, width // VECTOR_BLOCK)
-        return search_vectors(y, self._state.y, last, self.model.config.quality_lambdas(q))
+        weights = self.model.config.quality_lambdas(q)
+        found = search_vectors(y, self._state.y, last, weights, self.effort.search)
+        if not self.effort.priced_vectors:
+            return found
+        prior, table = self.model.vector_prior, self.model.log_table
+        return choose_vectors(prior, table, y, self._state.y, found, last, weights)
 
     def _gather(self, arrays: list[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)).to(self.device).float()
