@@ -23,11 +23,15 @@ from neuralcodec.version import __version__
 
 if TYPE_CHECKING:
     from neuralcodec.codec.decode_file import DecodeSummary, decode
-    from neuralcodec.codec.encode_file import EncodeSummary, encode
+    from neuralcodec.codec.decode_part import PartOptions
+    from neuralcodec.codec.encode_file import encode
+    from neuralcodec.codec.encode_summary import EncodeSummary
     from neuralcodec.codec.pictures import TensorFrame
     from neuralcodec.codec.progress import ProgressState
+    from neuralcodec.codec.rate_target import RateKind, RateOutcome, RateTarget
     from neuralcodec.codec.video_file import TensorClip, VideoFile
     from neuralcodec.codec.video_file import VideoFile as open  # noqa: N813
+    from neuralcodec.media.source_options import RawInput, SourceOptions
 
 __all__ = [
     "DamagedFile",
@@ -38,7 +42,13 @@ __all__ = [
     "ModelError",
     "NcodecError",
     "OutputError",
+    "PartOptions",
     "ProgressState",
+    "RateKind",
+    "RateOutcome",
+    "RateTarget",
+    "RawInput",
+    "SourceOptions",
     "TensorClip",
     "TensorFrame",
     "UsageError",
@@ -51,11 +61,17 @@ __all__ = [
 
 _HOMES = {
     "encode": ("neuralcodec.codec.encode_file", "encode"),
-    "EncodeSummary": ("neuralcodec.codec.encode_file", "EncodeSummary"),
+    "EncodeSummary": ("neuralcodec.codec.encode_summary", "EncodeSummary"),
     "decode": ("neuralcodec.codec.decode_file", "decode"),
     "DecodeSummary": ("neuralcodec.codec.decode_file", "DecodeSummary"),
     "open": ("neuralcodec.codec.video_file", "VideoFile"),
     "VideoFile": ("neuralcodec.codec.video_file", "VideoFile"),
+    "PartOptions": ("neuralcodec.codec.decode_part", "PartOptions"),
+    "RateKind": ("neuralcodec.codec.rate_target", "RateKind"),
+    "RateOutcome": ("neuralcodec.codec.rate_target", "RateOutcome"),
+    "RateTarget": ("neuralcodec.codec.rate_target", "RateTarget"),
+    "RawInput": ("neuralcodec.media.source_options", "RawInput"),
+    "SourceOptions": ("neuralcodec.media.source_options", "SourceOptions"),
     "ProgressState": ("neuralcodec.codec.progress", "ProgressState"),
     "TensorClip": ("neuralcodec.codec.video_file", "TensorClip"),
     "TensorFrame": ("neuralcodec.codec.pictures", "TensorFrame"),

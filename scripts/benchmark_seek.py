@@ -62,9 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         coded = folder / "gop.nlc"
-        neuralcodec.encode(
-            options.clip, coded, gop=options.gop, frames=options.gop, scenecut=False
-        )
+        neuralcodec.encode(options.clip, coded, gop=options.gop, frames=options.gop, scenecut=False)
         print(f"{options.clip.name}, GOPs of {options.gop} frames, median of {options.repeats}")
         print(f"{'minutes':>8} {'MiB':>8} {'first of GOP':>13} {'last of GOP':>12}")
         for minutes in options.minutes:

@@ -106,9 +106,7 @@ def _samples(stream: av.AudioStream, seconds: float) -> list[av.AudioFrame]:
     for number in range(count):
         at = np.arange(number * length, (number + 1) * length) / SAMPLE_RATE
         tones = [np.sin(2 * np.pi * 220 * (c + 1) * at) / 3 for c in range(channels)]
-        frame = av.AudioFrame.from_ndarray(
-            np.array(tones, np.float32), "fltp", context.layout.name
-        )
+        frame = av.AudioFrame.from_ndarray(np.array(tones, np.float32), "fltp", context.layout.name)
         frame.sample_rate = SAMPLE_RATE
         frame.pts, frame.time_base = number * length, Fraction(1, SAMPLE_RATE)
         resampler = av.AudioResampler(context.format.name, context.layout.name, SAMPLE_RATE)

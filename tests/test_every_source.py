@@ -13,9 +13,7 @@ MILLISECOND = Fraction(1, 1000)  # Matroska's unit of time: all that it can say
 BT709, BT2020_PQ, BT601 = (1, 1, 1), (9, 16, 9), (6, 6, 6)
 
 SOURCES = [
-    SourceClip(
-        "phone.mp4", options={"bf": "2", "g": "6"}, audio=(AudioTrack("aac"),), color=BT709
-    ),
+    SourceClip("phone.mp4", options={"bf": "2", "g": "6"}, audio=(AudioTrack("aac"),), color=BT709),
     SourceClip(
         "hdr.mkv",
         "libx265",

@@ -1,6 +1,7 @@
 """`ncodec decode`."""
 
 from dataclasses import asdict
+from fractions import Fraction
 
 import click
 
@@ -8,6 +9,7 @@ from neuralcodec.cli.completion import complete_file, complete_model, complete_n
 from neuralcodec.cli.options import device_options, output_options
 from neuralcodec.cli.progress import show_progress
 from neuralcodec.cli.report import PIPE, print_json, tell
+from neuralcodec.cli.values import TIME
 
 QUALITY_FIELDS = ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "ssim_y", "ssim_u", "ssim_v")
 
@@ -35,6 +37,10 @@ QUALITY_FIELDS = ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "ssim_y", "ssim_u", 
     shell_complete=complete_model,
     help="The model, when INPUT was made with one not installed.",
 )
+@click.option("-ss", "--start", type=TIME, help="Begin at this time, as 12.5 or 1:02:03.")
+@click.option("-t", "--duration", type=TIME, help="Give only so much, as 10 or 1:30.")
+@click.option("-n", "--frames", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
+@click.option("--no-audio", is_flag=True, help="Leave audio streams out.")
 @click.option(
     "--keep-going", is_flag=True, help="Leave out damaged GOPs instead of failing (exit code 1)."
 )
@@ -46,6 +52,10 @@ def decode(
     reference: str | None,
     format: str | None,
     model: str | None,
+    start: Fraction | None,
+    duration: Fraction | None,
+    frames: int | None,
+    no_audio: bool,
     keep_going: bool,
     device: str,
     batch: int | None,
@@ -56,8 +66,8 @@ def decode(
     """Decompress INPUT (.nlc) into the video OUTPUT, and report PSNR.
 
     By the extension of OUTPUT: .y4m, .yuv and .mkv (FFV1) are lossless, .mp4 and .mov visually
-    lossless H.264, .png needs a pattern such as frame%04d.png. '-' is standard input, or Y4M on
-    standard output.
+    lossless H.264, .png needs a pattern such as frame%04d.png. '-' is standard input, or standard
+    output: Y4M, or with -f yuv (bare planes) or mkv (with all streams).
 
     \b
     ncodec decode holiday.nlc holiday.mp4 --reference original.mp4
@@ -75,6 +85,8 @@ def decode(
             format=format,
             overwrite=overwrite,
             keep_going=keep_going,
+            part=neuralcodec.PartOptions(start, duration, frames),
+            audio=not no_audio,
             progress=progress,
         )
     for damage in done.damage:

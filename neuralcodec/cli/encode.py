@@ -1,7 +1,10 @@
 """`ncodec encode`."""
 
 import shlex
+from collections.abc import Callable
 from dataclasses import asdict
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,19 +12,91 @@ from neuralcodec.cli.completion import complete_file, complete_model, complete_n
 from neuralcodec.cli.options import device_options, output_options
 from neuralcodec.cli.progress import show_progress
 from neuralcodec.cli.report import PIPE, bitrate_text, bytes_text, print_json, tell
+from neuralcodec.cli.values import BITRATE, BPP, DIMENSIONS, FILE_SIZE, PSNR, RATE, TIME
+
+if TYPE_CHECKING:
+    from neuralcodec import RateOutcome, RateTarget, SourceOptions
+
+# As in neuralcodec.codec.presets, which takes torch along
+PRESET_NAMES = ("fast", "medium", "slow", "placebo")
+
+
+def _rate_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """-q and the targets that may be given instead of it."""
+    for option in (
+        click.option(
+            "--bpp", type=BPP, help="Instead of -q: bits per luma sample of the video, as 0.08."
+        ),
+        click.option("--psnr", type=PSNR, help="Instead of -q: mean PSNR-YUV in dB, as 38."),
+        click.option(
+            "--size",
+            type=FILE_SIZE,
+            help="Instead of -q: size of the whole file with all streams, as 12MiB or 10MB; not "
+            "from a pipe.",
+        ),
+        click.option(
+            "--bitrate",
+            type=BITRATE,
+            help="Instead of -q: mean bit rate of the video, as 800k or 2.5M.",
+        ),
+        click.option(
+            "-q",
+            "--quality",
+            type=click.IntRange(0, 63),
+            help="0 gives the smallest file, 63 the best picture; 10 steps are about half or "
+            "twice the size.  [default: 32]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which part of the source to take, and how to change it."""
+    for option in (
+        click.option(
+            "--framerate",
+            type=RATE,
+            help="Frames per second of a headerless INPUT.  [default: 25]",
+        ),
+        click.option(
+            "--video-size", type=DIMENSIONS, help="Size of a headerless INPUT, as 640x480."
+        ),
+        click.option(
+            "--pix-fmt",
+            metavar="NAME",
+            help="INPUT is headerless raw video of this pixel format, as yuv420p.",
+        ),
+        click.option("--no-deinterlace", is_flag=True, help="Leave interlaced frames as they are."),
+        click.option(
+            "--map",
+            "maps",
+            multiple=True,
+            metavar="STREAM",
+            help="Take this stream, as FFmpeg's -map: 0:v:0, 0:a:1, 0:s, -0:a; may be repeated.  "
+            "[default: the best video stream and all others that are no video]",
+        ),
+        click.option("--no-audio", is_flag=True, help="Leave audio streams out."),
+        click.option("--fps", type=RATE, help="Repeat or drop frames to this rate."),
+        click.option("--scale", type=DIMENSIONS, help="Resize the pictures, as 1280x720."),
+        click.option("-n", "--frames", type=click.IntRange(1), metavar="N", help="Stop after N."),
+        click.option("-t", "--duration", type=TIME, help="Take only so much, as 10 or 1:30."),
+        click.option("-ss", "--start", type=TIME, help="Begin at this time, as 12.5 or 1:02:03."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command(short_help="Compress a video into an .nlc file.")
 @click.argument("input", metavar="INPUT", shell_complete=complete_file)
 @click.argument("output", metavar="OUTPUT", shell_complete=complete_nlc)
+@_rate_options
 @click.option(
-    "-q",
-    "--quality",
-    default=32,
+    "--preset",
+    default="medium",
     show_default=True,
-    type=click.IntRange(0, 63),
-    help="0 gives the smallest file, 63 the best picture; 10 steps are about half or twice the "
-    "size.",
+    type=click.Choice(PRESET_NAMES),
+    help="How much time to spend on a smaller file; decoding takes the same.",
 )
 @click.option(
     "-g",
@@ -32,7 +107,14 @@ from neuralcodec.cli.report import PIPE, bitrate_text, bytes_text, print_json, t
     metavar="FRAMES",
     help="Most frames from one intra frame to the next: the unit of seeking and of loss by damage.",
 )
-@click.option("-n", "--frames", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
+@click.option(
+    "--scenecut/--no-scenecut",
+    default=True,
+    show_default=True,
+    help="Whether each cut begins a new GOP.",
+)
+@_source_options
+@click.option("--strict", is_flag=True, help="Fail when the source ends in the middle.")
 @click.option(
     "-m",
     "--model",
@@ -42,30 +124,35 @@ from neuralcodec.cli.report import PIPE, bitrate_text, bytes_text, print_json, t
     shell_complete=complete_model,
     help="Installed model, or a .safetensors file.",
 )
-@click.option("--strict", is_flag=True, help="Fail when the source ends in the middle.")
 @device_options
 @output_options
 def encode(
     input: str,
     output: str,
-    quality: int,
+    quality: int | None,
+    preset: str,
     gop: int,
-    frames: int | None,
-    model: str,
+    scenecut: bool,
     strict: bool,
+    model: str,
     device: str,
     batch: int | None,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
+    **others: Any,
 ) -> None:
     """Compress the video INPUT (any file FFmpeg reads) into OUTPUT (.nlc).
 
-    '-' is standard input (Y4M, or any container that can be streamed) or standard output.
+    Audio, subtitles, other streams, chapters and tags are copied. '-' is standard input (Y4M, or
+    any container that can be streamed) or standard output.
 
     \b
     ncodec encode holiday.mp4 holiday.nlc -q 40
+    ncodec encode holiday.mp4 holiday.nlc --size 12MiB --preset slow
     """
+    rate = _rate_target(others)
+    source = _source(**others)
     import neuralcodec
 
     with show_progress("encoding", quiet) as progress:
@@ -73,11 +160,14 @@ def encode(
             input,
             output,
             quality=quality,
+            rate=rate,
+            preset=preset,
             gop=gop,
+            scenecut=scenecut,
             model=model,
             device=device,
             batch=batch,
-            frames=frames,
+            source=source,
             overwrite=overwrite,
             strict=strict,
             progress=progress,
@@ -94,6 +184,56 @@ def encode(
             f"PSNR-Y {done.psnr_y:.2f} dB, PSNR-YUV {done.psnr_yuv:.2f} dB, {done.fps:.1f} fps"
         )
         if output != PIPE:
-            tell(f"play it: ncodec decode {shlex.quote(output)} - | ffplay -")
+            tell(f"play it: ncodec decode {shlex.quote(output)} - -f mkv | ffplay -")
     if as_json:
-        print_json("encode", asdict(done), output == PIPE)
+        figures = {**asdict(done), "rate": _rate_figures(done.rate)}
+        print_json("encode", figures, output == PIPE)
+
+
+def _rate_target(values: dict[str, Any]) -> "RateTarget | None":
+    """Takes the targets out of the options."""
+    from neuralcodec import RateKind, RateTarget
+
+    given = {kind: value for kind in RateKind if (value := values.pop(kind.value)) is not None}
+    if len(given) > 1:
+        names = " and ".join(f"--{kind.value}" for kind in given)
+        raise click.UsageError(f"{names} exclude each other; give one of them.")
+    return next((RateTarget(kind, value) for kind, value in given.items()), None)
+
+
+def _source(
+    start: Fraction | None,
+    duration: Fraction | None,
+    frames: int | None,
+    scale: tuple[int, int] | None,
+    fps: Fraction | None,
+    no_audio: bool,
+    maps: tuple[str, ...],
+    no_deinterlace: bool,
+    pix_fmt: str | None,
+    video_size: tuple[int, int] | None,
+    framerate: Fraction | None,
+) -> "SourceOptions":
+    from neuralcodec import RawInput, SourceOptions
+
+    raw = None
+    if pix_fmt is not None:
+        if video_size is None:
+            raise click.UsageError("--pix-fmt needs --video-size, as 640x480.")
+        raw = RawInput(pix_fmt, *video_size, framerate or Fraction(25))
+    elif video_size or framerate:
+        raise click.UsageError("--video-size and --framerate describe raw video: add --pix-fmt.")
+    return SourceOptions(
+        frames, start, duration, scale, fps, not no_deinterlace, not no_audio, maps, raw
+    )
+
+
+def _rate_figures(outcome: "RateOutcome | None") -> dict[str, Any] | None:
+    if outcome is None:
+        return None
+    return {
+        "kind": outcome.target.kind.value,
+        "asked": outcome.target.value,
+        "achieved": outcome.achieved,
+        "met": outcome.met,
+    }

@@ -7,8 +7,8 @@ from fractions import Fraction
 from neuralcodec.codec.packet_queue import PacketQueue
 from neuralcodec.codec.time_span import USUAL_RATE
 from neuralcodec.container import (
-    Content,
     ContainerReader,
+    Content,
     GopContent,
     GopRecord,
     PacketsContent,
@@ -125,7 +125,7 @@ class DecodePart:
             return TimeWindow(start)
         return TimeWindow(start, (zero if start is None else start) + options.duration)
 
-    def _end_after(self, gop: GopRecord, shown: Sequence[int]) -> Sequence[int]:
+    def _end_after(self, gop: GopRecord, shown: list[int]) -> list[int]:
         """Closes the window where the number of frames is reached in this GOP. Gives those of the
         frames that are still in it."""
         assert self._frames_left is not None and self._window is not None

@@ -1,6 +1,6 @@
 """GOP records to frames: parsing in one thread, networks in another, ahead of the caller."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
@@ -56,16 +56,18 @@ class Decoder:
         self.stopwatch = Stopwatch()
         self.left_out: list[DamagedFile] = []  # with keep_going: why, in file order
 
-    def frames(self, gops: Iterable[GopRecord]) -> Iterator[Frame]:
+    def frames(self, gops: Iterable[GopRecord]) -> Generator[Frame, None, None]:
         """Frames in order. Raises DamagedFile where a GOP's symbols are not what was coded;
         frames of that GOP before the damage may have been given by then."""
         return self._shown(gops, Transforms.decode)
 
-    def tensor_frames(self, gops: Iterable[GopRecord]) -> Iterator[TensorFrame]:
+    def tensor_frames(self, gops: Iterable[GopRecord]) -> Generator[TensorFrame, None, None]:
         """As `frames`; the planes stay on the device."""
         return self._shown(gops, Transforms.decode_tensors)
 
-    def _shown(self, gops: Iterable[GopRecord], decode: _DecodeStep[Shown]) -> Iterator[Shown]:
+    def _shown(
+        self, gops: Iterable[GopRecord], decode: _DecodeStep[Shown]
+    ) -> Generator[Shown, None, None]:
         chosen = filter(self._is_whole, gops) if self.settings.keep_going else iter(gops)
         parsed = RunAhead(self._parse(chosen), FRAMES_AHEAD)
         shown = RunAhead(self._run_networks(parsed, decode), FRAMES_AHEAD)

@@ -88,6 +88,8 @@ def pack_gop(gop: GopRecord) -> bytes:
     """The payload of a GOPS chunk."""
     check_range("the number of frames", len(gop.frames), 1, layout.MAX_GOP_FRAMES)
     check_range("the first frame's number", gop.first_frame, 0, layout.MAX_FRAMES - len(gop.frames))
+    if gop.symbols_crc is None:
+        raise Malformed("these are only the first frames of a GOP")
     check_range("the symbols' CRC-32", gop.symbols_crc, 0, _MAX_CRC)
     pts, q = gop.frames[0].pts, 0
     table = bytearray()
