@@ -38,7 +38,9 @@ from neuralcodec.video import VideoFormat
     ],
 )
 def test_every_format_becomes_420_with_one_notice(tmp_path, codec, pixel_format, target):
-    path = tmp_path / f"clip.{ {'rawvideo': 'nut', 'png': 'mov', 'utvideo': 'avi'}.get(codec, 'mkv') }"
+    path = (
+        tmp_path / f"clip.{ {'rawvideo': 'nut', 'png': 'mov', 'utvideo': 'avi'}.get(codec, 'mkv') }"
+    )
     if pixel_format == "pal8":
         _write_palette(path)
     else:

@@ -124,6 +124,21 @@ def test_a_start_on_a_frame_gives_time_zero(tmp_path):
     assert [packet.pts for packet in packets] == [packet.pts - 600 for packet in late]
 
 
+@pytest.mark.parametrize("start", [Fraction(1, 100), Fraction(1, 2), Fraction(3, 2)])
+def test_a_start_far_from_the_only_keyframe_of_an_mpegts_is_exact(tmp_path, start):
+    # Seeking lands after it, as MPEG-TS has no index.
+    path = tmp_path / "clip.ts"
+    video_with_sound(path, options={"g": "1000"})
+    whole, whole_packets, reader = read(path, start=Fraction(0))
+    unit, sound = reader.format.time_base, reader.streams[0].time_base
+    frames, packets, _ = read(path, start=start)
+    expected = [frame for frame in whole if frame.pts * unit >= start]
+    assert len(frames) == len(expected)
+    assert all(same_samples(one, other) for one, other in zip(frames, expected, strict=True))
+    late = [packet.data for packet in whole_packets if packet.pts * sound >= start]
+    assert [packet.data for packet in packets] == late
+
+
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])
 def test_start_and_duration_cut_frames_and_sound_alike(tmp_path, name):
     path = tmp_path / name
