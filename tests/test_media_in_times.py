@@ -108,7 +108,7 @@ def test_the_start_is_exact_and_becomes_zero(tmp_path, name, start):
     assert abs(shift * unit - zero - start) <= unit / 2 + Fraction(1, 10**6)
     assert 0 <= frames[0].pts * unit < Fraction(1, 20)
     sound = part.streams[0].time_base
-    assert 0 <= packets[0].pts * sound < Fraction(1, 10)
+    assert (0 if start else -Fraction(1, 20)) <= packets[0].pts * sound < Fraction(1, 10)
     assert part.truncated is None
 
 
@@ -137,6 +137,14 @@ def test_a_start_far_from_the_only_keyframe_of_an_mpegts_is_exact(tmp_path, star
     assert all(same_samples(one, other) for one, other in zip(frames, expected, strict=True))
     late = [packet.data for packet in whole_packets if packet.pts * sound >= start]
     assert [packet.data for packet in packets] == late
+
+
+def test_a_start_at_zero_keeps_what_the_first_sound_is_decoded_from(tmp_path):
+    path = tmp_path / "clip.mp4"
+    video_with_sound(path, frames=10)
+    whole = read(path)[1]
+    assert whole[0].pts == -1024
+    assert read(path, start=Fraction(0))[1] == whole
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])
