@@ -57,12 +57,12 @@ def test_interlaced_frames_are_deinterlaced_in_number_and_time_as_they_are(tmp_p
         assert combing(frame.y) < combing(before.y) / 2
 
 
-def test_frames_before_the_first_interlaced_one_are_not_touched(tmp_path):
+def test_progressive_frames_beside_interlaced_ones_are_not_touched(tmp_path):
     progressive, later = tmp_path / "a.h264", tmp_path / "b.h264"
     encode_clip(progressive, "libx264", "yuv420p", size=(64, 64))
     interlaced(later)
     path = tmp_path / "both.h264"
-    path.write_bytes(progressive.read_bytes() + later.read_bytes())
+    path.write_bytes(progressive.read_bytes() + later.read_bytes() + progressive.read_bytes())
     with VideoReader(path, options=SourceOptions(deinterlace=False)) as reader:
         plain = list(reader)
     with VideoReader(path, options=SourceOptions()) as reader:
@@ -71,6 +71,8 @@ def test_frames_before_the_first_interlaced_one_are_not_touched(tmp_path):
     same = [same_samples(one, other) for one, other in zip(frames, plain, strict=True)]
     assert all(same[:10])
     assert not any(same[11:17])
+    assert all(same[19:])
+    assert len(same) == 28
 
 
 def test_scaling_keeps_the_shape_of_the_picture(tmp_path):

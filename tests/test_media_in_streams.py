@@ -213,6 +213,23 @@ def test_fonts_and_covers_are_attachments(tmp_path):
     assert [stream.number for stream in streams] == list(range(len(streams)))
 
 
+@pytest.mark.parametrize("start", [None, Fraction(1)])
+def test_the_cover_of_an_mp4_is_an_attachment_too(tmp_path, start):
+    path = tmp_path / "clip.mp4"
+    with av.open(path, "w") as container:
+        video = container.add_stream("mpeg4", 25, width=64, height=48)
+        cover = container.add_stream("png", 1, width=32, height=32)
+        cover.pix_fmt = "rgb24"
+        cover.disposition = av.stream.Disposition.attached_pic
+        picture = [*cover.encode(av.VideoFrame(32, 32, "rgb24")), *cover.encode(None)]
+        png = bytes(picture[0])
+        mux(container, picture, encode_pictures(video))
+    (stream,), packets, notices = read(path, SourceOptions(start=start))
+    assert (stream.kind, stream.codec, stream.data) == (ATTACHMENT, "png", png)
+    assert dict(stream.metadata)["filename"] == "cover.png"
+    assert (packets, notices) == ([], [])
+
+
 def two_languages(path: Path) -> None:
     with av.open(path, "w") as container:
         container.metadata["title"] = "A film"

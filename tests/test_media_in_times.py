@@ -12,6 +12,7 @@ from source_clips import encode_pictures, mux, video_with_sound
 
 from neuralcodec.errors import InputError, UsageError
 from neuralcodec.media import VideoReader
+from neuralcodec.media.source import open_source
 from neuralcodec.media.source_options import SourceOptions
 from neuralcodec.streams import StreamPacket
 from neuralcodec.video import Frame
@@ -108,7 +109,7 @@ def test_the_start_is_exact_and_becomes_zero(tmp_path, name, start):
     assert abs(shift * unit - zero - start) <= unit / 2 + Fraction(1, 10**6)
     assert 0 <= frames[0].pts * unit < Fraction(1, 20)
     sound = part.streams[0].time_base
-    assert 0 <= packets[0].pts * sound < Fraction(1, 10)
+    assert (0 if start else -Fraction(1, 20)) <= packets[0].pts * sound < Fraction(1, 10)
     assert part.truncated is None
 
 
@@ -122,6 +123,42 @@ def test_a_start_on_a_frame_gives_time_zero(tmp_path):
     late = [packet for packet in whole if packet.pts >= 600]
     assert [packet.data for packet in packets] == [packet.data for packet in late]
     assert [packet.pts for packet in packets] == [packet.pts - 600 for packet in late]
+
+
+def test_a_start_on_a_frame_is_exact_though_the_start_time_is_rounded(tmp_path):
+    # The clock of MPEG-TS begins at a time that is no whole number of microseconds.
+    path = tmp_path / "clip.ts"
+    video_with_sound(path)
+    whole, packets, reader = read(path)
+    beginning = min(packets[0].pts, whole[0].pts)  # both count 90000 ticks a second
+    assert (beginning * 10**6) % 90000 != 0
+    assert reader.streams[0].time_base == reader.format.time_base == Fraction(1, 90000)
+    frames, _, _ = read(path, start=Fraction(whole[10].pts - beginning, 90000))
+    assert frames[0].pts == 0
+    assert same_samples(frames[0], whole[10])
+
+
+@pytest.mark.parametrize("start", [Fraction(1, 100), Fraction(1, 2), Fraction(3, 2)])
+def test_a_start_far_from_the_only_keyframe_of_an_mpegts_is_exact(tmp_path, start):
+    # Seeking lands after it, as MPEG-TS has no index.
+    path = tmp_path / "clip.ts"
+    video_with_sound(path, options={"g": "1000"})
+    whole, whole_packets, reader = read(path, start=Fraction(0))
+    unit, sound = reader.format.time_base, reader.streams[0].time_base
+    frames, packets, _ = read(path, start=start)
+    expected = [frame for frame in whole if frame.pts * unit >= start]
+    assert len(frames) == len(expected)
+    assert all(same_samples(one, other) for one, other in zip(frames, expected, strict=True))
+    late = [packet.data for packet in whole_packets if packet.pts * sound >= start]
+    assert [packet.data for packet in packets] == late
+
+
+def test_a_start_at_zero_keeps_what_the_first_sound_is_decoded_from(tmp_path):
+    path = tmp_path / "clip.mp4"
+    video_with_sound(path, frames=10)
+    whole = read(path)[1]
+    assert whole[0].pts == -1024
+    assert read(path, start=Fraction(0))[1] == whole
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])
@@ -149,7 +186,13 @@ def test_duration_alone_keeps_the_times_as_they_are(tmp_path):
     assert len(frames) in (24, 25)  # the sound begins a frame before the pictures
 
 
-def test_a_limit_ends_the_sound_with_the_pictures(tmp_path):
+def test_a_limit_ends_the_sound_with_the_pictures(tmp_path, monkeypatch):
+    def opened(*arguments):
+        source = open_source(*arguments)
+        source.streams.video.codec_context.thread_count = 1  # so nothing is read ahead
+        return source
+
+    monkeypatch.setattr("neuralcodec.media.reader.open_source", opened)
     path = tmp_path / "clip.mp4"
     video_with_sound(path)
     frames, packets, reader = read(path, limit=25)

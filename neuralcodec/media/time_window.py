@@ -15,11 +15,12 @@ _MICROSECOND = Fraction(1, 1_000_000)  # unit of a container's start time in FFm
 class TimeWindow:
     """From `start` up to before `end`, in seconds on the source's own clock; None = open.
 
-    With a start, all times move so that it becomes 0; without one they stay as they are.
+    All times move so that `zero` becomes 0.
     """
 
     start: Fraction | None = None
     end: Fraction | None = None
+    zero: Fraction = Fraction(0)
 
     def is_before(self, time: Fraction) -> bool:
         """Whether a time lies before the window."""
@@ -33,12 +34,12 @@ class TimeWindow:
         """The window cut at `end`, in seconds of the new clock."""
         if end is None:
             return self
-        end += self.start or 0
+        end += self.zero
         return replace(self, end=end if self.end is None else min(end, self.end))
 
     def shift(self, time_base: Fraction) -> int:
-        """What to subtract from times; rounded where the start falls between two ticks."""
-        return 0 if self.start is None else round(self.start / time_base)
+        """What to subtract from times; rounded where the zero falls between two ticks."""
+        return round(self.zero / time_base)
 
     def clip(self, chapters: tuple[Chapter, ...]) -> tuple[Chapter, ...]:
         """The chapters inside the window, cut at its borders, on the new clock."""
@@ -60,11 +61,14 @@ def window_of(container: InputContainer, options: SourceOptions | None) -> TimeW
     """The window that the options describe, from the container's start time on."""
     if options is None or (options.start is None and options.duration is None):
         return TimeWindow()
-    zero = _start_time(container)
-    start = None if options.start is None else zero + options.start
-    if options.duration is None:
-        return TimeWindow(start)
-    return TimeWindow(start, (zero if start is None else start) + options.duration)
+    start = _start_time(container) + (options.start or 0)
+    end = None if options.duration is None else start + options.duration
+    return TimeWindow(
+        # Before the beginning lies what the first sound is decoded from, and nothing to cut off.
+        start=start if options.start else None,
+        end=end,
+        zero=Fraction(0) if options.start is None else start,
+    )
 
 
 def _start_time(container: InputContainer) -> Fraction:
