@@ -26,6 +26,7 @@ _PRIMARIES = (b"\x55\xd1", b"\x55\xd2", b"\x55\xd3", b"\x55\xd4", b"\x55\xd5", b
 _WHITE_POINT = (b"\x55\xd7", b"\x55\xd8")
 _LUMINANCE_MAX, _LUMINANCE_MIN = b"\x55\xd9", b"\x55\xda"
 _FILLER = "."
+EMPTY_CLUSTER = b"\x1f\x43\xb6\x75\x80"  # FFmpeg reads no file without one
 
 
 @dataclass(frozen=True)
