@@ -11,7 +11,8 @@ from av.sidedata.sidedata import Type
 from media_clips import seeded_frames
 
 from neuralcodec.media import open_writer
-from neuralcodec.media.matroska_header import additions, complete_tracks, with_codec_delay
+from neuralcodec.media.matroska_header import with_codec_delay
+from neuralcodec.streams import Chapter, FileTags
 from neuralcodec.video import ColorTags, ContentLight, MasteringDisplay, VideoFormat
 
 DISPLAY = MasteringDisplay(
@@ -128,5 +129,26 @@ def test_the_tracks_of_an_mkv_keep_their_length_and_get_a_right_checksum(tmp_pat
     body = content[start + 6 : start + 6 + size]
     assert body[:2] == b"\xbf\x84"
     assert int.from_bytes(body[2:6], "little") == zlib.crc32(body[6:])
-    again = complete_tracks(content[start : start + 6 + size], additions(HDR, None))
-    assert len(again) == 6 + size
+
+
+@pytest.mark.parametrize("title", ["Pictures", "Bilder: größer", "cut\0off", "long " * 60])
+def test_any_title_of_the_video_comes_back_beside_what_is_added(tmp_path, title):
+    path = tmp_path / "clip.mkv"
+    tags = FileTags(video_metadata=(("title", title),))
+    with open_writer(path, HDR, tags=tags) as writer:
+        writer.write(seeded_frames(HDR, [0])[0])
+    with av.open(path) as container:
+        assert container.streams.video[0].metadata["title"] == title.split("\0")[0]
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mkv"])
+def test_chapters_without_a_usable_end_do_not_spoil_the_file(tmp_path, extension):
+    chapters = (Chapter(-5, 10, Fraction(1, 10)), Chapter(20, -(2**63), Fraction(1, 10)))
+    path = tmp_path / f"clip.{extension}"
+    with open_writer(path, HDR, tags=FileTags(chapters=chapters)) as writer:
+        for frame in seeded_frames(HDR, range(0, 75, 25)):
+            writer.write(frame)
+    with av.open(path) as container:
+        starts = [c["start"] * c["time_base"] for c in container.chapters()]
+    assert starts == [0, 2]

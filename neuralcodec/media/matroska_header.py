@@ -44,12 +44,12 @@ class Additions:
     def long_title(self) -> str:
         """The name to write the track with, so that there is space for the elements."""
         # 64: the longer size fields of what they are put in, and an element of filling.
-        return (self.title or "") + _FILLER * (len(self.shape) + len(self.colour) + 64)
+        return _FILLER * (len(self.shape) + len(self.colour) + 64) + (self.title or "")
 
 
 def additions(fmt: VideoFormat, title: str | None) -> Additions:
     """What has to be added to the track of a video so that nothing is lost."""
-    return Additions(_shape(fmt), _hdr(fmt), title)
+    return Additions(_shape(fmt), _hdr(fmt), title and title.split("\0")[0])  # as FFmpeg cuts it
 
 
 class MatroskaFile:
