@@ -190,12 +190,9 @@ class ContainerWriter(VideoWriter):
         if self._shift:
             self._notice("the video starts before time zero: all of it is moved to start there")
         shift = self._shift * self._format.time_base
-        self._container.set_chapters(
-            [
-                _moved(chapter, number, shift)
-                for number, chapter in enumerate(self._tags.chapters, 1)
-            ]
-        )
+        chapters = enumerate(self._tags.chapters, start=1)
+        moved: Any = [_moved(chapter, number, shift) for number, chapter in chapters]
+        self._container.set_chapters(moved)
         with self._failures():
             self._copied = CopiedStreams(self._container, self._that_fit(), self._notice)
             self._container.start_encoding()
