@@ -127,13 +127,20 @@ def read_clip(path: Path) -> Clip:
 def write_clip(path: Path, clip: Clip, fmt: VideoFormat = VIDEO) -> list[str]:
     """The clip's other streams beside new frames at its times; the notices of the writer."""
     times = [round(time / fmt.time_base) for time in clip.video_times]
+    frames = seeded_frames(fmt, times)
+    half = len(frames) // 2
+    middle = clip.video_times[half]
+    units = {stream.number: stream.time_base for stream in clip.streams}
+    early, late = [], []
+    for packet in clip.packets:
+        time = (packet.pts or 0) * units.get(packet.stream, 0)
+        (early if time < middle else late).append(packet)
     with open_writer(path, fmt, streams=clip.streams, tags=clip.tags) as writer:
-        writer.write_packets(clip.packets[: len(clip.packets) // 2])
-        frames = seeded_frames(fmt, times)
-        for frame in frames[: len(frames) // 2]:
+        writer.write_packets(early)
+        for frame in frames[:half]:
             writer.write(frame)
-        writer.write_packets(clip.packets[len(clip.packets) // 2 :])
-        for frame in frames[len(frames) // 2 :]:
+        writer.write_packets(late)
+        for frame in frames[half:]:
             writer.write(frame)
     return writer.notices
 

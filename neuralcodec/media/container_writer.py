@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from typing import Any
 
@@ -24,7 +25,7 @@ from neuralcodec.media.picture_encoder import (
 )
 from neuralcodec.media.sink import PipeFile, Sink, StandardOutput
 from neuralcodec.media.writer import VideoWriter
-from neuralcodec.streams import FileTags, OtherStream, StreamPacket
+from neuralcodec.streams import Chapter, FileTags, OtherStream, StreamPacket
 from neuralcodec.video import Frame, VideoFormat
 
 _BOTTOM_LOCATIONS = (5, 6)  # AVChromaLocation; Matroska has left or centre, top or centre
@@ -186,21 +187,12 @@ class ContainerWriter(VideoWriter):
     def _begin(self, first_pts: int) -> None:
         """Write the file's header; `first_pts` is that of the first frame."""
         self._shift = max(0, -first_pts)
-        shift = self._shift * self._format.time_base
         if self._shift:
             self._notice("the video starts before time zero: all of it is moved to start there")
-        self._container.set_chapters(
-            [
-                {
-                    "id": number,
-                    "start": chapter.start + round(shift / chapter.time_base),
-                    "end": chapter.end + round(shift / chapter.time_base),
-                    "time_base": chapter.time_base,
-                    "metadata": dict(chapter.metadata),
-                }
-                for number, chapter in enumerate(self._tags.chapters, start=1)
-            ]
-        )
+        shift = self._shift * self._format.time_base
+        chapters = enumerate(self._tags.chapters, start=1)
+        moved: Any = [_moved(chapter, number, shift) for number, chapter in chapters]
+        self._container.set_chapters(moved)
         with self._failures():
             self._copied = CopiedStreams(self._container, self._that_fit(), self._notice)
             self._container.start_encoding()
@@ -242,3 +234,16 @@ class ContainerWriter(VideoWriter):
             raise
         except FFmpegError as error:
             raise OutputError(f"cannot write {self._target.path}: {error.strerror}") from error
+
+
+def _moved(chapter: Chapter, number: int, shift: Fraction) -> dict[str, Any]:
+    """A chapter as PyAV wants it. Where a source gives no end, FFmpeg has the lowest number."""
+    ticks = round(shift / chapter.time_base)
+    start = max(0, chapter.start + ticks)
+    return {
+        "id": number,
+        "start": start,
+        "end": max(start, chapter.end + ticks),
+        "time_base": chapter.time_base,
+        "metadata": dict(chapter.metadata),
+    }

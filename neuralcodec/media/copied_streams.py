@@ -15,8 +15,8 @@ from av.error import FFmpegError
 from av.packet import Packet, PacketSideData, PktSideDataT
 from av.stream import Disposition, Stream
 
-from neuralcodec.media.matroska_header import with_codec_delay
-from neuralcodec.media.metadata import stream_metadata
+from neuralcodec.media.matroska_header import EMPTY_CLUSTER, with_codec_delay
+from neuralcodec.media.metadata import stream_metadata, with_quicktime_language
 from neuralcodec.media.stream_parameters import open_parameters
 from neuralcodec.streams import ATTACHMENT, SUBTITLE, OtherStream, StreamPacket
 
@@ -69,10 +69,26 @@ def with_priming(stream: OtherStream, first: Sequence[StreamPacket]) -> OtherStr
     """
     if not first or first[0].pts is None or first[0].pts >= 0:
         return stream
-    if stream.parameters_format != "matroska" or "skip_samples" not in dict(first[0].side_data):
+    if "skip_samples" not in dict(first[0].side_data):
         return stream
+    try:
+        header = _matroska_header(stream)
+    except (FFmpegError, ValueError):
+        return stream  # no stream for Matroska at all, as will be found out
     delay = round(-first[0].pts * stream.time_base * _NANOSECONDS)
-    return replace(stream, parameters=with_codec_delay(stream.parameters, delay))
+    parameters = with_codec_delay(header, delay)
+    return replace(stream, parameters_format="matroska", parameters=parameters)
+
+
+def _matroska_header(stream: OtherStream) -> bytes:
+    """The stream's parameters as an empty Matroska file, if they are not one."""
+    if stream.parameters_format == "matroska":
+        return stream.parameters
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        add_stream(container, stream)
+        container.start_encoding()
+        return file.getvalue() + EMPTY_CLUSTER
 
 
 def add_stream(container: OutputContainer, stream: OtherStream) -> Stream:
@@ -81,6 +97,8 @@ def add_stream(container: OutputContainer, stream: OtherStream) -> Stream:
     Raises ValueError or FFmpegError if the container cannot hold it.
     """
     metadata = stream_metadata(stream.metadata)
+    if container.format.name == "mov":
+        metadata = with_quicktime_language(metadata)
     copy: Stream
     if stream.kind == ATTACHMENT:
         copy = container.add_attachment(

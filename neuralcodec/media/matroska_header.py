@@ -26,6 +26,7 @@ _PRIMARIES = (b"\x55\xd1", b"\x55\xd2", b"\x55\xd3", b"\x55\xd4", b"\x55\xd5", b
 _WHITE_POINT = (b"\x55\xd7", b"\x55\xd8")
 _LUMINANCE_MAX, _LUMINANCE_MIN = b"\x55\xd9", b"\x55\xda"
 _FILLER = "."
+EMPTY_CLUSTER = b"\x1f\x43\xb6\x75\x80"  # FFmpeg reads no file without one
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ class Additions:
     def long_title(self) -> str:
         """The name to write the track with, so that there is space for the elements."""
         # 64: the longer size fields of what they are put in, and an element of filling.
-        return (self.title or "") + _FILLER * (len(self.shape) + len(self.colour) + 64)
+        return _FILLER * (len(self.shape) + len(self.colour) + 64) + (self.title or "")
 
 
 def additions(fmt: VideoFormat, title: str | None) -> Additions:
     """What has to be added to the track of a video so that nothing is lost."""
-    return Additions(_shape(fmt), _hdr(fmt), title)
+    return Additions(_shape(fmt), _hdr(fmt), title and title.split("\0")[0])  # as FFmpeg cuts it
 
 
 class MatroskaFile:

@@ -7,6 +7,21 @@ _OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _OF_THE_STREAM = {"duration", "bps", "number_of_frames", "number_of_bytes", "vendor_id"}
 
 
+# QuickTime has a list of languages, in which FFmpeg finds them by one of their two codes.
+_QUICKTIME_LANGUAGES = {
+    "cze": "ces",
+    "deu": "ger",
+    "ell": "gre",
+    "fre": "fra",
+    "isl": "ice",
+    "nld": "dut",
+    "rum": "ron",
+    "slo": "slk",
+    "swe": "sve",
+    "zho": "chi",
+}
+
+
 def file_metadata(metadata: Metadata) -> dict[str, str]:
     """Tags of a file, without those that only the source could be described by."""
     return {key: value for key, value in metadata if key.lower() not in _OF_THE_FILE}
@@ -23,6 +38,14 @@ def stream_metadata(metadata: Metadata) -> dict[str, str]:
     kept = {key: value for key, value in metadata if not _is_of_the_source(key.lower())}
     name = kept.pop("name", None)  # what FFmpeg reads the title of an MP4's track as
     return kept if name is None else {"title": name} | kept
+
+
+def with_quicktime_language(metadata: dict[str, str]) -> dict[str, str]:
+    """The same tags with the language's other code, if it is that one that MOV knows."""
+    language = metadata.get("language", "")
+    if language not in _QUICKTIME_LANGUAGES:
+        return metadata
+    return metadata | {"language": _QUICKTIME_LANGUAGES[language]}
 
 
 def _is_of_the_source(key: str) -> bool:
