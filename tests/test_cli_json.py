@@ -94,6 +94,9 @@ def test_every_verb_with_json_is_on_the_page():
 
 def test_encode_prints_what_is_documented(small_source, tmp_path):
     printed("encode", small_source, tmp_path / "a.nlc", "-n", "3")
+    figures = printed("encode", small_source, tmp_path / "b.nlc", "--psnr", "30")
+    assert figures["quality"] is None
+    assert figures["rate"]["kind"] == "psnr"
 
 
 @pytest.mark.parametrize("reference", [False, True])

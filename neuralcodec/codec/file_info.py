@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from neuralcodec.codec.decode_file import open_input, shown_name
 from neuralcodec.codec.encode_file import PathLike
 from neuralcodec.codec.time_span import TimeSpan
-from neuralcodec.container import ContainerReader, GopRecord, GopStats
+from neuralcodec.container import ContainerReader, GopRecord, GopStats, PacketsContent
 from neuralcodec.errors import DamagedFile
 from neuralcodec.metrics import MAX_DB, PsnrMeter, psnr_yuv
 from neuralcodec.model.zoo import is_installed
@@ -101,7 +101,14 @@ def read_info(path: PathLike, *, gops: bool = False, frames: bool = False) -> Fi
         count, qualities = 0, set[int]()
         gop_table: list[GopInfo] = []
         frame_table: list[FrameInfo] = []
-        for gop, stats in reader.gops(keep_going=True):
+        carried = {s.number: [0, len(s.data)] for s in reader.extras.streams}  # packets, bytes
+        for content in reader.contents(keep_going=True):
+            if isinstance(content, PacketsContent):
+                for packet in content.packets:
+                    carried[packet.stream][0] += 1
+                    carried[packet.stream][1] += len(packet.data)
+                continue
+            gop, stats = content.gop, content.stats
             span.add([frame.pts for frame in gop.frames])
             qualities |= {frame.q for frame in gop.frames}
             for y, u, v in stats.psnr if stats else ():
@@ -137,6 +144,10 @@ def read_info(path: PathLike, *, gops: bool = False, frames: bool = False) -> Fi
         psnr_v=psnr_v,
         psnr_yuv=mean_yuv,
         damage=[str(damage) for damage in reader.damage],
+        streams=[
+            StreamInfo(s.kind, s.codec, dict(s.metadata).get("language"), *carried[s.number])
+            for s in reader.extras.streams
+        ],
         gop_table=gop_table if gops else None,
         frame_table=frame_table if frames else None,
     )

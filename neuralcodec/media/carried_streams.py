@@ -100,7 +100,7 @@ def carry_packet(packet: "Packet[Stream]", number: int, shift: int) -> StreamPac
         number,
         None if packet.pts is None else packet.pts - shift,
         None if packet.dts is None else packet.dts - shift,
-        packet.duration or 0,
+        max(packet.duration or 0, 0),
         packet.is_keyframe,
         bytes(packet),
         tuple(
@@ -130,7 +130,12 @@ def file_tags(container: InputContainer, video: VideoStream) -> FileTags:
 
 
 def metadata_of(tags: Mapping[str, str]) -> Metadata:
-    return tuple((key, value) for key, value in tags.items() if not _is_bookkeeping(key))
+    return tuple((_text(k), _text(v)) for k, v in tags.items() if not _is_bookkeeping(k))
+
+
+def _text(text: str) -> str:
+    """Without halves of characters, which no UTF-8 can hold."""
+    return text.encode(errors="replace").decode()
 
 
 def left_out(name: str, stream: Stream, reason: str) -> str:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from neuralcodec.errors import InputError, UsageError
@@ -36,7 +36,8 @@ def select_streams(
     """
     if options is None:
         return Selection(_readable(_best_video(container, name), name), ())
-    streams: list[Stream] = list(container.streams)
+    # MP4's list of chapters is such a stream: FFmpeg has read it, and gives no packets of it.
+    streams: list[Stream] = [s for s in container.streams if s.discard != Discard.all]
     notices = []
     if options.maps:
         chosen = _mapped(streams, options.maps, name)
