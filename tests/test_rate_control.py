@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_two_passes_spend_the_budget_within_2_percent(scene: str, slope: float):
     control = PlannedBits(bits_plan(32, budget))
     qualities, spent, _ = steered(control, real_bits(SCENES[scene], slope), no_psnr)
     assert spent == pytest.approx(budget, rel=0.02)
-    assert max(abs(a - b) for a, b in zip(qualities, qualities[1:], strict=False)) <= 2
+    assert max(abs(a - b) for a, b in pairwise(qualities)) <= 2
 
 
 def test_a_forecast_that_is_right_leaves_q_as_it_is():
@@ -111,7 +112,7 @@ def test_two_passes_end_within_a_tenth_of_a_decibel(scene: str, slope: float):
         PlannedPsnr(plan), lambda t, q: 1.0, real_psnr(SCENES[scene], slope)
     )
     assert mean == pytest.approx(36.0, abs=0.1)
-    assert max(abs(a - b) for a, b in zip(qualities, qualities[1:], strict=False)) <= 2
+    assert max(abs(a - b) for a, b in pairwise(qualities)) <= 2
 
 
 @pytest.mark.parametrize("scene", ["as foretold", "dearer and dearer", "restless"])

@@ -19,7 +19,7 @@ from neuralcodec.errors import UsageError
 from neuralcodec.media import open_writer
 from neuralcodec.video import Frame, VideoFormat
 
-FRAMES, GOP = 72, 24
+FRAMES, GOP = 32, 12
 
 
 def write_source(path: Path, fmt: VideoFormat, frames: Sequence[Frame]) -> Path:
@@ -31,10 +31,10 @@ def write_source(path: Path, fmt: VideoFormat, frames: Sequence[Frame]) -> Path:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Motion there and back, eight still frames, then another scene."""
-    fmt, frames = cropped(*city_frames(32), 64, 48)
+    """Motion, four still frames, then another scene."""
+    fmt, frames = cropped(*city_frames(14), 48, 32)
     other = [Frame(255 - f.y[:, ::-1], f.u[:, ::-1], f.v[:, ::-1], f.pts) for f in frames]
-    shown = frames + [frames[-1]] * 8 + other
+    shown = frames + [frames[-1]] * 4 + other
     numbered = [replace(f, pts=n) for n, f in enumerate(shown)]
     return write_source(tmp_path_factory.mktemp("rate") / "source.y4m", fmt, numbered)
 
@@ -44,9 +44,7 @@ def encoded(source: Path, kind: RateKind, value: float) -> neuralcodec.EncodeSum
     return neuralcodec.encode(source, target, rate=RateTarget(kind, value), gop=GOP, overwrite=True)
 
 
-@pytest.mark.parametrize(
-    ("kind", "value"), [(RateKind.SIZE, 12_000.0), (RateKind.BPP, 0.35), (RateKind.PSNR, 34.0)]
-)
+@pytest.mark.parametrize(("kind", "value"), [(RateKind.SIZE, 6_000.0), (RateKind.PSNR, 34.0)])
 def test_a_file_meets_its_target(source: Path, kind: RateKind, value: float):
     done = encoded(source, kind, value)
     assert done.frames == FRAMES
@@ -54,8 +52,8 @@ def test_a_file_meets_its_target(source: Path, kind: RateKind, value: float):
     if kind is RateKind.PSNR:
         assert done.rate.achieved == pytest.approx(done.psnr_yuv)
         assert done.rate.achieved == pytest.approx(value, abs=0.1)
-    else:  # three seconds: too short for the 2 percent of longer clips
-        assert done.rate.achieved == pytest.approx(value, rel=0.05)
+    else:  # little over a second: too short for the 2 percent of longer clips
+        assert done.rate.achieved == pytest.approx(value, rel=0.08)
     if kind is RateKind.SIZE:
         assert done.rate.achieved == done.bytes == source.with_name("size.nlc").stat().st_size
 
@@ -82,9 +80,9 @@ def test_the_bytes_do_not_depend_on_which_thread_is_faster(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def digest() -> str:
-        rate = RateTarget(RateKind.BITRATE, 60e3)
+        rate = RateTarget(RateKind.BITRATE, 80e3)
         path = tmp_path / "timing.nlc"
-        neuralcodec.encode(source, path, rate=rate, gop=GOP, frames=24, overwrite=True)
+        neuralcodec.encode(source, path, rate=rate, gop=GOP, frames=10, overwrite=True)
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
     usual = digest()
@@ -107,7 +105,7 @@ def test_a_failure_ends_the_encode_while_its_source_stalls(source: Path, tmp_pat
 
     def feed() -> None:
         with fifo.open("wb") as file:
-            file.write(source.read_bytes()[:80_000])
+            file.write(source.read_bytes()[:30_000])
             file.flush()
             go_on.wait(30)
 

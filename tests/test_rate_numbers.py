@@ -20,9 +20,7 @@ def test_units_of_sizes_are_thousands_or_1024():
 
 
 @pytest.mark.parametrize("parse", [parse_bitrate, parse_size, parse_psnr, parse_bpp])
-@pytest.mark.parametrize(
-    "text", ["", "fast", "-3", "0", "1e9", "12 parsecs", "nan", "inf", "1.2.3"]
-)
+@pytest.mark.parametrize("text", ["", "fast", "-3", "0", "1e9", "12 ells", "nan", "inf", "1.2.3"])
 def test_what_is_no_number_is_refused(parse: Callable[[str], float], text: str):
     with pytest.raises(UsageError):
         parse(text)

@@ -9,8 +9,8 @@ from neuralcodec.codec.rate_control import FrameCost, Smoother
 from neuralcodec.codec.rate_curve import Curve, solve
 
 STEP, LAST_STEP = 0.3, 0.8  # most that q moves from frame to frame; in the last frames
-LAST_FRAMES = 16
-GOP_MEMORY, INTER_MEMORY, INTRA_MEMORY = 32.0, 250.0, 6.0  # frames that correct the forecast
+LAST_FRAMES = 40
+GOP_MEMORY, INTER_MEMORY, INTRA_MEMORY = 32.0, 100.0, 6.0  # frames that correct the forecast
 PSNR_MEMORY = 24.0
 PSNR_HORIZON = 48  # frames for which the error of the forecast lately is believed to last
 PSNR_TRUST = 60  # frames: as if the forecast had been right for so many
