@@ -53,8 +53,11 @@ def cost(installed: InstalledModel, clip: Clip, gops: list[CodedGop]) -> float:
     return (bits / (fmt.width * fmt.height) + weight * error) / len(frames)
 
 
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("preset", list(PRESETS))
+@pytest.mark.parametrize(
+    ("preset", "precision"),
+    [*((preset, torch.float32) for preset in PRESETS), ("slow", torch.bfloat16)],
+    ids=str,
+)
 def test_a_decoder_shows_exactly_what_the_encoder_recorded_whatever_the_preset(
     preset: str, precision: torch.dtype, clip: Clip, installed_model: InstalledModel
 ):
@@ -118,7 +121,7 @@ def test_reconsidering_symbols_lowers_the_cost_of_a_frame_and_never_raises_it(
     assert costs[-1] < 0.99 * costs[0]
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3])
+@pytest.mark.parametrize("batch", [1, 3])
 def test_a_refined_gop_is_the_same_in_every_run_and_for_any_batch(
     batch: int, clip: Clip, installed_model: InstalledModel
 ):

@@ -27,5 +27,5 @@ PRESETS: dict[str, Effort] = {
     "fast": Effort(SearchEffort(quarter_samples=False, every_offer=False)),
     "medium": MEDIUM,
     "slow": Effort(SearchEffort(bit_price=0.5), priced_vectors=True, symbol_rounds=3),
-    "placebo": Effort(SearchEffort(bit_price=0.5), priced_vectors=True, symbol_rounds=12),
+    "placebo": Effort(SearchEffort(bit_price=0.5), priced_vectors=True, symbol_rounds=10),
 }

@@ -18,14 +18,13 @@ from neuralcodec.codec.pictures import (
     to_tensors,
 )
 from neuralcodec.codec.presets import MEDIUM, Effort
-from neuralcodec.codec.refinement import FrameCoding, linear_curvature, refine_symbols
+from neuralcodec.codec.refinement import FrameCoding, linear_curvature, refine_latent
 from neuralcodec.entropy.coder import LARGEST
 from neuralcodec.model.config import VECTOR_BLOCK
 from neuralcodec.model.exact import exact_float32, log_magnitude
-from neuralcodec.model.inter import InterCoder, Prediction
-from neuralcodec.model.intra import IntraCoder
+from neuralcodec.model.inter import Prediction
 from neuralcodec.model.motion_search import search_vectors
-from neuralcodec.model.priors import History
+from neuralcodec.model.priors import History, ScalePrior
 from neuralcodec.model.state import State
 from neuralcodec.model.vector_choice import choose_vectors
 from neuralcodec.model.video_model import VideoModel
@@ -117,12 +116,10 @@ class Transforms:
     def _encode_intra(self, y: Tensor, uv: Tensor, q: Tensor) -> tuple[Tensor, State]:
         intra = self.model.intra
         latent = intra.analyse(y, uv, q)
+        if self.effort.symbol_rounds:
+            latent = self._refine(latent, self._intra_coding(q), y, uv, q)
         means, rounded = intra.means.quantise(latent, None, intra.gain(q))
-        symbols = (rounded - means).round()
-        if not self.effort.symbol_rounds:
-            return symbols, intra.synthesise(rounded, q)
-        coding = self._coding(intra, q, None, None)
-        return self._refine(symbols, coding, y, uv, q)
+        return (rounded - means).round(), intra.synthesise(rounded, q)
 
     def _encode_inter(
         self, y: Tensor, uv: Tensor, vectors: Tensor, q: Tensor
@@ -131,51 +128,44 @@ class Transforms:
         inter = self.model.inter
         prediction = inter.predict(self._state, vectors, q)
         latent = inter.analyse(y, uv, prediction, q)
+        if self.effort.symbol_rounds:
+            latent = self._refine(latent, self._inter_coding(vectors, prediction, q), y, uv, q)
         means, rounded = inter.means.quantise(latent, prediction.side, inter.gain(q))
-        symbols = (rounded - means).round()
-        if not self.effort.symbol_rounds:
-            return symbols, inter.synthesise(rounded, prediction, q)
-        coding = self._coding(inter, q, vectors, prediction)
-        return self._refine(symbols, coding, y, uv, q)
+        return (rounded - means).round(), inter.synthesise(rounded, prediction, q)
 
-    def _show_intra(self, symbols: Tensor, q: Tensor) -> State:
-        intra = self.model.intra
-        return intra.synthesise(intra.means.restore(symbols, None, intra.gain(q)), q)
+    def _intra_coding(self, q: Tensor) -> FrameCoding:
+        intra, gain = self.model.intra, self.model.intra.gain(q)
+        return FrameCoding(
+            lambda latent: intra.means.quantise(latent, None, gain),
+            lambda rounded: intra.synthesise(rounded, q),
+            self.model.intra_prior,
+            self._side(self.model.intra_prior, q, None),
+            self.model.log_table,
+            linear_curvature(intra, q),
+        )
 
-    def _show_inter(self, symbols: Tensor, prediction: Prediction, q: Tensor) -> State:
-        inter = self.model.inter
-        rounded = inter.means.restore(symbols, prediction.side, inter.gain(q))
-        return inter.synthesise(rounded, prediction, q)
+    def _inter_coding(self, vectors: Tensor, prediction: Prediction, q: Tensor) -> FrameCoding:
+        inter, gain = self.model.inter, self.model.inter.gain(q)
+        return FrameCoding(
+            lambda latent: inter.means.quantise(latent, prediction.side, gain),
+            lambda rounded: inter.synthesise(rounded, prediction, q),
+            self.model.inter_prior,
+            self._side(self.model.inter_prior, q, vectors),
+            self.model.log_table,
+            linear_curvature(inter, q),
+        )
 
-    def _coding(
-        self,
-        coder: IntraCoder | InterCoder,
-        q: Tensor,
-        vectors: Tensor | None,
-        prediction: Prediction | None,
-    ) -> FrameCoding:
-        rows, columns = grid_size(self.fmt)
-        prior = self.model.intra_prior if vectors is None else self.model.inter_prior
-        table = self.model.log_table
+    def _side(self, prior: ScalePrior, q: Tensor, vectors: Tensor | None) -> Tensor:
+        shape = (1, *grid_size(self.fmt))
         with exact_float32(self.device.type):
-            side = prior.side_information(q, (1, rows, columns), table, self._history, vectors)
-
-        def show(symbols: Tensor) -> State:
-            if prediction is None:
-                return self._show_intra(symbols, q)
-            return self._show_inter(symbols, prediction, q)
-
-        return FrameCoding(show, prior, side, table, linear_curvature(coder, q))
+            return prior.side_information(q, shape, self.model.log_table, self._history, vectors)
 
     def _refine(
-        self, symbols: Tensor, coding: FrameCoding, y: Tensor, uv: Tensor, q: Tensor
-    ) -> tuple[Tensor, State]:
-        assert len(symbols) == 1
+        self, latent: Tensor, coding: FrameCoding, y: Tensor, uv: Tensor, q: Tensor
+    ) -> Tensor:
+        assert len(latent) == 1
         mse_lambda = float(self.model.config.quality_lambdas(q))
-        start = symbols.clamp(-LARGEST, LARGEST)
-        rounds = self.effort.symbol_rounds
-        chosen = refine_symbols(start, coding, y, uv, mse_lambda, rounds)
-        return chosen, coding.show(chosen)
+        return refine_latent(latent, coding, y, uv, mse_lambda, self.effort.symbol_rounds)
 
     def _remember(self, symbols: Tensor, inter: bool) -> None:
         """What the scale prior will know of this frame; needed only where symbols are refined."""
@@ -204,11 +194,14 @@ class Transforms:
             q = torch.tensor(qualities, device=self.device)
             latent = self._gather([s.latent for s in symbols]).permute(0, 3, 1, 2)
             if self._state is None:
-                shown = self._show_intra(latent, q)
+                intra = self.model.intra
+                shown = intra.synthesise(intra.means.restore(latent, None, intra.gain(q)), q)
             else:
                 vectors = self._gather([_vectors_of(s) for s in symbols])
-                prediction = self.model.inter.predict(self._state, vectors, q)
-                shown = self._show_inter(latent, prediction, q)
+                inter = self.model.inter
+                prediction = inter.predict(self._state, vectors, q)
+                rounded = inter.means.restore(latent, prediction.side, inter.gain(q))
+                shown = inter.synthesise(rounded, prediction, q)
             self._state = shown
             return shown
 
