@@ -106,11 +106,6 @@ def parse_metrics(text: str) -> list[str]:
     return [name for name in METRICS if name in names | {"psnr"}]
 
 
-def default_metrics() -> list[str]:
-    """All but VMAF where PyAV cannot compute it: not asked for, it is not missed."""
-    return [name for name in METRICS if name != "vmaf" or vmaf_is_there()]
-
-
 def qualities_of(setting: CodecSetting, points: int) -> list[int]:
     """`points` different qualities evenly over a codec's range, best first; fewer if the range
     has fewer."""

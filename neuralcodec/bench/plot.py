@@ -86,7 +86,7 @@ def _draw_clip(panel: Any, results: BenchResults, clip: Clip) -> dict[str, Any]:
     panel.set_xscale("log")
     panel.xaxis.set_major_formatter(_plain_number)
     panel.xaxis.set_minor_formatter(_some_numbers)
-    panel.tick_params(axis="x", which="minor", labelsize=7)
+    panel.tick_params(axis="x", which="both", labelsize=8)
     panel.grid(True, which="both", alpha=0.2)
     panel.set_title(
         f"{clip.name}  {clip.width}×{clip.height}, {clip.bit_depth} bit, {clip.frames} frames",

@@ -35,7 +35,7 @@ def run_bench(plan: BenchPlan, cache_folder: Path, progress: Progress) -> BenchS
     clips: list[Clip] = []
     points: list[Point] = []
     skipped: list[Skipped] = []
-    notices: list[str] = [f"{a.name}: absent, {a.reason}" for a in plan.setup.absent_metrics]
+    notices: list[str] = []
     done = encodings = 0
 
     def step(what: str) -> None:

@@ -1,10 +1,12 @@
 """The figures of a bench as tables: for the terminal, for Markdown and as CSV."""
 
 import csv
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 from neuralcodec.bench.deltas import mean_bd_psnr, mean_bd_rate
 from neuralcodec.bench.results import BenchResults, Codec, Point, Spread
@@ -12,6 +14,7 @@ from neuralcodec.errors import UsageError
 
 _MEBIBYTE = 2**20
 _NONE = "–"
+_WIDTH_IN_FILES = 160  # characters, where no terminal tells its width
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,13 @@ def print_tables(results: BenchResults) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    width = None if sys.stdout.isatty() else _WIDTH_IN_FILES
+    console = Console(highlight=False, width=width)
     for table in report_tables(results):
         drawn = Table(title=table.title, title_justify="left", box=box.SIMPLE_HEAD)
         for number, name in enumerate(table.head):
-            drawn.add_column(name, justify="right" if number else "left")
+            justify: Literal["left", "right"] = "right" if number else "left"
+            drawn.add_column(name, justify=justify, no_wrap=number == 0, overflow="fold")
         for row in table.rows:
             drawn.add_row(*row)
         console.print(drawn)
@@ -108,7 +113,7 @@ def _csv_row(point: Point) -> list[object]:
 def _codec_table(results: BenchResults) -> ReportTable:
     anchor = results.setup.anchor
     head = (
-        *("codec", f"BD-rate over {anchor}", "BD-PSNR", "encode fps", "decode fps"),
+        *("codec", "BD-rate", "BD-PSNR", "encode fps", "decode fps"),
         *("encode MiB", "decode MiB", "container bytes"),
     )
     rows = [_codec_row(results, codec) for codec in results.codecs]
@@ -146,16 +151,19 @@ def _codec_row(results: BenchResults, codec: Codec) -> tuple[str, ...]:
 
 
 def _clip_table(results: BenchResults) -> ReportTable:
-    codecs = [c.label for c in results.codecs if c.label != results.setup.anchor]
     by_pair = {(delta.clip, delta.codec): delta.bd_rate for delta in results.deltas}
 
     def cell(clip: str, codec: str) -> str:
         rate = by_pair.get((clip, codec))
         return _NONE if rate is None else f"{rate:+.1f} %"
 
-    rows = [(c.name, *(cell(c.name, codec) for codec in codecs)) for c in results.clips]
-    title = f"BD-rate over {results.setup.anchor}, clip by clip"
-    return ReportTable(title, ("clip", *codecs), tuple(rows))
+    rows = [
+        (codec.label, *(cell(clip.name, codec.label) for clip in results.clips))
+        for codec in results.codecs
+        if codec.label != results.setup.anchor
+    ]
+    head = ("codec", *(Path(clip.name).stem for clip in results.clips))
+    return ReportTable(f"BD-rate over {results.setup.anchor}, clip by clip", head, tuple(rows))
 
 
 def _speed(spreads: Sequence[Spread]) -> str:

@@ -130,8 +130,9 @@ def bench(
     from neuralcodec.bench.cache import default_folder
     from neuralcodec.bench.clips import find_sources
     from neuralcodec.bench.peers import PEERS
-    from neuralcodec.bench.plan import default_metrics, make_plan, parse_metrics
+    from neuralcodec.bench.plan import make_plan, parse_metrics
     from neuralcodec.bench.plot import require_matplotlib, write_plot
+    from neuralcodec.bench.quality import METRICS
     from neuralcodec.bench.results import write_json
     from neuralcodec.bench.run import run_bench
     from neuralcodec.bench.settings import find_anchor, parse_settings
@@ -155,11 +156,14 @@ def bench(
         gop=gop,
         frames=frames,
         repeats=repeats,
-        metrics=parse_metrics(metrics) if metrics else default_metrics(),
+        metrics=parse_metrics(metrics or ",".join(METRICS)),
         model=model,
         device=device,
         command=shlex.join(["ncodec", *sys.argv[1:]]),
     )
+    if metrics and not quiet:
+        for absent in plan.setup.absent_metrics:
+            tell(f"{absent.name}: absent, {absent.reason}")
     with _progress_bar(quiet) as progress:
         done = run_bench(plan, cache or default_folder(), progress)
     if not quiet:
