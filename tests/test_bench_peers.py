@@ -131,7 +131,7 @@ def test_what_a_peer_cannot_take_is_told_beforehand(name, clip, reason):
 
 
 def test_a_preset_that_an_encoder_does_not_have_is_refused_before_anything_is_measured():
-    with pytest.raises(UsageError, match="libx264 refuses .*is 'quick' one of its presets"):
+    with pytest.raises(UsageError, match=r"libx264 refuses .*is 'quick' one of its presets"):
         check_setting(CodecSetting("x264", "quick"))
 
 

@@ -205,7 +205,7 @@ class ClipRun:
         return Point(
             clip=self.clip.name,
             codec=encoding.codec.label,
-            quality=encoding.quality,
+            quality=float(encoding.quality),
             parameters=encoding.identity.parameters,
             payload_bytes=found.payload_bytes,
             container_bytes=found.container_bytes,

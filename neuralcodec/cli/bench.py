@@ -172,7 +172,7 @@ def bench(
         print_tables(done.results)
     if json_path:
         with output_errors(json_path):
-            write_json(done.results, json_path)
+            write_json(done.results.without_pictures(), json_path)
     if csv_path:
         with output_errors(csv_path):
             write_csv(done.results, csv_path)
