@@ -17,14 +17,16 @@ from media_clips import encode_clip, seeded_frames
 import neuralcodec
 from neuralcodec.bench import clip_run, results
 from neuralcodec.bench.cache import default_folder
-from neuralcodec.bench.clips import write_y4m
+from neuralcodec.bench.clips import find_sources, write_y4m
 from neuralcodec.bench.deltas import deltas_of
 from neuralcodec.bench.job import JobReport, JobRequest, gop_payload_bytes
-from neuralcodec.bench.plan import qualities_of
+from neuralcodec.bench.peers import PEERS
+from neuralcodec.bench.plan import make_plan, qualities_of
 from neuralcodec.bench.processes import run_job
-from neuralcodec.bench.quality import measure
+from neuralcodec.bench.quality import METRICS, measure
 from neuralcodec.bench.results import BenchResults, Point, read_json, write_json
-from neuralcodec.bench.settings import CodecSetting
+from neuralcodec.bench.run import run_bench
+from neuralcodec.bench.settings import CodecSetting, parse_settings
 from neuralcodec.bench.tables import CSV_COLUMNS, to_markdown
 from neuralcodec.bench.vmaf import run_two_input_filter, vmaf_is_there
 from neuralcodec.cli import main
@@ -122,10 +124,27 @@ def test_figures_of_a_point_fit_together(found):
         assert 10e6 < point.decode_memory.median < 1e9
 
 
-def test_pictures_of_the_same_chosen_frames_are_kept_for_source_and_codecs(found):
-    chosen = [picture.frame for picture in found.clips[0].pictures]
+def test_pictures_of_the_same_chosen_frames_are_kept_for_source_and_codecs(
+    found, folder, monkeypatch
+):
+    monkeypatch.setattr(clip_run, "run_job", no_job)
+    settings = parse_settings(CODECS, None, dict.fromkeys(PEERS, ""))
+    plan = make_plan(
+        *(find_sources([CITY]), settings, settings[0]),
+        points=4,
+        gop=96,
+        frames=FRAMES,
+        repeats=1,
+        metrics=METRICS,
+        model="fast",
+        device="auto",
+        command="",
+    )
+    again = run_bench(plan, folder / "cache", lambda done, total, what: None).results
+    assert again.without_pictures().points == found.points
+    chosen = [picture.frame for picture in again.clips[0].pictures]
     assert chosen == [1, 4]
-    for owner in (*found.clips, *found.points):
+    for owner in (*again.clips, *again.points):
         assert [picture.frame for picture in owner.pictures] == chosen
         for picture in owner.pictures:
             assert Path(picture.path).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
@@ -347,7 +366,8 @@ def test_curves_that_overlap_by_less_than_a_dB_have_a_reason_instead_of_a_figure
 def test_a_process_that_crashes_is_reported_with_its_last_words(tmp_path):
     report = run_job(
         JobRequest(
-            "encode", str(CITY), "no", str(tmp_path / "r"), "vvc", "", False, 1, 1, 8, "", "cpu"
+            *("encode", str(CITY), str(tmp_path / "out"), str(tmp_path / "report")),
+            *("vvc", "", False, 1, 1, 8, "", "cpu"),
         )
     )
     assert report.error is not None
