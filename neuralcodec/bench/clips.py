@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from neuralcodec.atomic_file import output_errors
 from neuralcodec.bench.peer_files import FALLBACK_RATE
 from neuralcodec.errors import InputError
 from neuralcodec.media import VideoReader
@@ -59,12 +60,13 @@ def find_sources(paths: Iterable[Path]) -> list[Source]:
 def extract(source: Source, limit: int | None, path: Path) -> Extract:
     """Writes at most `limit` frames of a source as Y4M to `path`.
 
-    Raises InputError for a source that cannot be read, is damaged, ends in the middle, or has
-    fewer than two frames.
+    Raises InputError for a source that cannot be read, ends in the middle, or has fewer than two
+    frames, and OutputError where the disk is full.
     """
     with VideoReader(source.path, limit=limit) as reader:
         fmt = reader.format
-        count = write_y4m(reader, path, fmt)
+        with output_errors(path):
+            count = write_y4m(reader, path, fmt)
         if reader.truncated:
             raise InputError(f"{reader.truncated}; a bench needs whole clips")
         if count < 2:

@@ -42,7 +42,7 @@ from neuralcodec.cli.report import tell
     type=click.IntRange(1, 54),
     help="Qualities of each codec, spread over its range; BD-rate needs 4.",
 )
-@click.option("-n", "--frames", type=click.IntRange(1), metavar="N", help="Of each clip, at most.")
+@click.option("-n", "--frames", type=click.IntRange(2), metavar="N", help="Of each clip, at most.")
 @click.option(
     "-g",
     "--gop",
@@ -79,7 +79,9 @@ from neuralcodec.cli.report import tell
     metavar="auto|cpu|cuda|cuda:N",
     help="Where ncodec's networks run; auto takes a GPU if there is one.",
 )
-@click.option("--json", "json_path", type=Path, metavar="F", help="Everything: docs/bench.md.")
+@click.option(
+    "--json", "json_path", type=Path, metavar="F", help="Everything, as docs/bench.md says."
+)
 @click.option("--csv", "csv_path", type=Path, metavar="F", help="A line for each encoding.")
 @click.option("--markdown", "markdown_path", type=Path, metavar="F", help="The tables, for a page.")
 @click.option("--plot", "plot_path", type=Path, metavar="F.png", help="Rate-distortion curves.")
