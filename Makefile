@@ -1,7 +1,6 @@
 PYTHON ?= python
-CLIPS ?= $(wildcard data/eval/*)
-CODECS ?= x264,x265,svtav1
-FRAMES ?= 96
+CLIPS ?= $(or $(wildcard ../shared/data/eval/*),clips/city.mp4)
+BENCH_OPTIONS ?= --frames 96
 
 .DEFAULT_GOAL := help
 .PHONY: help install test lint format docs weights bench clean
@@ -39,9 +38,9 @@ weights:  ## Train the weights that the package ships: make weights TRAINING_CLI
 	$(TRAIN) -o runs/fast-2 --steps 5500 --rate 8e-4 --start-from runs/fast-1/best.safetensors
 	cp runs/fast-2/best.safetensors neuralcodec/model/weights/fast.safetensors
 
-bench:  ## Measure x264, x265 and SVT-AV1 on CLIPS='a.mkv b.mkv'
-	@test -n "$(CLIPS)" || { echo "Name the clips: make bench CLIPS='a.mkv b.mkv'" >&2; exit 2; }
-	$(PYTHON) scripts/compare_peers.py $(CLIPS) --frames $(FRAMES) --codecs $(CODECS) --out results/peers.json
+bench:  ## Compare ncodec with x264, x265, SVT-AV1, VP9: make bench CLIPS='a.mkv b.mkv'
+	ncodec bench $(CLIPS) $(BENCH_OPTIONS) --yes --json results/bench.json --csv results/bench.csv \
+		--markdown results/bench.md --plot results/bench.png
 
 clean:  ## Remove caches and build outputs
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis htmlcov .coverage

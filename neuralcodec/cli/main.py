@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from neuralcodec.atomic_file import remove_all_temporaries
+from neuralcodec.cli.bench import bench
 from neuralcodec.cli.completion import completion
 from neuralcodec.cli.decode import decode
 from neuralcodec.cli.encode import encode
@@ -95,6 +96,7 @@ def main() -> None:
     ncodec encode in.mp4 out.nlc         compress
     ncodec decode out.nlc out.mp4        decompress, and report PSNR
     ncodec info out.nlc                  what a file holds
+    ncodec bench in.mp4                  compare with x264, x265, SVT-AV1 and VP9
     ncodec models                        what models are installed
 
     '-' is standard input or output, so that commands can be joined by pipes:
@@ -114,5 +116,5 @@ def main() -> None:
     """
 
 
-for verb in (encode, decode, info, models, completion):
+for verb in (encode, decode, info, bench, models, completion):
     main.add_command(verb)
