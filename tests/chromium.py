@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,14 @@ _FLAGS = (
     "--disable-background-networking --disable-component-update --disable-dev-shm-usage "
     "--hide-scrollbars --force-device-scale-factor=1 --remote-debugging-pipe"
 ).split()
+# The protocol has its pipes at the descriptors 3 and 4, wherever ours are.
+_LAUNCHER = """
+import fcntl, os, sys
+commands, answers = (fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3])
+os.dup2(commands, 3)
+os.dup2(answers, 4)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
 _PATIENCE = 30.0  # seconds for an answer
 
 
@@ -69,7 +78,8 @@ class Page:
         return answer["result"].get("value")
 
     def text(self, selector: str) -> str:
-        return str(self.evaluate(f"document.querySelector({json.dumps(selector)}).innerText"))
+        element = f"document.querySelector({json.dumps(selector)})"
+        return str(self.evaluate(f"{element}.innerText ?? {element}.textContent"))
 
     def count(self, selector: str) -> int:
         return int(self.evaluate(f"document.querySelectorAll({json.dumps(selector)}).length"))
@@ -120,7 +130,9 @@ class Page:
         """A key by its name in the DOM: `ArrowLeft`, `Enter`, `+`."""
         codes = {"Tab": 9, "Enter": 13, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38,
                  "ArrowRight": 39, "ArrowDown": 40}  # fmt: skip
-        code = {"windowsVirtualKeyCode": codes[key]} if key in codes else {"text": key}
+        code: dict[str, Any] = {"text": "\r" if key == "Enter" else key}
+        if key in codes:
+            code = {"windowsVirtualKeyCode": codes[key]} | (code if key == "Enter" else {})
         self._call("Input.dispatchKeyEvent", type="keyDown", key=key, **code)
         self._call("Input.dispatchKeyEvent", type="keyUp", key=key)
         self.settle()
@@ -174,9 +186,8 @@ def headless_chromium(profile: Path) -> Iterator[Page]:
         pytest.skip(f"no Chromium is installed (none of {', '.join(_NAMES)})")
     commands, to_browser = os.pipe()
     from_browser, answers = os.pipe()
-    # The protocol wants the descriptors 3 and 4, which a shell can give without touching ours.
     process = subprocess.Popen(
-        ["sh", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "sh", program, *_FLAGS,
+        [sys.executable, "-c", _LAUNCHER, str(commands), str(answers), program, *_FLAGS,
          f"--user-data-dir={profile}", "about:blank"],
         pass_fds=(commands, answers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip

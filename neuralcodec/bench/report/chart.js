@@ -19,7 +19,7 @@ function drawChart() {
   const width = chart.clientWidth;
   const height = Math.round(Math.min(460, Math.max(300, width * 0.56)));
   const edge = { left: 52, right: 14, top: 14, bottom: 44 };
-  const metric = METRICS.find(({ key }) => key === state.metric);
+  const metric = METRICS.find(({ key }) => key === state.metric) ?? { key: "psnr_yuv" };
   const rate = RATES.find(({ key }) => key === state.rate);
   const curves = results.codecs
     .filter(({ label }) => !state.hide.includes(label))
@@ -178,15 +178,14 @@ function point(target) {
   placeTooltip(target, height);
 }
 
-// Beside the point and inside the chart, wherever there is room.
+// Beside the point and inside the chart; where that is too narrow, below it.
 function placeTooltip({ x, y }, height) {
   const [w, h] = [tooltip.offsetWidth, tooltip.offsetHeight];
   const space = canvas.viewBox.baseVal.width;
   const left = x + 18 + w <= space ? x + 18 : x - 18 - w;
-  tooltip.style.left = `${Math.max(0, Math.min(left, space - w))}px`;
-  const beside = left >= 0;
-  const top = beside ? y - h / 2 : y + 18 + h <= height ? y + 18 : y - 18 - h;
-  tooltip.style.top = `${beside ? Math.max(0, Math.min(top, height - h)) : top}px`;
+  const top = left < 0 ? height : Math.max(0, Math.min(y - h / 2, height - h));
+  tooltip.style.left = `${Math.max(0, left)}px`;
+  tooltip.style.top = `${top}px`;
 }
 
 function nearestDrawn(event) {

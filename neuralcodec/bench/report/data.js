@@ -21,10 +21,14 @@ const RATES = [
 const clipNamed = (name) => results.clips.find((clip) => clip.name === name);
 const codecOf = (label) => results.codecs.find((codec) => codec.label === label);
 
+// Of a codec that always codes with low delay, its name need not say so, and its label does not.
+const isLowDelaySetting = (codec) => codec.low_delay && codec.label.endsWith(":lowdelay");
+
 function codecName(label) {
   const codec = codecOf(label);
   if (!codec) return "Source";
-  return [codec.name, codec.preset, codec.low_delay ? "low delay" : ""].filter(Boolean).join(" ");
+  const preset = /^\d/.test(codec.preset) ? `preset ${codec.preset}` : codec.preset;
+  return [codec.name, preset, isLowDelaySetting(codec) ? "low delay" : ""].filter(Boolean).join(" ");
 }
 
 // Lowest rate first.

@@ -7,7 +7,7 @@ function filled(node, attributes, children) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null));
+  node.append(...children.flat(Infinity).filter((child) => child !== null));
   return node;
 }
 
@@ -17,17 +17,14 @@ const svg = (tag, attributes, ...children) =>
   filled(document.createElementNS(SVG, tag), attributes, children);
 const byId = (id) => document.getElementById(id);
 
-// `choices` are {value, text}. A choice of one is a mere text.
-function choice(label, choices, chosen, choose) {
-  if (choices.length === 1) {
-    return el("span", { class: "field" }, el("span", {}, label), el("b", {}, choices[0].text));
-  }
+// `choices` are {value, text}.
+function choice(label, kind, choices, chosen, choose) {
   const menu = el(
     "select",
     { onchange: (event) => choose(choices[event.target.selectedIndex].value) },
     choices.map(({ value, text }) => el("option", { selected: value === chosen }, text)),
   );
-  return el("label", { class: "field" }, el("span", {}, label), menu);
+  return el("label", { class: `field ${kind}` }, el("span", {}, label), menu);
 }
 
 function segments(label, choices, chosen, choose) {

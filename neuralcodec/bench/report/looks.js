@@ -19,15 +19,16 @@ const families = [
 
 function lookOf(label) {
   const codec = codecOf(label);
+  const lowDelay = isLowDelaySetting(codec);
   const family = families.indexOf(codec.name);
   const sisters = results.codecs.filter((other) => other.name === codec.name);
-  const number = sisters.filter((c) => c.low_delay === codec.low_delay).indexOf(codec);
-  const dashes = codec.low_delay ? ["5 4", "5 3 1 3", "2 3"] : [null, "10 3", "12 3 3 3"];
+  const number = sisters.filter((c) => isLowDelaySetting(c) === lowDelay).indexOf(codec);
+  const dashes = lowDelay ? ["5 4", "5 3 1 3", "2 3"] : [null, "10 3", "12 3 3 3"];
   return {
     hue: `hue-${family % HUES}`,
     marker: MARKERS[family % MARKERS.length],
     dash: dashes[number % dashes.length],
-    hollow: codec.low_delay,
+    hollow: lowDelay,
   };
 }
 

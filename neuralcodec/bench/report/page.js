@@ -1,7 +1,7 @@
 // Puts the parts together and redraws what a change touches.
 
 const clipChoice = () =>
-  choice("Clip", results.clips.map(({ name }) => ({ value: name, text: name })), state.clip,
+  choice("Clip", "clip", results.clips.map(({ name }) => ({ value: name, text: name })), state.clip,
     (clip) => change({ clip, point: 0 }));
 const asChoices = (entries) => entries.map(({ key, name }) => ({ value: key, text: name }));
 
@@ -13,11 +13,11 @@ function drawToolbars() {
   );
   redraw(
     byId("curves-toolbar"),
-    clipChoice(),
+    results.clips.length > 1 ? clipChoice() : null,
     METRICS.length > 1 ? segments("Quality", asChoices(METRICS), state.metric, (metric) => change({ metric })) : null,
     RATES.length > 1 ? segments("Rate", asChoices(RATES), state.rate, (rate) => change({ rate })) : null,
   );
-  redraw(byId("speed-toolbar"), clipChoice());
+  redraw(byId("speed-toolbar"), results.clips.length > 1 ? clipChoice() : null);
 }
 
 function drawTheme() {
@@ -35,6 +35,10 @@ whenChanged((difference) => {
   const touched = Object.keys(difference);
   if (touched.every((name) => VIEW_ONLY.includes(name))) {
     drawView();
+    return;
+  }
+  if (touched.every((name) => name === "point")) {
+    drawPictures();
     return;
   }
   const touches = (...names) => names.some((name) => touched.includes(name));

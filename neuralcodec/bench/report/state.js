@@ -18,7 +18,7 @@ function defaults() {
     hide: [],
     a,
     b: labels.includes(results.setup.anchor) ? results.setup.anchor : SOURCE,
-    point: 0, // on the curve of the codec that sets the rate, from 1; 0 is the middle
+    point: 0, // on the curve of the codec that sets the rate, from 1; 0 is where both agree best
     frame: 0, // place among the chosen frames
     split: 0.5,
     zoom: 1,

@@ -2,7 +2,7 @@
 
 const byCodec = (label) => el("th", { scope: "row" }, swatch(label), el("span", {}, codecName(label)));
 const head = (...titles) =>
-  el("thead", {}, el("tr", {}, titles.map((title) => el("th", { scope: "col" }, title))));
+  el("thead", {}, el("tr", {}, titles.map((title) => el("th", { scope: "col", title }, title))));
 
 // BD figures
 
@@ -49,7 +49,7 @@ function drawSavings() {
             several
               ? el("td", { class: `mean ${tone(mean, ofRate)}` }, found.length ? text(mean) : "none",
                   found.length && found.length < results.clips.length ? el("small", {}, `of ${found.length}`) : null)
-              : cell(results.clips[0].name, label),
+              : cell(results.clips[0]?.name ?? "", label),
             el("td", { class: "bar" }, found.length ? divergingBar(mean / largest, ofRate) : ""),
             several ? results.clips.map((clip) => cell(clip.name, label)) : [],
           ),
@@ -95,7 +95,7 @@ function drawPoints() {
         {},
         byCodec(label),
         [
-          threeDigits(point.quality),
+          String(Number(point.quality.toFixed(2))),
           bppText(point.bpp).replace(" bpp", ""),
           point.kbps === null ? "–" : threeDigits(point.kbps),
           ...METRICS.map((metric) => metricText({ ...metric, unit: "" }, point[metric.key])),
@@ -189,17 +189,18 @@ function drawSetup(pictureNote) {
     ["Timings", `${plural(setup.repeats, "run")} of each point, in shuffled order`],
     ["Rate", "the video's payload alone, without container"],
     ["Pictures", pictureNote],
+    ["Command", setup.command],
     ["Versions", Object.entries(setup.versions).map(([name, version]) => `${name} ${version}`).join(" · ")],
     ...setup.absent_metrics.map(({ name, reason }) => [`No ${name.toUpperCase()}`, reason]),
     ...results.skipped.map(({ clip, codec, reason }) =>
       [`Not measured`, `${clip}${codec === null ? "" : `, ${codecName(codec)}`}: ${reason}`]),
   ].filter(([, text]) => text);
   byId("setup").replaceChildren(
-    el("dl", { class: "setup" }, rows.map(([name, text]) => [el("dt", {}, name), el("dd", {}, text)])),
-    el("dl", { class: "setup" }, el("dt", {}, "Command"), el("dd", { class: "code" }, setup.command)),
-    el("table", { class: "clips" }, head("Clip", "Size", "Frame rate", "Depth", "Frames"),
+    el("dl", { class: "setup" }, rows.map(([name, text]) =>
+      [el("dt", {}, name), el("dd", { class: name === "Command" ? "code" : null }, text)])),
+    el("div", { class: "scroll", role: "region", "aria-label": "Clips", tabindex: 0 }, el("table", {}, head("Clip", "Size", "Frame rate", "Depth", "Frames"),
       el("tbody", {}, results.clips.map((clip) => el("tr", {}, el("th", { scope: "row", title: clip.path }, clip.name),
         [`${clip.width} × ${clip.height}`, clip.frame_rate === null ? "unknown" : `${threeDigits(clip.frame_rate)} fps`,
-          `${clip.bit_depth} bit`, grouped(clip.frames, 0)].map((text) => el("td", {}, text)))))),
+          `${clip.bit_depth} bit`, grouped(clip.frames, 0)].map((text) => el("td", {}, text))))))),
   );
 }

@@ -24,18 +24,31 @@ function buildViewer() {
   byId("viewer").append(viewerControls, stage, zoomControls, facts);
 }
 
+// A codec that was not measured on the clip has no picture: the source stands in.
+const shownLabel = (side) => (curveOf(state.clip, state[side]).length ? state[side] : SOURCE);
+
 // The point of each side, null for the source: the first codec of both sets the rate.
 function shownPoints() {
   const curves = [state.a, state.b].map((label) => curveOf(state.clip, label));
   const leader = curves[0].length ? 0 : 1;
   const curve = curves[leader];
   if (curve.length === 0) return { leader, curve, points: [null, null] };
-  const number = state.point === 0 ? Math.ceil(curve.length / 2) : Math.min(state.point, curve.length);
-  const leading = curve[number - 1];
-  const points = curves.map((other, side) =>
-    side === leader ? leading : other.length ? nearestByRate(other, leading.bpp) : null,
+  const matches = curve.map((leading) =>
+    curves.map((other, side) =>
+      side === leader ? leading : other.length ? nearestByRate(other, leading.bpp) : null,
+    ),
   );
+  const number = state.point === 0 ? closestMatch(matches) + 1 : Math.min(state.point, curve.length);
+  const points = matches[number - 1];
   return { leader, curve, number, points };
+}
+
+// Of pairs of points, the one whose rates differ least; the middle one without a second codec.
+function closestMatch(pairs) {
+  const apart = pairs.map(([a, b]) => (a && b ? Math.abs(Math.log(a.bpp / b.bpp)) : 0));
+  return apart.every((ratio) => ratio === 0)
+    ? Math.floor(pairs.length / 2)
+    : apart.indexOf(Math.min(...apart));
 }
 
 // Another codec takes over at the rate that was shown.
@@ -52,41 +65,59 @@ function chooseCodec(side, label) {
 function drawViewer() {
   const clip = clipNamed(state.clip);
   if (!clip || byId("viewer-section").hidden) return;
-  const { leader, curve, number, points } = shownPoints();
-  const place = Math.min(state.frame, clip.pictures.length - 1);
+  drawViewerControls(clip);
+  stage.style.setProperty("--ratio", String(clip.width / clip.height));
+  stage.hidden = clip.pictures.length === 0;
+  zoomControls.hidden = stage.hidden;
+  drawPictures();
+}
+
+const frameShown = (clip) => Math.min(state.frame, clip.pictures.length - 1);
+
+// Both sides keep the points that they show, as far as the nearest rate leads back to them.
+function swap() {
+  const { leader, number, points } = shownPoints();
+  const other = points[1 - leader];
+  const follows = leader === 0 && other;
+  const point = follows ? curveOf(state.clip, state.b).indexOf(other) + 1 : (number ?? 0);
+  change({ a: state.b, b: state.a, point });
+}
+
+function drawViewerControls(clip) {
+  const { leader, curve, number } = shownPoints();
   const codecs = [{ value: SOURCE, text: "Source" }, ...results.codecs
     .filter(({ label }) => curveOf(clip.name, label).length > 0)
     .map(({ label }) => ({ value: label, text: codecName(label) }))];
   const frames = clip.pictures.map((picture, index) => ({ value: index, text: String(picture.frame) }));
-  const swap = () => {
-    const other = points[1 - leader];
-    const labels = { a: state.b, b: state.a };
-    const follows = leader === 0 && other;
-    change({ ...labels, point: follows ? curveOf(clip.name, state.b).indexOf(other) + 1 : number ?? 0 });
-  };
   redraw(
     viewerControls,
-    clipChoice(),
-    choice("Left", codecs, state.a, (label) => chooseCodec("a", label)),
+    results.clips.length > 1 ? clipChoice() : null,
+    choice("Left", "side", codecs, shownLabel("a"), (label) => chooseCodec("a", label)),
     el("button", { type: "button", class: "swap", "aria-label": "Swap left and right", title: "Swap", onclick: swap }, "⇄"),
-    choice("Right", codecs, state.b, (label) => chooseCodec("b", label)),
+    choice("Right", "side", codecs, shownLabel("b"), (label) => chooseCodec("b", label)),
     curve.length > 1
       ? el("label", { class: "field range" }, el("span", {}, `Rate of ${codecName(leader === 0 ? state.a : state.b)}`),
           el("input", { type: "range", min: 1, max: curve.length, step: 1, value: number,
-            "aria-valuetext": bppText(points[leader].bpp),
             oninput: (event) => change({ point: Number(event.target.value) }) }))
       : null,
-    frames.length > 1 ? segments("Frame", frames, place, (frame) => change({ frame })) : null,
+    frames.length > 1 ? segments("Frame", frames, frameShown(clip), (frame) => change({ frame })) : null,
   );
-  stage.style.setProperty("--ratio", String(clip.width / clip.height));
-  stage.hidden = clip.pictures.length === 0;
-  zoomControls.hidden = stage.hidden;
+}
+
+// The rate's slider stays as it is, for it may be what is being dragged.
+function drawPictures() {
+  const clip = clipNamed(state.clip);
+  const { leader, points } = shownPoints();
+  const place = frameShown(clip);
+  const range = viewerControls.querySelector(".range input");
+  range?.setAttribute("aria-valuetext", bppText(points[leader].bpp));
   layers.forEach(({ side, image, badge }, index) => {
     const shown = points[index] ? points[index].pictures[place] : clip.pictures[place];
     const source = shown ? pictures.uris[shown.picture] : "";
     if (image.getAttribute("src") !== source) image.src = source;
-    image.alt = `Frame ${clip.pictures[place]?.frame}, ${codecName(state[side])}`;
-    badge.textContent = codecName(state[side]);
+    const name = codecName(shownLabel(side));
+    image.alt = `Frame ${clip.pictures[place]?.frame}, ${name}`;
+    badge.textContent = name;
   });
   facts.replaceChildren(...layers.map(({ side }, index) => factsOf(side, points[index], points[1 - index])));
   drawView();
@@ -136,7 +167,7 @@ function drawView() {
   divider.style.left = split;
   divider.setAttribute("aria-valuenow", Math.round(100 * state.split));
   divider.setAttribute("aria-valuetext",
-    `${codecName(state.a)} ${Math.round(100 * state.split)} %, ${codecName(state.b)} ${Math.round(100 - 100 * state.split)} %`);
+    `${Math.round(100 * state.split)} % ${codecName(shownLabel("a"))}`);
   stage.classList.toggle("zoomed", state.zoom > 1);
   layers[0].badge.classList.toggle("covered", state.split * width < 60);
   layers[1].badge.classList.toggle("covered", (1 - state.split) * width < 60);
