@@ -21,7 +21,18 @@ from neuralcodec.version import __version__
 
 _ASSETS = resources.files("neuralcodec.bench") / "report"
 # One after the other they are one script.
-_SCRIPTS = "data dom state looks chart tables viewer gestures page".split()
+_SCRIPTS = (
+    "data",
+    "dom",
+    "state",
+    "looks",
+    "chart",
+    "savings",
+    "tables",
+    "viewer",
+    "gestures",
+    "page",
+)
 
 
 def write_html(results: BenchResults, path: Path) -> None:

@@ -43,8 +43,14 @@ function drawChart() {
   }
 
   // The ranges are those of all codecs, so that hiding one does not move the others.
-  const [low, high] = rangeOf(everything.map((p) => Math.log10(p[rate.key])), 0.03);
-  const [bottom, top] = rangeOf(everything.map((p) => p[metric.key]), 0.05);
+  const [low, high] = rangeOf(
+    everything.map((p) => Math.log10(p[rate.key])),
+    0.03,
+  );
+  const [bottom, top] = rangeOf(
+    everything.map((p) => p[metric.key]),
+    0.05,
+  );
   const x = (value) =>
     edge.left + ((Math.log10(value) - low) / (high - low)) * (width - edge.left - edge.right);
   const y = (value) =>
@@ -65,9 +71,21 @@ function drawChart() {
     );
   }
   axes.append(
-    svg("text", { x: (edge.left + width - edge.right) / 2, y: height - 7, class: "title" }, `${rate.axis}, logarithmic`),
-    svg("text", { x: -(edge.top + height - edge.bottom) / 2, y: 13, class: "title", transform: "rotate(-90)" },
-      metric.name + (metric.unit && `, ${metric.unit}`)),
+    svg(
+      "text",
+      { x: (edge.left + width - edge.right) / 2, y: height - 7, class: "title" },
+      `${rate.axis}, logarithmic`,
+    ),
+    svg(
+      "text",
+      {
+        x: -(edge.top + height - edge.bottom) / 2,
+        y: 13,
+        class: "title",
+        transform: "rotate(-90)",
+      },
+      metric.name + (metric.unit && `, ${metric.unit}`),
+    ),
   );
   canvas.append(axes, svg("g", { class: "cross", "aria-hidden": "true" }));
 
@@ -138,7 +156,8 @@ function smoothPath(places) {
       if (i === 0) return `M${p.x},${p.y}`;
       const third = width[i - 1] / 3;
       const before = places[i - 1];
-      return `C${before.x + third},${before.y + third * tangent[i - 1]} ${p.x - third},${p.y - third * tangent[i]} ${p.x},${p.y}`;
+      const [leave, arrive] = [before.y + third * tangent[i - 1], p.y - third * tangent[i]];
+      return `C${before.x + third},${leave} ${p.x - third},${arrive} ${p.x},${p.y}`;
     })
     .join("");
 }
@@ -172,7 +191,11 @@ function point(target) {
   ];
   tooltip.replaceChildren(
     el("p", { class: "tooltip-title" }, swatch(target.label), codecName(target.label)),
-    el("dl", {}, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
+    el(
+      "dl",
+      {},
+      rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
+    ),
     el("p", { class: "code" }, measured.parameters),
   );
   placeTooltip(target, height);
@@ -224,7 +247,11 @@ canvas.addEventListener("keydown", (event) => {
     point(pointed ? (find(target.label, target.place + along) ?? target) : target);
   } else if (across) {
     const label = labels[(row + across + labels.length) % labels.length];
-    point(drawn.filter((d) => d.label === label).sort((p, q) => Math.abs(p.x - target.x) - Math.abs(q.x - target.x))[0]);
+    point(
+      drawn
+        .filter((d) => d.label === label)
+        .sort((p, q) => Math.abs(p.x - target.x) - Math.abs(q.x - target.x))[0],
+    );
   } else if (event.key === "Enter" && pointed) {
     showInViewer(pointed);
   } else if (event.key === "Escape") {
@@ -244,8 +271,13 @@ function drawLegend() {
         change({ hide: shown ? [...state.hide, label] : state.hide.filter((h) => h !== label) });
       return el(
         "button",
-        { type: "button", "aria-pressed": String(shown), "data-codec": label, onclick: toggle,
-          title: shown ? "Hide this curve" : "Show this curve" },
+        {
+          type: "button",
+          "aria-pressed": String(shown),
+          "data-codec": label,
+          onclick: toggle,
+          title: shown ? "Hide this curve" : "Show this curve",
+        },
         swatch(label),
         el("span", {}, codecName(label)),
       );

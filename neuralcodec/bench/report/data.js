@@ -28,7 +28,9 @@ function codecName(label) {
   const codec = codecOf(label);
   if (!codec) return "Source";
   const preset = /^\d/.test(codec.preset) ? `preset ${codec.preset}` : codec.preset;
-  return [codec.name, preset, isLowDelaySetting(codec) ? "low delay" : ""].filter(Boolean).join(" ");
+  return [codec.name, preset, isLowDelaySetting(codec) ? "low delay" : ""]
+    .filter(Boolean)
+    .join(" ");
 }
 
 // Lowest rate first.

@@ -5,7 +5,8 @@ const SVG = "http://www.w3.org/2000/svg";
 function filled(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
+    else if (value !== null && value !== false)
+      node.setAttribute(name, value === true ? "" : value);
   }
   node.append(...children.flat(Infinity).filter((child) => child !== null));
   return node;
@@ -38,7 +39,11 @@ function segments(label, choices, chosen, choose) {
         "label",
         {},
         el("input", {
-          type: "radio", name, value, checked: value === chosen, onchange: () => choose(value),
+          type: "radio",
+          name,
+          value,
+          checked: value === chosen,
+          onchange: () => choose(value),
         }),
         el("span", {}, text),
       ),

@@ -31,7 +31,10 @@ stage.addEventListener("pointermove", (event) => {
   } else if (onDivider) {
     splitAt(event);
   } else {
-    pan((before.x - now.x) / stage.clientWidth / state.zoom, (before.y - now.y) / stage.clientHeight / state.zoom);
+    pan(
+      (before.x - now.x) / stage.clientWidth / state.zoom,
+      (before.y - now.y) / stage.clientHeight / state.zoom,
+    );
   }
 });
 
@@ -52,7 +55,12 @@ stage.addEventListener(
 
 stage.addEventListener("keydown", (event) => {
   const step = 0.1 / state.zoom;
-  const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
+  const moves = {
+    ArrowLeft: [-step, 0],
+    ArrowRight: [step, 0],
+    ArrowUp: [0, -step],
+    ArrowDown: [0, step],
+  };
   if (event.key === "+" || event.key === "=") zoomBy(2);
   else if (event.key === "-") zoomBy(0.5);
   else if (event.key === "0") change({ zoom: 1, x: 0.5, y: 0.5 });
@@ -63,8 +71,14 @@ stage.addEventListener("keydown", (event) => {
 
 divider.addEventListener("keydown", (event) => {
   const step = event.shiftKey ? 0.1 : 0.02;
-  const next = { ArrowLeft: state.split - step, ArrowDown: state.split - step, ArrowRight: state.split + step,
-    ArrowUp: state.split + step, Home: 0, End: 1 }[event.key];
+  const next = {
+    ArrowLeft: state.split - step,
+    ArrowDown: state.split - step,
+    ArrowRight: state.split + step,
+    ArrowUp: state.split + step,
+    Home: 0,
+    End: 1,
+  }[event.key];
   if (next === undefined) return;
   event.preventDefault();
   change({ split: Math.min(1, Math.max(0, next)) });

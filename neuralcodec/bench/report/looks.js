@@ -44,7 +44,13 @@ function swatch(label) {
   const look = lookOf(label);
   return svg(
     "svg",
-    { class: `swatch ${look.hue}`, viewBox: "-16 -7 32 14", width: 32, height: 14, "aria-hidden": "true" },
+    {
+      class: `swatch ${look.hue}`,
+      viewBox: "-16 -7 32 14",
+      width: 32,
+      height: 14,
+      "aria-hidden": "true",
+    },
     svg("path", { d: "M-15,0H15", class: "line", "stroke-dasharray": look.dash }),
     markerOf(label, 4.5),
   );

@@ -1,21 +1,37 @@
 // Puts the parts together and redraws what a change touches.
 
 const clipChoice = () =>
-  choice("Clip", "clip", results.clips.map(({ name }) => ({ value: name, text: name })), state.clip,
-    (clip) => change({ clip, point: 0 }));
+  choice(
+    "Clip",
+    "clip",
+    results.clips.map(({ name }) => ({ value: name, text: name })),
+    state.clip,
+    (clip) => change({ clip, point: 0 }),
+  );
 const asChoices = (entries) => entries.map(({ key, name }) => ({ value: key, text: name }));
 
 function drawToolbars() {
   redraw(
     byId("saved-toolbar"),
-    segments("Figure", [{ value: "rate", text: "BD-rate" }, { value: "psnr", text: "BD-PSNR" }], state.figure,
-      (figure) => change({ figure })),
+    segments(
+      "Figure",
+      [
+        { value: "rate", text: "BD-rate" },
+        { value: "psnr", text: "BD-PSNR" },
+      ],
+      state.figure,
+      (figure) => change({ figure }),
+    ),
   );
   redraw(
     byId("curves-toolbar"),
     results.clips.length > 1 ? clipChoice() : null,
-    METRICS.length > 1 ? segments("Quality", asChoices(METRICS), state.metric, (metric) => change({ metric })) : null,
-    RATES.length > 1 ? segments("Rate", asChoices(RATES), state.rate, (rate) => change({ rate })) : null,
+    METRICS.length > 1
+      ? segments("Quality", asChoices(METRICS), state.metric, (metric) => change({ metric }))
+      : null,
+    RATES.length > 1
+      ? segments("Rate", asChoices(RATES), state.rate, (rate) => change({ rate }))
+      : null,
   );
   redraw(byId("speed-toolbar"), results.clips.length > 1 ? clipChoice() : null);
 }

@@ -42,9 +42,21 @@ function stateFromAddress() {
   const plain = defaults();
   const labels = results.codecs.map((codec) => codec.label);
   return {
-    clip: oneOf(asked.get("clip"), results.clips.map((clip) => clip.name), plain.clip),
-    metric: oneOf(asked.get("metric"), METRICS.map(({ key }) => key), plain.metric),
-    rate: oneOf(asked.get("rate"), RATES.map(({ key }) => key), plain.rate),
+    clip: oneOf(
+      asked.get("clip"),
+      results.clips.map((clip) => clip.name),
+      plain.clip,
+    ),
+    metric: oneOf(
+      asked.get("metric"),
+      METRICS.map(({ key }) => key),
+      plain.metric,
+    ),
+    rate: oneOf(
+      asked.get("rate"),
+      RATES.map(({ key }) => key),
+      plain.rate,
+    ),
     figure: oneOf(asked.get("figure"), ["rate", "psnr"], plain.figure),
     hide: labels.filter((label) => (asked.get("hide") ?? "").split(",").includes(label)),
     a: oneOf(asked.get("a"), [...labels, SOURCE], plain.a),

@@ -1,89 +1,17 @@
 // The figures in rows and columns.
 
-const byCodec = (label) => el("th", { scope: "row" }, swatch(label), el("span", {}, codecName(label)));
+const byCodec = (label) =>
+  el("th", { scope: "row" }, swatch(label), el("span", {}, codecName(label)));
 const head = (...titles) =>
-  el("thead", {}, el("tr", {}, titles.map((title) => el("th", { scope: "col", title }, title))));
-
-// BD figures
-
-function drawSavings() {
-  const ofRate = state.figure === "rate";
-  const figure = ofRate ? "bd_rate" : "bd_psnr";
-  const text = (value) => (ofRate ? `${signed(value, 1)} %` : `${signed(value, 2)} dB`);
-  const anchor = results.setup.anchor;
-  const reasons = [];
-  const others = results.codecs.filter(({ label }) => label !== anchor);
-  const deltaOf = (clip, label) =>
-    results.deltas.find((delta) => delta.clip === clip && delta.codec === label);
-  const rows = others.map(({ label }) => {
-    const found = results.clips
-      .map((clip) => deltaOf(clip.name, label)?.[figure] ?? null)
-      .filter((value) => value !== null);
-    return { label, found, mean: found.reduce((sum, value) => sum + value, 0) / found.length };
-  });
-  const largest = Math.max(...rows.map(({ mean }) => Math.abs(mean)).filter(Number.isFinite), 1e-9);
-
-  const cell = (clip, label) => {
-    const value = deltaOf(clip, label)?.[figure] ?? null;
-    if (value !== null) return el("td", { class: tone(value, ofRate) }, text(value));
-    const reason = whyAbsent(clip, label, deltaOf(clip, label), ofRate);
-    reasons.push(`${codecName(label)}, ${clip}: ${reason}`);
-    return el("td", { class: "none", title: reason }, "none", el("sup", {}, String(reasons.length)));
-  };
-  const several = results.clips.length > 1;
-  byId("saved").replaceChildren(
+  el(
+    "thead",
+    {},
     el(
-      "table",
-      { class: "savings" },
-      head("Codec", several ? "Mean" : results.clips[0]?.name ?? "", "", ...(several ? results.clips.map((clip) => clip.name) : [])),
-      el(
-        "tbody",
-        {},
-        el("tr", { class: "anchor" }, byCodec(anchor), el("td", {}, ofRate ? "0 %" : "0 dB"), el("td", {}, "anchor"),
-          several ? results.clips.map(() => el("td", {}, "")) : []),
-        rows.map(({ label, mean, found }) =>
-          el(
-            "tr",
-            { "data-codec": label },
-            byCodec(label),
-            several
-              ? el("td", { class: `mean ${tone(mean, ofRate)}` }, found.length ? text(mean) : "none",
-                  found.length && found.length < results.clips.length ? el("small", {}, `of ${found.length}`) : null)
-              : cell(results.clips[0]?.name ?? "", label),
-            el("td", { class: "bar" }, found.length ? divergingBar(mean / largest, ofRate) : ""),
-            several ? results.clips.map((clip) => cell(clip.name, label)) : [],
-          ),
-        ),
-      ),
+      "tr",
+      {},
+      titles.map((title) => el("th", { scope: "col", title }, title)),
     ),
   );
-  redraw(byId("reasons"), reasons.map((reason) => el("li", {}, reason)));
-  byId("reasons").hidden = reasons.length === 0;
-  byId("saved-lead").textContent = ofRate
-    ? `BD-rate: bits needed at equal PSNR-YUV, against ${codecName(anchor)}. Below 0 saves bits.`
-    : `BD-PSNR: PSNR-YUV gained at equal bits, against ${codecName(anchor)}. Above 0 is better.`;
-}
-
-function whyAbsent(clip, label, delta, ofRate) {
-  if (delta) return delta.reason ?? (ofRate ? "no reason given" : "the curves have no rate in common");
-  const skipped = results.skipped.find(
-    (skip) => skip.clip === clip && (skip.codec === null || skip.codec === label),
-  );
-  return skipped?.reason ?? "not measured";
-}
-
-const tone = (value, lowIsGood) =>
-  !Number.isFinite(value) || value === 0 ? "" : value < 0 === lowIsGood ? "better" : "worse";
-
-function divergingBar(part, lowIsGood) {
-  const width = Math.max(1, Math.abs(part) * 58);
-  return svg(
-    "svg",
-    { viewBox: "-60 0 120 12", width: 120, height: 12, "aria-hidden": "true" },
-    svg("line", { x1: 0, x2: 0, y1: 0, y2: 12 }),
-    svg("rect", { x: part < 0 ? -width : 0, y: 2, width, height: 8, rx: 1.5, class: tone(part, lowIsGood) }),
-  );
-}
 
 // The points of the chosen clip
 
@@ -109,8 +37,23 @@ function drawPoints() {
     ),
   );
   byId("points").replaceChildren(
-    el("table", {}, head("Codec", "Quality", "bpp", "kbit/s", ...METRICS.map((m) => m.name + (m.unit && `, ${m.unit}`)),
-      "Video", "Container", "Encode fps", "Decode fps", "Parameters"), el("tbody", {}, rows)),
+    el(
+      "table",
+      {},
+      head(
+        "Codec",
+        "Quality",
+        "bpp",
+        "kbit/s",
+        ...METRICS.map((m) => m.name + (m.unit && `, ${m.unit}`)),
+        "Video",
+        "Container",
+        "Encode fps",
+        "Decode fps",
+        "Parameters",
+      ),
+      el("tbody", {}, rows),
+    ),
   );
 }
 
@@ -150,31 +93,60 @@ function drawSpeed() {
       "table",
       { class: "speed" },
       head("Codec", ...columns.map(([, title]) => title)),
-      el("tbody", {}, measured.map(({ label, curve }) =>
-        el("tr", { "data-codec": label }, byCodec(label), columns.map(([figure, , text], index) => {
-          const spread = overPoints(curve, figure);
-          if (!spread) return el("td", { class: "none" }, "unknown");
-          const bar = el("i", { "aria-hidden": "true" });
-          bar.style.width = `${(100 * spread.median) / largest[index]}%`;
-          return el("td", {}, text(spread.median),
-            el("small", {}, `${text(spread.lowest)} – ${text(spread.highest)}`), bar);
-        })),
-      )),
+      el(
+        "tbody",
+        {},
+        measured.map(({ label, curve }) =>
+          el(
+            "tr",
+            { "data-codec": label },
+            byCodec(label),
+            columns.map(([figure, , text], index) => {
+              const spread = overPoints(curve, figure);
+              if (!spread) return el("td", { class: "none" }, "unknown");
+              const bar = el("i", { "aria-hidden": "true" });
+              bar.style.width = `${(100 * spread.median) / largest[index]}%`;
+              return el(
+                "td",
+                {},
+                text(spread.median),
+                el("small", {}, `${text(spread.lowest)} – ${text(spread.highest)}`),
+                bar,
+              );
+            }),
+          ),
+        ),
+      ),
     ),
   );
   const { repeats } = results.setup;
   byId("speed-lead").textContent =
-    `Each codec alone on the same machine. Large: the median over all qualities; small: the ` +
-    `slowest and the fastest, the least and the most of ${repeats > 1 ? `${repeats} runs each` : "one run each"}.`;
+    "Each codec alone on the same machine. Large: the median over all qualities; small: the " +
+    `slowest and the fastest, the least and the most, of ${plural(repeats, "run")} each.`;
 }
 
 // Parameters and setup
 
 function drawParameters() {
   byId("parameters").replaceChildren(
-    el("table", { class: "parameters" }, head("Codec", "Version", "Parameters"),
-      el("tbody", {}, results.codecs.map((codec) =>
-        el("tr", {}, byCodec(codec.label), el("td", {}, codec.version), el("td", { class: "code" }, codec.parameters))))),
+    el(
+      "table",
+      { class: "parameters" },
+      head("Codec", "Version", "Parameters"),
+      el(
+        "tbody",
+        {},
+        results.codecs.map((codec) =>
+          el(
+            "tr",
+            {},
+            byCodec(codec.label),
+            el("td", {}, codec.version),
+            el("td", { class: "code" }, codec.parameters),
+          ),
+        ),
+      ),
+    ),
   );
 }
 
@@ -190,17 +162,52 @@ function drawSetup(pictureNote) {
     ["Rate", "the video's payload alone, without container"],
     ["Pictures", pictureNote],
     ["Command", setup.command],
-    ["Versions", Object.entries(setup.versions).map(([name, version]) => `${name} ${version}`).join(" · ")],
+    [
+      "Versions",
+      Object.entries(setup.versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(" · "),
+    ],
     ...setup.absent_metrics.map(({ name, reason }) => [`No ${name.toUpperCase()}`, reason]),
-    ...results.skipped.map(({ clip, codec, reason }) =>
-      [`Not measured`, `${clip}${codec === null ? "" : `, ${codecName(codec)}`}: ${reason}`]),
+    ...results.skipped.map(({ clip, codec, reason }) => [
+      `Not measured`,
+      `${clip}${codec === null ? "" : `, ${codecName(codec)}`}: ${reason}`,
+    ]),
   ].filter(([, text]) => text);
   byId("setup").replaceChildren(
-    el("dl", { class: "setup" }, rows.map(([name, text]) =>
-      [el("dt", {}, name), el("dd", { class: name === "Command" ? "code" : null }, text)])),
-    el("div", { class: "scroll", role: "region", "aria-label": "Clips", tabindex: 0 }, el("table", {}, head("Clip", "Size", "Frame rate", "Depth", "Frames"),
-      el("tbody", {}, results.clips.map((clip) => el("tr", {}, el("th", { scope: "row", title: clip.path }, clip.name),
-        [`${clip.width} × ${clip.height}`, clip.frame_rate === null ? "unknown" : `${threeDigits(clip.frame_rate)} fps`,
-          `${clip.bit_depth} bit`, grouped(clip.frames, 0)].map((text) => el("td", {}, text))))))),
+    el(
+      "dl",
+      { class: "setup" },
+      rows.map(([name, text]) => [
+        el("dt", {}, name),
+        el("dd", { class: name === "Command" ? "code" : null }, text),
+      ]),
+    ),
+    el(
+      "div",
+      { class: "scroll", role: "region", "aria-label": "Clips", tabindex: 0 },
+      el(
+        "table",
+        {},
+        head("Clip", "Size", "Frame rate", "Depth", "Frames"),
+        el(
+          "tbody",
+          {},
+          results.clips.map((clip) =>
+            el(
+              "tr",
+              {},
+              el("th", { scope: "row", title: clip.path }, clip.name),
+              [
+                `${clip.width} × ${clip.height}`,
+                clip.frame_rate === null ? "unknown" : `${threeDigits(clip.frame_rate)} fps`,
+                `${clip.bit_depth} bit`,
+                grouped(clip.frames, 0),
+              ].map((text) => el("td", {}, text)),
+            ),
+          ),
+        ),
+      ),
+    ),
   );
 }

@@ -1,9 +1,23 @@
 // One frame of two codecs at the nearest equal rate, divided by a line that moves.
 
-const stage = el("div", { class: "stage", tabindex: 0, role: "group",
-  "aria-label": "Pictures. Plus and minus zoom, arrow keys move the picture." });
-const divider = el("div", { class: "divider", tabindex: 0, role: "slider", "aria-label": "Dividing line",
-  "aria-valuemin": 0, "aria-valuemax": 100 }, el("span", { class: "grip", "aria-hidden": "true" }));
+const stage = el("div", {
+  class: "stage",
+  tabindex: 0,
+  role: "group",
+  "aria-label": "Pictures. Plus and minus zoom, arrow keys move the picture.",
+});
+const divider = el(
+  "div",
+  {
+    class: "divider",
+    tabindex: 0,
+    role: "slider",
+    "aria-label": "Dividing line",
+    "aria-valuemin": 0,
+    "aria-valuemax": 100,
+  },
+  el("span", { class: "grip", "aria-hidden": "true" }),
+);
 const layers = ["a", "b"].map((side) => {
   const image = el("img", { alt: "", draggable: "false", decoding: "sync" });
   const layer = el("div", { class: `layer ${side}` }, image);
@@ -38,7 +52,8 @@ function shownPoints() {
       side === leader ? leading : other.length ? nearestByRate(other, leading.bpp) : null,
     ),
   );
-  const number = state.point === 0 ? closestMatch(matches) + 1 : Math.min(state.point, curve.length);
+  const number =
+    state.point === 0 ? closestMatch(matches) + 1 : Math.min(state.point, curve.length);
   const points = matches[number - 1];
   return { leader, curve, number, points };
 }
@@ -56,7 +71,9 @@ function chooseCodec(side, label) {
   const { leader, points } = shownPoints();
   const next = { [side]: label };
   const chosen = { ...state, ...next };
-  const curve = curveOf(state.clip, chosen.a).length ? curveOf(state.clip, chosen.a) : curveOf(state.clip, chosen.b);
+  const curve = curveOf(state.clip, chosen.a).length
+    ? curveOf(state.clip, chosen.a)
+    : curveOf(state.clip, chosen.b);
   const before = points[leader];
   next.point = before && curve.length ? curve.indexOf(nearestByRate(curve, before.bpp)) + 1 : 0;
   change(next);
@@ -85,22 +102,50 @@ function swap() {
 
 function drawViewerControls(clip) {
   const { leader, curve, number } = shownPoints();
-  const codecs = [{ value: SOURCE, text: "Source" }, ...results.codecs
-    .filter(({ label }) => curveOf(clip.name, label).length > 0)
-    .map(({ label }) => ({ value: label, text: codecName(label) }))];
-  const frames = clip.pictures.map((picture, index) => ({ value: index, text: String(picture.frame) }));
+  const codecs = [
+    { value: SOURCE, text: "Source" },
+    ...results.codecs
+      .filter(({ label }) => curveOf(clip.name, label).length > 0)
+      .map(({ label }) => ({ value: label, text: codecName(label) })),
+  ];
+  const frames = clip.pictures.map((picture, index) => ({
+    value: index,
+    text: String(picture.frame),
+  }));
   redraw(
     viewerControls,
     results.clips.length > 1 ? clipChoice() : null,
     choice("Left", "side", codecs, shownLabel("a"), (label) => chooseCodec("a", label)),
-    el("button", { type: "button", class: "swap", "aria-label": "Swap left and right", title: "Swap", onclick: swap }, "⇄"),
+    el(
+      "button",
+      {
+        type: "button",
+        class: "swap",
+        "aria-label": "Swap left and right",
+        title: "Swap",
+        onclick: swap,
+      },
+      "⇄",
+    ),
     choice("Right", "side", codecs, shownLabel("b"), (label) => chooseCodec("b", label)),
     curve.length > 1
-      ? el("label", { class: "field range" }, el("span", {}, `Rate of ${codecName(leader === 0 ? state.a : state.b)}`),
-          el("input", { type: "range", min: 1, max: curve.length, step: 1, value: number,
-            oninput: (event) => change({ point: Number(event.target.value) }) }))
+      ? el(
+          "label",
+          { class: "field range" },
+          el("span", {}, `Rate of ${codecName(leader === 0 ? state.a : state.b)}`),
+          el("input", {
+            type: "range",
+            min: 1,
+            max: curve.length,
+            step: 1,
+            value: number,
+            oninput: (event) => change({ point: Number(event.target.value) }),
+          }),
+        )
       : null,
-    frames.length > 1 ? segments("Frame", frames, frameShown(clip), (frame) => change({ frame })) : null,
+    frames.length > 1
+      ? segments("Frame", frames, frameShown(clip), (frame) => change({ frame }))
+      : null,
   );
 }
 
@@ -119,13 +164,20 @@ function drawPictures() {
     image.alt = `Frame ${clip.pictures[place]?.frame}, ${name}`;
     badge.textContent = name;
   });
-  facts.replaceChildren(...layers.map(({ side }, index) => factsOf(side, points[index], points[1 - index])));
+  facts.replaceChildren(
+    ...layers.map(({ side }, index) => factsOf(side, points[index], points[1 - index])),
+  );
   drawView();
 }
 
 function factsOf(side, point, other) {
   if (!point) {
-    return el("div", { class: side }, el("h3", {}, "Source"), el("p", {}, "as it was, uncompressed"));
+    return el(
+      "div",
+      { class: side },
+      el("h3", {}, "Source"),
+      el("p", {}, "as it was, uncompressed"),
+    );
   }
   const more = other ? (point.bpp / other.bpp - 1) * 100 : 0;
   const psnr = METRICS.find(({ key }) => key === "psnr_yuv");
@@ -133,13 +185,21 @@ function factsOf(side, point, other) {
     "div",
     { class: side, "data-codec": point.codec },
     el("h3", {}, swatch(point.codec), codecName(point.codec)),
-    el("p", { class: "figures" },
-      el("b", {}, bppText(point.bpp)), point.kbps === null ? null : el("span", {}, kbpsText(point.kbps)),
-      el("b", {}, metricText(psnr, point.psnr_yuv)), el("span", {}, "PSNR-YUV of the clip")),
+    el(
+      "p",
+      { class: "figures" },
+      el("b", {}, bppText(point.bpp)),
+      point.kbps === null ? null : el("span", {}, kbpsText(point.kbps)),
+      el("b", {}, metricText(psnr, point.psnr_yuv)),
+      el("span", {}, "PSNR-YUV of the clip"),
+    ),
     side === "b" && other
-      ? el("p", { class: Math.abs(more) > 15 ? "apart" : "" },
+      ? el(
+          "p",
+          { class: Math.abs(more) > 15 ? "apart" : "" },
           `${signed(more, 1)} % bits against ${codecName(other.codec)}` +
-          (Math.abs(more) > 15 ? ": no point is closer in rate" : ""))
+            (Math.abs(more) > 15 ? ": no point is closer in rate" : ""),
+        )
       : null,
     el("p", { class: "code" }, point.parameters),
   );
@@ -152,7 +212,9 @@ function drawView() {
   if (!clip || width === 0) return;
   const half = 0.5 / state.zoom;
   const centre = [state.x, state.y].map((c) => Math.min(1 - half, Math.max(half, c)));
-  const [left, top] = [width, height].map((size, axis) => -(centre[axis] - half) * size * state.zoom);
+  const [left, top] = [width, height].map(
+    (size, axis) => -(centre[axis] - half) * size * state.zoom,
+  );
   // A picture shown smaller than it is would look jagged with single samples left out.
   const enlarged = (width * state.zoom * devicePixelRatio) / clip.width >= 1;
   for (const { image } of layers) {
@@ -166,18 +228,50 @@ function drawView() {
   layers[1].layer.style.clipPath = `inset(0 0 0 ${split})`;
   divider.style.left = split;
   divider.setAttribute("aria-valuenow", Math.round(100 * state.split));
-  divider.setAttribute("aria-valuetext",
-    `${Math.round(100 * state.split)} % ${codecName(shownLabel("a"))}`);
+  divider.setAttribute(
+    "aria-valuetext",
+    `${Math.round(100 * state.split)} % ${codecName(shownLabel("a"))}`,
+  );
   stage.classList.toggle("zoomed", state.zoom > 1);
   layers[0].badge.classList.toggle("covered", state.split * width < 60);
   layers[1].badge.classList.toggle("covered", (1 - state.split) * width < 60);
   redraw(
     zoomControls,
-    el("button", { type: "button", "aria-label": "Zoom out", disabled: state.zoom <= 1, onclick: () => zoomBy(0.5) }, "−"),
+    el(
+      "button",
+      {
+        type: "button",
+        "aria-label": "Zoom out",
+        disabled: state.zoom <= 1,
+        onclick: () => zoomBy(0.5),
+      },
+      "−",
+    ),
     el("output", {}, `${threeDigits(state.zoom).replace(/\.?0+$/, "")}×`),
-    el("button", { type: "button", "aria-label": "Zoom in", disabled: state.zoom >= 8, onclick: () => zoomBy(2) }, "+"),
-    el("button", { type: "button", disabled: state.zoom <= 1, onclick: () => change({ zoom: 1, x: 0.5, y: 0.5 }) }, "Fit"),
-    el("span", { class: "hint" }, "Wheel or pinch zooms, dragging moves the line or the zoomed picture"),
+    el(
+      "button",
+      {
+        type: "button",
+        "aria-label": "Zoom in",
+        disabled: state.zoom >= 8,
+        onclick: () => zoomBy(2),
+      },
+      "+",
+    ),
+    el(
+      "button",
+      {
+        type: "button",
+        disabled: state.zoom <= 1,
+        onclick: () => change({ zoom: 1, x: 0.5, y: 0.5 }),
+      },
+      "Fit",
+    ),
+    el(
+      "span",
+      { class: "hint" },
+      "Wheel or pinch zooms, dragging moves the line or the zoomed picture",
+    ),
   );
 }
 
