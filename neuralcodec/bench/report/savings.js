@@ -62,7 +62,7 @@ function drawSavings() {
                   { class: `mean ${tone(mean, ofRate)}` },
                   found.length ? text(mean) : "none",
                   found.length && found.length < results.clips.length
-                    ? el("small", {}, `of ${found.length}`)
+                    ? el("small", {}, `of ${plural(found.length, "clip")}`)
                     : null,
                 )
               : cell(results.clips[0]?.name ?? "", label),
