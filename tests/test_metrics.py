@@ -1,12 +1,8 @@
-"""The measures of quality and of savings, and the classical codecs they are taken of."""
-
-from fractions import Fraction
+"""The measures of quality and of savings."""
 
 import numpy as np
 import pytest
 
-from neuralcodec.bench import peers
-from neuralcodec.errors import InputError, UsageError
 from neuralcodec.metrics import (
     MAX_DB,
     PsnrMeter,
@@ -20,7 +16,7 @@ from neuralcodec.metrics import (
     psnr_yuv,
     ssim,
 )
-from neuralcodec.video import Frame, VideoFormat
+from neuralcodec.video import Frame
 
 RNG_SEED = 20
 
@@ -210,85 +206,3 @@ def test_a_curve_that_is_none_is_refused_with_its_reason(points, reason):
     for pair in ((points, curve()), (curve(), points)):
         with pytest.raises(ValueError, match=reason):
             bd_rate(*pair)
-
-
-# Peers
-
-
-def moving_clip(
-    bit_depth: int = 8, count: int = 5, size: tuple[int, int] = (96, 64)
-) -> tuple[list[Frame], VideoFormat]:
-    """A soft pattern that slides by two samples a frame, so that prediction pays."""
-    width, height = size
-    ys, xs = np.mgrid[0:height, 0:width]
-    scale = 2 ** (bit_depth - 8)
-    dtype = np.uint8 if bit_depth == 8 else np.uint16
-    frames = []
-    for t in range(count):
-        y = 128 + 60 * np.sin((xs + 2 * t) / 5) * np.cos(ys / 7) + 30 * ((xs + 2 * t) // 16 % 2)
-        u, v = 100 + ys[::2, ::2] / 2, 140 + 20 * np.sin((xs[::2, ::2] + t) / 9)
-        frames.append(Frame(*((p * scale).astype(dtype) for p in (y, u, v)), pts=t * 40))
-    return frames, VideoFormat(width, height, Fraction(1, 1000), bit_depth)
-
-
-def psnr_of(frames: list[Frame], result: peers.PeerResult) -> float:
-    meter = PsnrMeter()
-    for reference, shown in zip(frames, result.decoded, strict=True):
-        meter.add(reference, shown)
-    return meter.mean.yuv
-
-
-@pytest.mark.parametrize(
-    ("codec", "bit_depth"),
-    [(name, depth) for name, peer in peers.PEERS.items() for depth in peer.bit_depths],
-)
-def test_a_peer_shows_every_frame_in_place_and_pays_for_quality_in_bits(codec, bit_depth):
-    frames, fmt = moving_clip(bit_depth)
-    best, *_, worst = peers.PEERS[codec].qualities
-    good, poor = (peers.encode(frames, fmt, codec, quality=q, gop=30) for q in (best, worst))
-    assert [frame.pts for frame in good.decoded] == [frame.pts for frame in frames]
-    assert psnr_of(frames, good) > max(38, psnr_of(frames, poor) + 3)
-    assert good.bytes_total > poor.bytes_total > 0
-
-
-@pytest.mark.parametrize("codec", peers.PEERS)
-def test_a_peer_obeys_the_gop_length(codec):
-    frames, fmt = moving_clip(count=8)
-    one_gop, all_intra = (peers.encode(frames, fmt, codec, quality=30, gop=g) for g in (8, 1))
-    assert all_intra.bytes_total > 1.3 * one_gop.bytes_total
-
-
-def test_the_text_of_x264s_settings_is_not_counted():
-    frames, fmt = moving_clip(count=1)
-    assert peers.encode(frames, fmt, "x264", quality=51, gop=1).bytes_total < 600
-
-
-@pytest.mark.parametrize("codec", peers.PEERS)
-def test_peers_write_nothing_to_the_terminal(codec, capfd):
-    frames, fmt = moving_clip(count=2)
-    peers.encode(frames, fmt, codec, quality=30, gop=2)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_parameters_name_everything_that_changes_the_bytes():
-    settings = peers.parameters("x265", "slow", quality=27.5, gop=48)
-    assert settings.startswith("libx265 preset=slow tune=psnr crf=27.5 g=48 ")
-    frames, fmt = moving_clip(count=1)
-    assert peers.encode(frames, fmt, "x265", "slow", quality=27.5, gop=48).parameters == settings
-
-
-@pytest.mark.parametrize(
-    ("request_", "clip", "error", "reason"),
-    [
-        ({"codec": "h266"}, {}, UsageError, "unknown codec 'h266'"),
-        ({"codec": "x264", "preset": "quick"}, {}, UsageError, "libx264 refuses"),
-        ({"codec": "x264"}, {"size": (95, 64)}, UsageError, "even sizes only, not 95x64"),
-        ({"codec": "vp9"}, {"bit_depth": 10}, UsageError, "10-bit"),
-        ({"codec": "x265"}, {"count": 0}, InputError, "no frames"),
-    ],
-    ids=["codec", "preset", "odd width", "depth", "nothing"],
-)
-def test_what_a_peer_cannot_do_is_refused_with_its_reason(request_, clip, error, reason):
-    frames, fmt = moving_clip(**clip)
-    with pytest.raises(error, match=reason):
-        peers.encode(frames, fmt, **request_, quality=30, gop=30)

@@ -1,24 +1,21 @@
-"""Classical codecs through PyAV behind one small interface, to measure this codec against.
+"""The classical codecs of PyAV's wheel, and how each is driven.
 
 Each encodes for PSNR where it can be told to, with its own B-frames, scene-cut detection and
-threads, in closed GOPs, and is decoded again by an independent decoder. Only the bytes of the
-video's packets count: no container, and not the text in which x264 and x265 record their
-settings.
+threads, in closed GOPs. In its low-delay setting no frame waits for a later one.
 """
 
 import os
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 
 import av
 
-from neuralcodec.errors import InputError, UsageError
-from neuralcodec.media.planes import PIXEL_FORMAT, planes_of, to_picture
-from neuralcodec.video import Frame, VideoFormat
-
-_FALLBACK_RATE = Fraction(25)  # encoders want one; it changes no decision at a constant quality
+from neuralcodec.bench.settings import CodecSetting
+from neuralcodec.errors import UsageError
+from neuralcodec.media.planes import PIXEL_FORMAT
+from neuralcodec.video import VideoFormat
 
 
 @dataclass(frozen=True)
@@ -27,43 +24,71 @@ class Peer:
 
     encoder: str  # FFmpeg's name
     decoder: str
+    library: str  # name of its shared library
     default_preset: str
-    qualities: tuple[float, ...]  # crf values that span about 27..44 dB PSNR-YUV, best first
+    best: int  # crf values that span about 27..44 dB PSNR-YUV
+    worst: int
     bit_depths: tuple[int, ...]
     options: dict[str, str]
+    low_delay: dict[str, str]  # options that replace those above
     bitstream_filter: str | None = None  # FFmpeg's description of what to drop from packets
 
+
+@dataclass(frozen=True)
+class PeerOptions:
+    """Everything that decides about the bytes that an encoder writes."""
+
+    encoder: str
+    values: dict[str, str] = field(hash=False)
+
+    def __str__(self) -> str:
+        return " ".join([self.encoder, *(f"{name}={text}" for name, text in self.values.items())])
+
+
+_X265 = "open-gop=0:info=0:log-level=none"
 
 PEERS = {
     "x264": Peer(
         encoder="libx264",
         decoder="h264",
+        library="libx264",
         default_preset="medium",
-        qualities=(16, 22, 28, 34, 40, 46),
+        best=16,
+        worst=46,
         bit_depths=(8, 10),
         options={"preset": "{preset}", "tune": "psnr", "crf": "{quality}", "g": "{gop}"},
+        low_delay={"tune": "psnr,zerolatency"},
         # x264 always writes its settings as text (SEI, 0.7 kB): 7 % of a small clip's bytes.
         bitstream_filter="filter_units=remove_types=6",
     ),
     "x265": Peer(
         encoder="libx265",
         decoder="hevc",
+        library="libx265",
         default_preset="medium",
-        qualities=(14, 20, 26, 32, 38, 44),
+        best=14,
+        worst=44,
         bit_depths=(8, 10),
         options={
             "preset": "{preset}",
             "tune": "psnr",
             "crf": "{quality}",
             "g": "{gop}",
-            "x265-params": "open-gop=0:info=0:log-level=none",
+            "x265-params": _X265,
+        },
+        # x265 takes one tune only; these are what its zerolatency sets.
+        low_delay={
+            "x265-params": f"{_X265}:bframes=0:b-adapt=0:rc-lookahead=0:scenecut=0:cutree=0:"
+            "frame-threads=1"
         },
     ),
     "svtav1": Peer(
         encoder="libsvtav1",
         decoder="libdav1d",
+        library="libSvtAv1Enc",
         default_preset="6",
-        qualities=(10, 22, 34, 46, 56, 63),
+        best=10,
+        worst=63,
         bit_depths=(8, 10),
         options={
             "preset": "{preset}",
@@ -71,12 +96,15 @@ PEERS = {
             "g": "{gop}",
             "svtav1-params": "tune=1",  # 1 = PSNR
         },
+        low_delay={"svtav1-params": "tune=1:pred-struct=1"},  # 1 = low delay
     ),
     "vp9": Peer(
         encoder="libvpx-vp9",
         decoder="vp9",
+        library="libvpx",
         default_preset="2",
-        qualities=(10, 22, 34, 46, 56, 63),
+        best=10,
+        worst=63,
         bit_depths=(8,),  # PyAV's libvpx is built without 10 bit
         options={
             "deadline": "good",
@@ -85,125 +113,64 @@ PEERS = {
             "b": "0",  # a bit rate above 0 would limit the constant quality
             "g": "{gop}",
             "row-mt": "1",
+            "lag-in-frames": "25",
+            "auto-alt-ref": "1",
         },
+        low_delay={"lag-in-frames": "0", "auto-alt-ref": "0"},
     ),
 }
 
 
-@dataclass(frozen=True)
-class PeerResult:
-    """What one encoding came to."""
-
-    bytes_total: int  # payload of all video packets
-    decoded: list[Frame]  # in display order, with the time stamps of the source
-    parameters: str  # encoder and its exact options
-    encode_seconds: float
-
-    @property
-    def encode_fps(self) -> float:
-        return len(self.decoded) / self.encode_seconds
+def options_of(setting: CodecSetting, quality: float | str, gop: int) -> PeerOptions:
+    """The options of one encoding; equal options give equal bytes."""
+    peer = PEERS[setting.name]
+    shown = quality if isinstance(quality, str) else f"{quality:g}"
+    filled = {"preset": setting.preset, "quality": shown, "gop": str(gop)}
+    options = peer.options | (peer.low_delay if setting.low_delay else {})
+    return PeerOptions(peer.encoder, {k: v.format(**filled) for k, v in options.items()})
 
 
-def parameters(codec: str, preset: str | None = None, *, quality: float, gop: int) -> str:
-    """The exact parameters of an encoding, as reports print them; the same string, the same bytes.
-
-    Raises UsageError for an unknown codec.
-    """
-    peer = _peer(codec)
-    options = _options(peer, preset, quality, gop)
-    return " ".join([peer.encoder, *(f"{name}={value}" for name, value in options.items())])
-
-
-def encode(
-    frames: Sequence[Frame],
-    fmt: VideoFormat,
-    codec: str,
-    preset: str | None = None,
-    *,
-    quality: float,
-    gop: int,
-) -> PeerResult:
-    """Encodes `frames` with a peer ('x264', 'x265', 'svtav1', 'vp9') and decodes them again.
-
-    `preset` None takes the peer's default, `quality` is its crf, `gop` the largest distance of
-    two intra frames. Raises UsageError for what the peer cannot do (an unknown codec, preset or
-    quality, odd sizes, a bit depth) and InputError where there is nothing to encode.
-    """
-    peer = _peer(codec)
-    if not frames:
-        raise InputError("no frames to encode")
+def refusal(setting: CodecSetting, fmt: VideoFormat) -> str | None:
+    """Why a peer cannot take a video, as a sentence; None if it can."""
     if fmt.width % 2 or fmt.height % 2:
-        raise UsageError(f"{codec} takes even sizes only, not {fmt.width}x{fmt.height}")
-    if fmt.bit_depth not in peer.bit_depths:
-        raise UsageError(f"{codec} cannot encode {fmt.bit_depth}-bit video here")
-
-    begin = time.perf_counter()
-    packets = _encode_packets(peer, frames, fmt, _options(peer, preset, quality, gop))
-    seconds = time.perf_counter() - begin
-    if peer.bitstream_filter:
-        packets = _filtered(packets, peer.bitstream_filter, peer.decoder)
-    decoded = [
-        Frame(*planes_of(picture, fmt.bit_depth), source.pts)
-        for picture, source in zip(_decode(packets, peer), frames, strict=True)
-    ]
-    return PeerResult(
-        bytes_total=sum(packet.size for packet in packets),
-        decoded=decoded,
-        parameters=parameters(codec, preset, quality=quality, gop=gop),
-        encode_seconds=seconds,
-    )
+        return f"{setting.name} takes even sizes only, not {fmt.width}x{fmt.height}"
+    if fmt.bit_depth not in PEERS[setting.name].bit_depths:
+        return f"{setting.name} cannot encode {fmt.bit_depth}-bit video here"
+    return None
 
 
-def _peer(codec: str) -> Peer:
-    if codec not in PEERS:
-        raise UsageError(f"unknown codec '{codec}'; known are {', '.join(PEERS)}")
-    return PEERS[codec]
-
-
-def _options(peer: Peer, preset: str | None, quality: float, gop: int) -> dict[str, str]:
-    values = {
-        "preset": preset or peer.default_preset,
-        "quality": f"{quality:g}",
-        "gop": str(gop),
-    }
-    return {name: text.format(**values) for name, text in peer.options.items()}
-
-
-def _encode_packets(
-    peer: Peer, frames: Sequence[Frame], fmt: VideoFormat, options: dict[str, str]
-) -> list[av.Packet]:
-    # SVT-AV1 reports on stderr unless told so here: 1 = errors only.
-    os.environ.setdefault("SVT_LOG", "1")
-    rate = fmt.frame_rate or _FALLBACK_RATE
-    encoder = av.CodecContext.create(peer.encoder, "w")
+def check_setting(setting: CodecSetting) -> None:
+    """Raises UsageError where the encoder is not there, or does not take the preset."""
+    options = options_of(setting, PEERS[setting.name].worst, 1)
+    try:
+        encoder = av.CodecContext.create(options.encoder, "w")
+    except ValueError as error:
+        raise UsageError(f"this PyAV has no {options.encoder}; leave out {setting.name}") from error
     assert isinstance(encoder, av.VideoCodecContext)
-    encoder.width, encoder.height = fmt.width, fmt.height
-    encoder.pix_fmt = PIXEL_FORMAT[fmt.bit_depth]
-    encoder.framerate = rate
-    encoder.time_base = 1 / rate
-    encoder.options = options
+    encoder.width = encoder.height = 64
+    encoder.pix_fmt = PIXEL_FORMAT[8]
+    encoder.framerate = Fraction(25)
+    encoder.options = dict(options.values)
+    quiet_svt()
     try:
         encoder.open()
     except av.FFmpegError as error:
-        raise UsageError(f"{peer.encoder} refuses {options}") from error
+        raise UsageError(
+            f"{options.encoder} refuses '{options}'; is '{setting.preset}' one of its presets?"
+        ) from error
     if encoder.options:  # what the encoder did not recognise is left over
-        raise UsageError(f"{peer.encoder} does not know {encoder.options}")
-    packets: list[av.Packet] = []
-    for index, frame in enumerate(frames):
-        picture = to_picture(frame, fmt)
-        # Even steps: rate control must not see a source's uneven time stamps.
-        picture.pts, picture.time_base = index, 1 / rate
-        packets += encoder.encode(picture)
-    return packets + encoder.encode(None)
+        raise UsageError(f"{options.encoder} does not know {encoder.options}")
 
 
-def _filtered(packets: Iterable[av.Packet], description: str, codec: str) -> list[av.Packet]:
-    bitstream_filter = av.BitStreamFilterContext(description, codec)
-    return [out for packet in [*packets, None] for out in bitstream_filter.filter(packet)]
+def quiet_svt() -> None:
+    """SVT-AV1 reports on stderr unless told so before its first use: 1 = errors only."""
+    os.environ.setdefault("SVT_LOG", "1")
 
 
-def _decode(packets: Iterable[av.Packet], peer: Peer) -> Iterator[av.VideoFrame]:
-    decoder = av.CodecContext.create(peer.decoder, "r")
-    assert isinstance(decoder, av.VideoCodecContext)
-    for packet in [*packets, None]:
-        yield from decoder.decode(packet)
+def library_version(setting: CodecSetting) -> str:
+    """As the name of the library in PyAV's wheel tells it, and PyAV's own."""
+    bundled = Path(av.__file__).parent.parent / "av.libs"
+    for library in sorted(bundled.glob(f"{PEERS[setting.name].library}-*")):
+        if found := re.search(r"\.so\.([\d.]+)$", library.name):
+            return f"{library.name.split('-')[0]}.so.{found[1]} of PyAV {av.__version__}"
+    return f"of PyAV {av.__version__}"

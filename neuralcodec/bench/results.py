@@ -7,7 +7,7 @@
 import json
 import types
 import typing
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -151,6 +151,14 @@ class BenchResults:
         """The points of one codec on one clip, lowest rate first."""
         found = [p for p in self.points if (p.clip, p.codec) == (clip, codec)]
         return sorted(found, key=lambda point: point.payload_bytes)
+
+    def without_pictures(self) -> "BenchResults":
+        """For files: the paths are those of one user's cache."""
+        return replace(
+            self,
+            clips=tuple(replace(clip, pictures=()) for clip in self.clips),
+            points=tuple(replace(point, pictures=()) for point in self.points),
+        )
 
     def common_psnr_range(self, clip: str) -> tuple[float, float] | None:
         """PSNR-YUV in dB, lowest and highest, that every codec's curve covers on this clip; None

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from neuralcodec.atomic_file import remove_all_temporaries
+from neuralcodec.cli.bench import bench
 from neuralcodec.cli.decode import decode
 from neuralcodec.cli.encode import encode
 from neuralcodec.cli.info import info
@@ -100,5 +101,5 @@ def main() -> None:
     """
 
 
-for verb in (encode, decode, info):
+for verb in (encode, decode, info, bench):
     main.add_command(verb)

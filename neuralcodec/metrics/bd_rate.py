@@ -91,7 +91,7 @@ def _mean_between(x: np.ndarray, y: np.ndarray, low: float, high: float) -> floa
 
     begin = np.clip(low - x[:-1], 0, width)
     end = np.clip(high - x[:-1], 0, width)
-    return float((integral_to(end) - integral_to(begin)).sum()) / (high - low)
+    return float((integral_to(end) - integral_to(begin)).sum() / (high - low))
 
 
 def _pchip_derivatives(width: np.ndarray, slope: np.ndarray) -> np.ndarray:
