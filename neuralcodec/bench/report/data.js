@@ -75,4 +75,6 @@ function bytesText(bytes) {
   return bytes < 1e9 ? `${threeDigits(bytes / 1e6)} MB` : `${threeDigits(bytes / 1e9)} GB`;
 }
 
+const memoryText = (bytes) => `${threeDigits(bytes / 2 ** 20)} MiB`;
+
 const plural = (count, noun) => `${grouped(count, 0)} ${noun}${count === 1 ? "" : "s"}`;

@@ -79,8 +79,8 @@ function drawSpeed() {
   const columns = [
     ["encode_fps", "Encode, fps", fpsText],
     ["decode_fps", "Decode, fps", fpsText],
-    ["encode_memory", "Encode memory", bytesText],
-    ["decode_memory", "Decode memory", bytesText],
+    ["encode_memory", "Encode memory", memoryText],
+    ["decode_memory", "Decode memory", memoryText],
   ];
   const measured = results.codecs
     .map(({ label }) => ({ label, curve: curveOf(state.clip, label) }))
