@@ -226,7 +226,7 @@ def test_interlaced_and_full_chroma_sources_are_converted_with_one_notice(tmp_pa
         (SourceClip("studio.mov", "mjpeg", "yuvj422p", pts=range(2)), "yuvj422p"),
         (SourceClip("screen.mov", "png", "rgb24", pts=range(2)), "rgb24"),
         (SourceClip("grey.mkv", "ffv1", "gray", pts=range(2)), "gray"),
-        (SourceClip("logo.mkv", "ffv1", "yuva420p", pts=range(2)), "alpha"),
+        (SourceClip("logo.mkv", "ffv1", "yuva420p", pts=range(2)), "yuva420p"),
     ):
         made = neuralcodec.encode(make_source(tmp_path, clip), tmp_path / f"{clip.name}.nlc")
         assert len(made.notices) == 1, made.notices
