@@ -7,8 +7,12 @@ from codec_clips import city_frames, cropped
 from torch import Tensor
 
 from neuralcodec.model.config import VECTOR_BLOCK
-from neuralcodec.model.motion_search import search_vectors
+from neuralcodec.model.motion_search import SearchEffort, search_vectors
+from neuralcodec.model.rate import vector_field_bits
+from neuralcodec.model.vector_choice import choose_vectors
 from neuralcodec.model.vector_prior import VECTOR_LIMIT
+from neuralcodec.model.warp import warp_planes
+from neuralcodec.model.zoo import InstalledModel
 
 HEIGHT, WIDTH = 96, 128
 MARGIN = 32
@@ -123,3 +127,44 @@ def test_a_smaller_lambda_gives_quieter_vectors():
         return len(torch.unique(found.flatten(2)[0].T, dim=0))
 
     assert distinct(20.0) < distinct(20_000.0)
+
+
+def test_a_search_without_quarter_samples_gives_half_samples_and_the_same_large_motion():
+    big = texture(HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN)
+    reference = big[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    current = big[..., MARGIN + 9 : MARGIN + 9 + HEIGHT, MARGIN - 12 : MARGIN - 12 + WIDTH]
+    effort = SearchEffort(quarter_samples=False, every_offer=False)
+    found = search_vectors(current, reference, no_vectors(), LAMBDA, effort)
+    assert not (found % 2).any()
+    assert share(inner(found), (-48, 36)) > 0.95
+
+
+def test_vectors_chosen_by_price_take_fewer_bits_and_follow_the_motion_as_before(
+    installed_model: InstalledModel,
+):
+    model = installed_model.model
+    _, frames = cropped(*city_frames(2), WIDTH, HEIGHT)
+    before, now = (torch.from_numpy(f.y)[None, None].float() / 255 for f in frames)
+    found = search_vectors(now, before, no_vectors(), LAMBDA)
+    prior, table = model.vector_prior, model.log_table
+    chosen = choose_vectors(prior, table, now, before, found, no_vectors(), LAMBDA)
+    bits = [float(vector_field_bits(prior, v, no_vectors(), table)) for v in (found, chosen)]
+    assert bits[1] < 0.9 * bits[0]
+    uv = torch.zeros(1, 2, HEIGHT // 2, WIDTH // 2)
+    errors = [
+        float((warp_planes(before, uv, v)[0] - now).abs().mean())
+        for v in (no_vectors(), found, chosen)
+    ]
+    assert errors[2] < errors[1] + 0.25 * (errors[0] - errors[1])
+
+
+def test_price_moves_no_vector_that_a_shift_by_whole_samples_has(installed_model: InstalledModel):
+    model = installed_model.model
+    big = texture(HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN)
+    reference = big[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    current = big[..., MARGIN + 2 : MARGIN + 2 + HEIGHT, MARGIN - 7 : MARGIN - 7 + WIDTH]
+    found = search_vectors(current, reference, no_vectors(), LAMBDA)
+    chosen = choose_vectors(
+        model.vector_prior, model.log_table, current, reference, found, no_vectors(), LAMBDA
+    )
+    assert share(inner(chosen), (-28, 8)) == 1

@@ -37,6 +37,13 @@ from neuralcodec.cli.report import (
     metavar="FRAMES",
     help="Most frames from one intra frame to the next: the unit of seeking and of loss by damage.",
 )
+@click.option(
+    "--preset",
+    default="medium",
+    show_default=True,
+    type=click.Choice(["fast", "medium", "slow", "placebo"]),
+    help="How long the encoder tries for a smaller file; decoding takes the same time.",
+)
 @click.option("-n", "--frames", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
 @click.option(
     "-m",
@@ -54,6 +61,7 @@ def encode(
     output: str,
     quality: int,
     gop: int,
+    preset: str,
     frames: int | None,
     model: str,
     strict: bool,
@@ -78,6 +86,7 @@ def encode(
             output,
             quality=quality,
             gop=gop,
+            preset=preset,
             model=model,
             device=device,
             batch=batch,

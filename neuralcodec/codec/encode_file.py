@@ -12,6 +12,7 @@ import torch
 from neuralcodec.atomic_file import AtomicFile, check_target, output_errors, standard_output
 from neuralcodec.codec.device import best_precision, default_batch, find_device
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
+from neuralcodec.codec.presets import DEFAULT_PRESET, PRESETS, Effort
 from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.container import ContainerWriter, GopStats, StreamHeader
 from neuralcodec.container.layout import SIGNATURE
@@ -60,6 +61,7 @@ def encode(
     *,
     quality: int = DEFAULT_QUALITY,
     gop: int = DEFAULT_GOP,
+    preset: str = DEFAULT_PRESET,
     model: PathLike = DEFAULT_MODEL,
     device: str = "auto",
     batch: int | None = None,
@@ -72,6 +74,7 @@ def encode(
     """Compress a video; '-' is standard input or output.
 
     quality 0 (smallest) .. 63 (best); gop: most frames from one intra frame to the next;
+    preset: 'fast', 'medium', 'slow' or 'placebo', how long the encoder tries;
     model: name or .safetensors file; batch: GOPs coded side by side; frames: stop after so many;
     strict: a source that ends in the middle is an error; precision: 'float32' or 'bfloat16' for
     the transforms, None for what the device does best.
@@ -80,6 +83,7 @@ def encode(
     then does not exist.
     """
     _check_numbers(quality, gop, batch, frames)
+    effort = find_effort(preset)
     refuse_same_file(src, dst)
     if os.fspath(dst) != PIPE:
         check_target(dst, overwrite)
@@ -87,7 +91,12 @@ def encode(
     installed = load_model(os.fspath(model))
     where = find_device(device)
     settings = EncoderSettings(
-        quality, gop, batch or default_batch(where), where, choose_precision(precision, where)
+        quality,
+        gop,
+        batch or default_batch(where),
+        where,
+        choose_precision(precision, where),
+        effort,
     )
     with _open_source(src, frames) as reader:
         fmt = reader.format
@@ -154,6 +163,12 @@ def choose_precision(name: str | None, device: torch.device) -> torch.dtype:
     if name not in ("float32", "bfloat16"):
         raise UsageError(f"precision {name} is not float32 or bfloat16")
     return torch.float32 if name == "float32" else torch.bfloat16
+
+
+def find_effort(preset: str) -> Effort:
+    if preset not in PRESETS:
+        raise UsageError(f"preset {preset} is not one of {', '.join(PRESETS)}")
+    return PRESETS[preset]
 
 
 def _check_numbers(quality: int, gop: int, batch: int | None, frames: int | None) -> None:

@@ -15,6 +15,8 @@ from neuralcodec.codec.gop_structure import (
 )
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
 from neuralcodec.codec.pictures import grid_size
+from neuralcodec.codec.presets import MEDIUM, Effort
+from neuralcodec.codec.side_by_side import SideBySide
 from neuralcodec.codec.transforms import Transforms
 from neuralcodec.container import FrameRecord, GopRecord, GopStats
 from neuralcodec.metrics import PlanePsnr, frame_psnr
@@ -31,6 +33,7 @@ class EncoderSettings:
     batch: int  # GOPs side by side
     device: torch.device
     precision: torch.dtype
+    effort: Effort = MEDIUM
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Encoder:
     def _run_networks(self, frames: Iterator[Frame]) -> Iterator[CodedFrame]:
         settings = self.settings
         torch.set_num_threads(self.threads)
-        transforms = Transforms(self.installed.model, self.fmt, settings.device, settings.precision)
+        transforms = self._transforms()
         for number, batch in enumerate(split_batches(frames, settings.gop, settings.batch)):
             transforms.begin()
             items = [_Item(i) for i in range(len(batch))]
@@ -118,8 +121,19 @@ class Encoder:
                     coded = self._code_step(transforms, items, sources, number)
                 yield from coded
 
+    def _transforms(self) -> Transforms | SideBySide:
+        settings = self.settings
+        transforms = Transforms(
+            self.installed.model, self.fmt, settings.device, settings.precision, settings.effort
+        )
+        return SideBySide(transforms) if settings.effort.symbol_rounds else transforms
+
     def _code_step(
-        self, transforms: Transforms, items: list["_Item"], sources: list[Frame], batch: int
+        self,
+        transforms: Transforms | SideBySide,
+        items: list["_Item"],
+        sources: list[Frame],
+        batch: int,
     ) -> list[CodedFrame]:
         """One frame of each item; where prediction has broken down, as the first of a new GOP."""
         quality = self.settings.quality

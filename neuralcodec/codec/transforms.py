@@ -10,11 +10,17 @@ from torch import Tensor
 
 from neuralcodec.codec.device import keep_freed_memory
 from neuralcodec.codec.gop_symbols import FrameSymbols
-from neuralcodec.codec.pictures import to_frames, to_tensors
+from neuralcodec.codec.pictures import grid_size, to_frames, to_tensors
+from neuralcodec.codec.presets import MEDIUM, Effort
+from neuralcodec.codec.refinement import FrameCoding, linear_curvature, refine_latent
 from neuralcodec.entropy.coder import LARGEST
 from neuralcodec.model.config import VECTOR_BLOCK
+from neuralcodec.model.exact import exact_float32, log_magnitude
+from neuralcodec.model.inter import Prediction
 from neuralcodec.model.motion_search import search_vectors
+from neuralcodec.model.priors import History, ScalePrior
 from neuralcodec.model.state import State
+from neuralcodec.model.vector_choice import choose_vectors
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.video import Frame, VideoFormat
 
@@ -32,21 +38,28 @@ class Transforms:
     """Holds the recurrent state of each GOP of a batch; `begin` starts new ones.
 
     All GOPs of a batch are at the same time step; those that end early are dropped with `keep`.
+    An effort that refines symbols takes one GOP only: see `SideBySide`.
     """
 
     def __init__(
-        self, model: VideoModel, fmt: VideoFormat, device: torch.device, precision: torch.dtype
+        self,
+        model: VideoModel,
+        fmt: VideoFormat,
+        device: torch.device,
+        precision: torch.dtype,
+        effort: Effort = MEDIUM,
     ) -> None:
         keep_freed_memory()
         self.model = model.with_fast_networks(precision).to(device)
         self.fmt, self.device, self.precision = fmt, device, precision
-        self._state: State | None = None
-        self._vectors: Tensor | None = None
+        self.effort = effort
+        self.begin()
 
     def begin(self) -> None:
         """The next frames are intra frames."""
-        self._state = None
-        self._vectors = None
+        self._state: State | None = None
+        self._vectors: Tensor | None = None
+        self._history: History | None = None  # of the symbols, where they are refined
 
     def keep(self, items: list[int]) -> None:
         """Go on with these items of the batch only."""
@@ -69,12 +82,8 @@ class Transforms:
                 vectors = None
             else:
                 vectors = self._search(y, q)
-                inter = self.model.inter
-                prediction = inter.predict(self._state, vectors, q)
-                latent = inter.analyse(y, uv, prediction, q)
-                means, rounded = inter.means.quantise(latent, prediction.side, inter.gain(q))
-                shown = inter.synthesise(rounded, prediction, q)
-                symbols = (rounded - means).round()
+                symbols, shown = self._encode_inter(y, uv, vectors, q)
+            self._remember(symbols, inter=vectors is not None)
             self._state, self._vectors = shown, vectors
             pictures = to_frames(shown.y, shown.uv, self.fmt, [f.pts for f in frames])
             return _to_symbols(symbols, vectors), pictures
@@ -95,12 +104,70 @@ class Transforms:
             getattr(self._state, part)[item] = getattr(intra.state, part)[0]
         if self._vectors is not None:
             self._vectors[item] = 0
+        latent = torch.from_numpy(intra.symbols.latent)[None].to(self.device)
+        self._remember(latent.permute(0, 3, 1, 2), inter=False)
 
     def _encode_intra(self, y: Tensor, uv: Tensor, q: Tensor) -> tuple[Tensor, State]:
         intra = self.model.intra
         latent = intra.analyse(y, uv, q)
+        if self.effort.symbol_rounds:
+            latent = self._refine(latent, self._intra_coding(q), y, uv, q)
         means, rounded = intra.means.quantise(latent, None, intra.gain(q))
         return (rounded - means).round(), intra.synthesise(rounded, q)
+
+    def _encode_inter(
+        self, y: Tensor, uv: Tensor, vectors: Tensor, q: Tensor
+    ) -> tuple[Tensor, State]:
+        assert self._state is not None
+        inter = self.model.inter
+        prediction = inter.predict(self._state, vectors, q)
+        latent = inter.analyse(y, uv, prediction, q)
+        if self.effort.symbol_rounds:
+            latent = self._refine(latent, self._inter_coding(vectors, prediction, q), y, uv, q)
+        means, rounded = inter.means.quantise(latent, prediction.side, inter.gain(q))
+        return (rounded - means).round(), inter.synthesise(rounded, prediction, q)
+
+    def _intra_coding(self, q: Tensor) -> FrameCoding:
+        intra, gain = self.model.intra, self.model.intra.gain(q)
+        return FrameCoding(
+            lambda latent: intra.means.quantise(latent, None, gain),
+            lambda rounded: intra.synthesise(rounded, q),
+            self.model.intra_prior,
+            self._side(self.model.intra_prior, q, None),
+            self.model.log_table,
+            linear_curvature(intra, q),
+        )
+
+    def _inter_coding(self, vectors: Tensor, prediction: Prediction, q: Tensor) -> FrameCoding:
+        inter, gain = self.model.inter, self.model.inter.gain(q)
+        return FrameCoding(
+            lambda latent: inter.means.quantise(latent, prediction.side, gain),
+            lambda rounded: inter.synthesise(rounded, prediction, q),
+            self.model.inter_prior,
+            self._side(self.model.inter_prior, q, vectors),
+            self.model.log_table,
+            linear_curvature(inter, q),
+        )
+
+    def _side(self, prior: ScalePrior, q: Tensor, vectors: Tensor | None) -> Tensor:
+        shape = (1, *grid_size(self.fmt))
+        with exact_float32(self.device.type):
+            return prior.side_information(q, shape, self.model.log_table, self._history, vectors)
+
+    def _refine(
+        self, latent: Tensor, coding: FrameCoding, y: Tensor, uv: Tensor, q: Tensor
+    ) -> Tensor:
+        assert len(latent) == 1
+        mse_lambda = float(self.model.config.quality_lambdas(q))
+        return refine_latent(latent, coding, y, uv, mse_lambda, self.effort.symbol_rounds)
+
+    def _remember(self, symbols: Tensor, inter: bool) -> None:
+        """What the scale prior will know of this frame; needed only where symbols are refined."""
+        if self.effort.symbol_rounds:
+            with exact_float32(self.device.type):
+                magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), self.model.log_table)
+                before = self._history if inter else None
+                self._history = before.advance(magnitudes) if before else History.begin(magnitudes)
 
     def decode(
         self, symbols: Sequence[FrameSymbols], qualities: Sequence[int], pts: Sequence[int]
@@ -127,7 +194,12 @@ class Transforms:
         if last is None:
             batch, _, height, width = y.shape
             last = y.new_zeros(batch, 2, height // VECTOR_BLOCK, width // VECTOR_BLOCK)
-        return search_vectors(y, self._state.y, last, self.model.config.quality_lambdas(q))
+        weights = self.model.config.quality_lambdas(q)
+        found = search_vectors(y, self._state.y, last, weights, self.effort.search)
+        if not self.effort.priced_vectors:
+            return found
+        prior, table = self.model.vector_prior, self.model.log_table
+        return choose_vectors(prior, table, y, self._state.y, found, last, weights)
 
     def _gather(self, arrays: list[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)).to(self.device).float()

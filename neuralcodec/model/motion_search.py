@@ -7,6 +7,8 @@ support somewhat larger than the block + λ * an estimate of the bits, in which 
 neighbour's or to the last frame's is nearly free.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,26 +25,46 @@ AROUND = (*SIDEWAYS, (1, 1), (1, -1), (-1, 1), (-1, -1))
 NEW_BITS = 6.0  # of any other, and the bits of its difference to the predictor
 
 
+@dataclass(frozen=True)
+class SearchEffort:
+    """quarter_samples: refine vectors beyond half samples. every_offer: offer each 8x8 block moves
+    by whole samples and its neighbours' half-sample vectors too. bit_price: what an estimated bit
+    weighs; 1 for a field that is final."""
+
+    quarter_samples: bool = True
+    every_offer: bool = True
+    bit_price: float = 1.0
+
+
+NORMAL_SEARCH = SearchEffort()
+
+
 def absolute_error_lambda(mse_lambda: Tensor) -> Tensor:
     """λ for absolute errors from the λ of bpp + λ·MSE, by the usual square root (x264, HM)."""
     return (0.75 * mse_lambda).rsqrt()
 
 
-def search_vectors(current: Tensor, reference: Tensor, last: Tensor, mse_lambda: Tensor) -> Tensor:
+def search_vectors(
+    current: Tensor,
+    reference: Tensor,
+    last: Tensor,
+    mse_lambda: Tensor,
+    effort: SearchEffort = NORMAL_SEARCH,
+) -> Tensor:
     """current, reference: luma (B, 1, H, W) in [0, 1], H and W multiples of 16; last: the vectors
     of the frame before (B, 2, H/8, W/8); mse_lambda (B,). Returns integers, shaped as `last`."""
     with torch.no_grad(), torch.autocast(current.device.type, enabled=False):
         current, reference = current.float(), reference.float()
         last = last.float().permute(0, 2, 3, 1)
-        weight = absolute_error_lambda(mse_lambda)[:, None, None]
-        planes = _half_sample_planes(F.pad(reference, (PAD,) * 4, mode="replicate"))
-        coarse = _Level(current, planes, weight, block=16, support=24, rows_skipped=4)
+        weight = absolute_error_lambda(mse_lambda)[:, None, None] * effort.bit_price
+        planes = padded_half_sample_planes(reference)
+        coarse = BlockCosts(current, planes, weight, 16, support=24, rows_skipped=4)
         field = _search_coarse(coarse, current, reference, last)
-        fine = _Level(current, planes, weight, block=8, support=12, rows_skipped=2)
-        return _search_fine(fine, field, last).permute(0, 3, 1, 2).contiguous()
+        fine = BlockCosts(current, planes, weight, 8, support=12, rows_skipped=2)
+        return _search_fine(fine, field, last, effort).permute(0, 3, 1, 2).contiguous()
 
 
-def _search_coarse(level: "_Level", current: Tensor, reference: Tensor, last: Tensor) -> Tensor:
+def _search_coarse(level: "BlockCosts", current: Tensor, reference: Tensor, last: Tensor) -> Tensor:
     """Half-sample vectors of 16x16 blocks, (B, H/16, W/16, 2)."""
     far = _full_search(current, reference, level.weight, 8, EIGHTH_RANGE)
     near = _full_search(current, reference, level.weight, 4, QUARTER_RANGE)
@@ -56,28 +78,31 @@ def _search_coarse(level: "_Level", current: Tensor, reference: Tensor, last: Te
     return level.best
 
 
-def _search_fine(level: "_Level", field: Tensor, last: Tensor) -> Tensor:
+def _search_fine(level: "BlockCosts", field: Tensor, last: Tensor, effort: SearchEffort) -> Tensor:
     """Quarter-sample vectors of 8x8 blocks, (B, H/8, W/8, 2)."""
     level.begin(field.repeat_interleave(2, 1).repeat_interleave(2, 2))
     before = _to_steps(last, HALF)
     level.offer([*_neighbours(level.best, 2), torch.zeros_like(before), before], before)
-    level.offer(level.moved(SIDEWAYS, FULL), before)
+    if effort.every_offer:
+        level.offer(level.moved(SIDEWAYS, FULL), before)
     level.offer(level.moved(SIDEWAYS, HALF), before)
-    level.offer(_neighbours(level.best), before)
-    level.offer(level.moved(SIDEWAYS, QUARTER), last)
-    level.offer([*_neighbours(level.best), last], last)
+    if effort.every_offer:
+        level.offer(_neighbours(level.best), before)
+    if effort.quarter_samples:
+        level.offer(level.moved(SIDEWAYS, QUARTER), last)
+        level.offer([*_neighbours(level.best), last], last)
     return level.best
 
 
-class _Level:
+class BlockCosts:
     """Costs of vectors for all blocks of one size."""
 
     def __init__(
         self, current: Tensor, planes: Tensor, weight: Tensor,
         block: int, support: int, rows_skipped: int,
     ) -> None:  # fmt: skip
-        """planes: the padded reference with half-sample positions, (B, 2H', 2W'). Of the support,
-        only every `rows_skipped`-th row is compared: less work, nearly the same vectors."""
+        """planes: from `padded_half_sample_planes`; weight (B, 1, 1) of the estimated bits. Of the
+        support, every `rows_skipped`-th row is compared: less work, nearly the same vectors."""
         batch, _, height, width = current.shape
         device = current.device
         self.weight = weight
@@ -116,6 +141,23 @@ class _Level:
     def moved(self, moves: tuple[tuple[int, int], ...], step: int) -> list[Tensor]:
         offsets = torch.tensor(moves, dtype=self.best.dtype, device=self.best.device) * step
         return [self.best + offset for offset in offsets]
+
+    def errors_at(self, vectors: Tensor, blocks: Tensor) -> Tensor:
+        """Mean absolute error (B, n) of vectors (B, n, 2) at n blocks, given as flat indices;
+        infinite where a window would leave the padded reference."""
+        lowest, highest = (b.flatten(0, 1)[blocks] for b in (self.lowest, self.highest))
+        corner, target = self.corner.flatten(0, 1)[blocks], self.target.flatten(1, 2)[:, blocks]
+        inside = torch.minimum(torch.maximum(vectors, lowest), highest)
+        item = self.item[:, 0]
+
+        def window(halves: Tensor) -> Tensor:
+            start = halves.long() + corner
+            return self.views[item, start[..., 1], start[..., 0]]
+
+        below = window(torch.div(inside, 2, rounding_mode="floor"))
+        mixed = (below + window(torch.ceil(inside / 2))) / 2
+        errors = (mixed - target).abs_().mean((-1, -2))
+        return torch.where((inside == vectors).all(-1), errors, torch.inf)
 
     def _error(self, vectors: Tensor) -> Tensor:
         """Mean absolute error (B, h, w). Odd quarters are the mean of two half samples."""
@@ -169,6 +211,11 @@ class _BitEstimate:
         for other in self.known:
             bits = torch.where((vectors == other).all(-1), REPEATED_BITS, bits)
         return bits
+
+
+def padded_half_sample_planes(reference: Tensor) -> Tensor:
+    """(B, 1, H, W) -> (B, 2 (H + 2 PAD), 2 (W + 2 PAD)), float32: what windows are taken from."""
+    return _half_sample_planes(F.pad(reference.float(), (PAD,) * 4, mode="replicate"))
 
 
 def _half_sample_planes(plane: Tensor) -> Tensor:

@@ -60,6 +60,21 @@ def step_bits(context: StepContext, vectors: Tensor) -> Tensor:
     return total
 
 
+def option_bits(context: StepContext, vectors: Tensor) -> Tensor:
+    """Bits of each choice that the n blocks of a step have, (B, 7, n): the six candidates, infinite
+    where they cannot be named, and `vectors` (B, 2, n) as the difference to the prediction."""
+    log_odds = decision_log_odds(context.indices[..., :CANDIDATES]).transpose(1, 2)
+    refused = torch.where(context.usable, F.softplus(log_odds) / math.log(2), 0)
+    taken = F.softplus(-log_odds) / math.log(2)
+    total = refused.cumsum(1)
+    named = torch.where(context.usable, total - refused + taken, math.inf)
+    difference = vectors - context.prediction
+    new = total[:, -1]
+    for axis in range(2):
+        new = new + laplace_bits(difference[:, axis], context.indices[..., CANDIDATES + axis])
+    return torch.cat([named, new[:, None]], 1)
+
+
 def vector_field_bits(
     prior: VectorPrior, vectors: Tensor, last: Tensor, log_table: Tensor
 ) -> Tensor:

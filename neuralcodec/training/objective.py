@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from neuralcodec.model.config import VECTOR_BLOCK, ModelConfig
+from neuralcodec.model.distortion import distortion
 from neuralcodec.model.exact import exact_float32, log_magnitude
 from neuralcodec.model.motion_search import search_vectors
 from neuralcodec.model.priors import History, ScalePrior
@@ -13,7 +14,6 @@ from neuralcodec.model.rate import latent_bits, vector_field_bits
 from neuralcodec.model.state import State
 from neuralcodec.model.video_model import VideoModel
 
-LUMA_WEIGHT = 0.75  # 6 of 8, as in PSNR-YUV 6:1:1
 BALANCE = 0.4  # losses of all λ weigh about the same after division by λ**BALANCE
 
 
@@ -25,13 +25,6 @@ class FrameCost:
     vector_bpp: Tensor
     distortion: Tensor
     shown: State
-
-
-def distortion(state: State, y: Tensor, uv: Tensor) -> Tensor:
-    """Mean squared error, (B,), Y : U : V weighted 6 : 1 : 1."""
-    luma = (state.y.float() - y).square().mean((1, 2, 3))
-    chroma = (state.uv.float() - uv).square().mean((1, 2, 3))
-    return LUMA_WEIGHT * luma + (1 - LUMA_WEIGHT) * chroma
 
 
 def _latent_cost(

@@ -1,0 +1,31 @@
+"""How hard the encoder tries. The file format and the decoder know nothing of it."""
+
+from dataclasses import dataclass
+
+from neuralcodec.model.motion_search import NORMAL_SEARCH, SearchEffort
+
+DEFAULT_PRESET = "medium"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What the encoder spends on each frame.
+
+    search: of the motion vectors.
+    priced_vectors: choose each vector again, by what the vector prior really charges for it.
+    symbol_rounds: how often the symbols of a latent are reconsidered, each time by one gradient
+    of bits + λ·distortion; 0: they stay as the analysis gave them.
+    """
+
+    search: SearchEffort = NORMAL_SEARCH
+    priced_vectors: bool = False
+    symbol_rounds: int = 0
+
+
+MEDIUM = Effort()
+PRESETS: dict[str, Effort] = {
+    "fast": Effort(SearchEffort(quarter_samples=False, every_offer=False)),
+    "medium": MEDIUM,
+    "slow": Effort(SearchEffort(bit_price=0.5), priced_vectors=True, symbol_rounds=3),
+    "placebo": Effort(SearchEffort(bit_price=0.5), priced_vectors=True, symbol_rounds=10),
+}
