@@ -147,3 +147,13 @@ def test_a_progress_bar_is_shown_on_a_terminal_alone(quiet, small_source, tmp_pa
         assert process.wait(PATIENCE) == 0
     os.close(terminal)
     assert (b"encoding" in shown) != quiet
+
+
+def test_when_the_reader_has_left_a_stalled_source_does_not_keep_the_program(small_source):
+    with ncodec("encode", "-", "-", "-g", 2) as process:
+        process.stdin.write(small_source.read_bytes()[:-FRAME])
+        process.stdin.flush()
+        assert process.stdout.read(8)
+        process.stdout.close()
+        assert process.wait(PATIENCE) == 128 + signal.SIGPIPE
+        assert process.stderr.read() == b""

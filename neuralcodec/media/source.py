@@ -27,8 +27,9 @@ class CountedPipe:
         self.bytes_read = 0
 
     def read(self, size: int) -> bytes:
-        # Not `read`, which waits for all of `size`: a live source's frames would come late.
-        data = self._pipe.read1(size)
+        # Not `read`, which waits for all of `size`: a live source's frames would come late. Nor
+        # `read1`: it holds a lock while it waits, and Python cannot end as long as a thread does.
+        data = self._pipe.raw.read(size) or b""
         self.bytes_read += len(data)
         return data
 
