@@ -60,7 +60,9 @@ def measure(
 ) -> Measurement:
     """The whole clip as one GOP."""
     device = torch.device("cpu")
-    settings = EncoderSettings(q, len(frames), 1, device, best_precision(device), PRESETS[preset])
+    settings = EncoderSettings(
+        q, len(frames), 1, device, best_precision(device), effort=PRESETS[preset]
+    )
     cpu, wall = time.process_time(), time.perf_counter()
     gops = list(Encoder(installed, fmt, settings).gops(iter(frames)))
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall

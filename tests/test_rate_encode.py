@@ -109,7 +109,7 @@ def test_a_failure_ends_the_encode_while_its_source_stalls(source: Path, tmp_pat
             file.flush()
             go_on.wait(30)
 
-    def fail(done: int, expected: int | None) -> None:
+    def fail(state: neuralcodec.ProgressState) -> None:
         raise KeyboardInterrupt
 
     feeder = threading.Thread(target=feed)

@@ -22,10 +22,11 @@ class Effort:
     symbol_rounds: int = 0
 
 
-MEDIUM = Effort()
+_BY_PRICE = SearchEffort(bit_price=0.5)  # found when the vectors are chosen again by their price
+MEDIUM = Effort(_BY_PRICE, priced_vectors=True)
 PRESETS: dict[str, Effort] = {
-    "fast": Effort(SearchEffort(quarter_samples=False, every_offer=False)),
+    "fast": Effort(),
     "medium": MEDIUM,
-    "slow": Effort(SearchEffort(bit_price=0.5), priced_vectors=True, symbol_rounds=3),
-    "placebo": Effort(SearchEffort(bit_price=0.5), priced_vectors=True, symbol_rounds=10),
+    "slow": Effort(_BY_PRICE, priced_vectors=True, symbol_rounds=3),
+    "placebo": Effort(_BY_PRICE, priced_vectors=True, symbol_rounds=10),
 }
