@@ -63,6 +63,11 @@ def test_a_slow_loss_is_no_breakdown_but_a_sudden_one_is():
     assert watch.settle(120.0, 40.0)
 
 
+def test_a_first_inter_frame_far_worse_than_its_intra_frame_is_a_breakdown():
+    assert not RecurrenceWatch(20.0).is_suspicious(100.0)
+    assert RecurrenceWatch(20.0).is_suspicious(130.0)
+
+
 def test_a_picture_that_is_harder_to_code_is_tried_once_only():
     watch = RecurrenceWatch()
     watch.is_suspicious(40.0)

@@ -201,6 +201,8 @@ class Encoder:
                     transforms.adopt(i, intra)
                     item.begin_gop()
                     symbols[i], shown[i], qualities[i] = intra.symbols, intra.shown, intra_quality
+            if item.position == 0:
+                item.watch = RecurrenceWatch(luma_error(frame, shown[i]))
         coded = [
             CodedFrame(
                 batch,
