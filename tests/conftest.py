@@ -1,16 +1,14 @@
 """What every test shares: tests marked `gpu` are skipped where there is no CUDA device."""
 
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from media_clips import seeded_frames
+from codec_clips import city_frames, cropped
 
 import neuralcodec
 from neuralcodec.media import open_writer
-from neuralcodec.video import VideoFormat
 
 if TYPE_CHECKING:
     from neuralcodec.model.zoo import InstalledModel
@@ -35,11 +33,11 @@ def installed_model() -> "InstalledModel":
 
 @pytest.fixture(scope="session")
 def small_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Y4M of 12 frames of 48x32 that ncodec has never seen."""
-    fmt = VideoFormat(48, 32, Fraction(1, 25), frame_rate=Fraction(25))
+    """A Y4M of 12 frames of 48x32, cut out of the bundled clip."""
+    fmt, frames = cropped(*city_frames(12), 48, 32)
     path = tmp_path_factory.mktemp("source") / "source.y4m"
     with open_writer(path, fmt) as writer:
-        for frame in seeded_frames(fmt, range(12)):
+        for frame in frames:
             writer.write(frame)
     return path
 

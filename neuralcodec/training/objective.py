@@ -41,7 +41,7 @@ def _latent_cost(
     with exact_float32(latent.device.type):
         symbols = (rounded - means).detach().round().permute(0, 2, 3, 1)
         symbols = torch.nan_to_num(symbols)  # a blown-up batch is skipped by its loss
-    magnitudes = log_magnitude(symbols, model.log_table)
+        magnitudes = log_magnitude(symbols, model.log_table)
         shape = (symbols.shape[0], symbols.shape[1], symbols.shape[2])
         side = prior.side_information(q, shape, model.log_table, history, vectors)
         noise = torch.rand_like(latent) - 0.5 if model.training else 0
