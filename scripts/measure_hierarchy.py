@@ -66,7 +66,7 @@ def middle(clip: Path, frames: int, side: int) -> tuple[VideoFormat, list[Frame]
 def measure(
     installed: InstalledModel, fmt: VideoFormat, frames: list[Frame], q: int, choice: Choice | None
 ) -> RatePoint:
-    def chosen(quality: int, position: int) -> int:
+    def chosen(quality: int, position: int, intra_bonus: int) -> int:
         assert choice is not None
         return min(quality + choice(position), QUALITIES - 1)
 
@@ -93,10 +93,15 @@ def main() -> None:
         shipped = [measure(installed, fmt, frames, q, None) for q in options.qualities]
         for name, choice in CHOICES.items():
             points = [measure(installed, fmt, frames, q, choice) for q in options.qualities]
-            figures[name].append(bd_rate(shipped, points))
-            print(f"{clip.stem:24} {name:28} {figures[name][-1]:+6.2f} %", flush=True)
+            try:
+                figures[name].append(bd_rate(shipped, points))
+                told = f"{figures[name][-1]:+6.2f} %"
+            except ValueError as refusal:  # of a noisy clip the PSNR need not rise with the bits
+                told = f"none: {refusal}"
+            print(f"{clip.stem:24} {name:28} {told}", flush=True)
     for name, each in figures.items():
-        print(f"{'mean':24} {name:28} {statistics.mean(each):+6.2f} %")
+        told = f"{statistics.mean(each):+6.2f} % of {len(each)}" if each else "none"
+        print(f"{'mean':24} {name:28} {told}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import torch
 from neuralcodec.codec.ahead import RunAhead, Stopwatch
 from neuralcodec.codec.device import use_threads
 from neuralcodec.codec.gop_structure import (
+    INTRA_BONUS,
+    Lookahead,
     PlacedFrame,
     RecurrenceWatch,
     frame_quality,
@@ -17,6 +19,7 @@ from neuralcodec.codec.gop_structure import (
     split_batches,
 )
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
+from neuralcodec.codec.gop_trials import BonusTrials
 from neuralcodec.codec.pictures import grid_size
 from neuralcodec.codec.presets import MEDIUM, Effort
 from neuralcodec.codec.rate_control import FrameCost, QualityControl
@@ -78,6 +81,7 @@ class Encoder:
         self.feedback = Feedback(control) if control else None
         self.source_is_stuck = False  # whether a read goes on: the source must not be closed then
         self.coder = build_coder(installed)
+        self.trials = self._build_trials()
         self.stopwatch = Stopwatch()
         self.threads = torch.get_num_threads()
         self.frames_done = 0
@@ -151,9 +155,9 @@ class Encoder:
         transforms = self._transforms()
         for number, batch in enumerate(split_batches(frames, settings.gop, settings.batch)):
             transforms.begin()
-            items = [_Item(i) for i in range(len(batch))]
+            items = [_Item(i, Lookahead(frames)) for i, frames in enumerate(batch)]
             for t in count():
-                step = [(item, next(batch[item.number], None)) for item in items]
+                step = [(item, next(item.frames, None)) for item in items]
                 going = [(item, frame) for item, frame in step if frame is not None]
                 if not going:
                     break
@@ -173,6 +177,12 @@ class Encoder:
         )
         return SideBySide(transforms) if settings.effort.symbol_rounds else transforms
 
+    def _build_trials(self) -> BonusTrials | None:
+        if not self.settings.effort.gop_trials:
+            return None
+        s = self.settings
+        return BonusTrials(self.installed, self.fmt, s.device, s.precision, s.effort)
+
     def _code_step(
         self,
         transforms: Transforms | SideBySide,
@@ -188,14 +198,19 @@ class Encoder:
             if source.begins_gop:
                 item.begin_gop()
         wanted = [self._quality_for(source) for source in sources]
-        qualities = [frame_quality(w, i.position) for w, i in zip(wanted, items, strict=True)]
         frames = [source.frame for source in sources]
+        each = list(zip(items, frames, wanted, strict=True))
+        bonuses = [self._intra_bonus(item, frame, q) for item, frame, q in each]
+        qualities = [
+            frame_quality(q, item.position, bonus)
+            for (item, _, q), bonus in zip(each, bonuses, strict=True)
+        ]
         symbols, shown = transforms.encode(frames, qualities)
         for i, (item, frame) in enumerate(zip(items, frames, strict=True)):
             error = luma_error(frame, shown[i])
             is_cut = item.position == 0 and not fresh
             if is_cut or (item.position > 0 and item.watch.is_suspicious(error)):
-                intra_quality = frame_quality(wanted[i], 0)
+                intra_quality = frame_quality(wanted[i], 0, bonuses[i])
                 intra = transforms.try_intra(frame, intra_quality)
                 if is_cut or item.watch.settle(error, luma_error(frame, intra.shown)):
                     transforms.adopt(i, intra)
@@ -224,12 +239,21 @@ class Encoder:
     def _quality_for(self, source: PlacedFrame) -> int:
         return self.feedback.control.quality(source) if self.feedback else self.settings.quality
 
+    def _intra_bonus(self, item: "_Item", frame: Frame, quality: int) -> int:
+        """What this frame gets on top if it begins a GOP. Tried where it is known to; where
+        prediction has broken down, as is usual."""
+        if item.position > 0 or self.trials is None:
+            return INTRA_BONUS
+        return self.trials.choose(
+            [frame, *item.frames.rest_of_gop(self.trials.frames - 1)], quality
+        )
+
 
 class _Item:
     """One of the sequences that are coded side by side: where it is in its GOP."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, number: int, frames: Lookahead) -> None:
+        self.number, self.frames = number, frames
         self.begin_gop()
 
     def begin_gop(self) -> None:

@@ -154,6 +154,8 @@ class Trials:
                 gop=len(segment.frames),
                 batch=1,
                 scene_cuts=False,
+                # They would take several times as long as the sample itself.
+                effort=replace(self.settings.effort, gop_trials=()),
             )
             encoder = Encoder(self.installed, self.fmt, settings)
             coded = encoder.costs(iter(segment.frames))
