@@ -22,7 +22,7 @@ from neuralcodec.video import Frame
 
 
 def test_intra_frames_get_more_quality_within_the_range():
-    assert [frame_quality(30, t) for t in range(3)] == [38, 30, 30]
+    assert [frame_quality(30, t) for t in range(3)] == [30 + INTRA_BONUS, 30, 30]
     assert frame_quality(63, 0) == 63
 
 
@@ -64,8 +64,8 @@ def test_a_slow_loss_is_no_breakdown_but_a_sudden_one_is():
 
 
 def test_a_first_inter_frame_far_worse_than_its_intra_frame_is_a_breakdown():
-    assert not RecurrenceWatch(20.0).is_suspicious(100.0)
-    assert RecurrenceWatch(20.0).is_suspicious(130.0)
+    assert not RecurrenceWatch(40.0).is_suspicious(110.0)
+    assert RecurrenceWatch(40.0).is_suspicious(130.0)
 
 
 def test_a_picture_that_is_harder_to_code_is_tried_once_only():

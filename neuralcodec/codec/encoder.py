@@ -217,7 +217,8 @@ class Encoder:
                     item.begin_gop()
                     symbols[i], shown[i], qualities[i] = intra.symbols, intra.shown, intra_quality
             if item.position == 0:
-                item.watch = RecurrenceWatch(luma_error(frame, shown[i]))
+                growth = self._error_growth(qualities[i], wanted[i])
+                item.watch = RecurrenceWatch(growth * luma_error(frame, shown[i]))
         coded = [
             CodedFrame(
                 batch,
@@ -235,6 +236,11 @@ class Encoder:
         for item in items:
             item.position += 1
         return coded
+
+    def _error_growth(self, q: int, lower: int) -> float:
+        """About how much larger squared errors are at a lower quality: as much as λ is smaller."""
+        lambdas = self.installed.model.config.quality_lambdas(torch.tensor([q, lower]))
+        return float(lambdas[0] / lambdas[1])
 
     def _quality_for(self, source: PlacedFrame) -> int:
         return self.feedback.control.quality(source) if self.feedback else self.settings.quality
