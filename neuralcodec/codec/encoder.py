@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import count
 
 import torch
 
@@ -61,6 +61,7 @@ class CodedFrame:
 class CodedGop:
     record: GopRecord
     stats: GopStats
+    ends_batch: bool = True  # whether the networks know nothing any more when they go on after it
 
 
 class Encoder:
@@ -89,20 +90,28 @@ class Encoder:
         return costs
 
     def gops(
-        self, frames: Iterator[Frame], on_frame: Callable[[int], None] | None = None
+        self,
+        frames: Iterator[Frame],
+        on_frame: Callable[[int], None] | None = None,
+        skip: int = 0,
     ) -> Iterator[CodedGop]:
         """GOPs in order, each as soon as its batch is complete. `on_frame` is told how many frames
-        are coded, after each."""
+        are coded, after each.
+
+        skip: frames to look at without coding them, up to the end of a batch as an encoder with the
+        same settings gave it: what comes then is the same as if they had been coded. Not with a
+        control, which would have to know what they cost."""
+        self.frames_done = skip
 
         def count_frame(_: FrameCost) -> None:
             self.frames_done += 1
             if on_frame:
                 on_frame(self.frames_done)
 
-        return self._coded_gops(frames, count_frame)
+        return self._coded_gops(frames, count_frame, skip)
 
     def _coded_gops(
-        self, frames: Iterator[Frame], on_cost: Callable[[FrameCost], None]
+        self, frames: Iterator[Frame], on_cost: Callable[[FrameCost], None], skip: int = 0
     ) -> Iterator[CodedGop]:
         settings = self.settings
         placed = place_gops(
@@ -111,31 +120,26 @@ class Encoder:
             settings.batch,
             settings.scene_cuts,
         )
-        read = RunAhead(placed, FRAMES_AHEAD)
+        read = RunAhead((frame for frame in placed if frame.number >= skip), FRAMES_AHEAD)
         coded = RunAhead(self._run_networks(read), FRAMES_AHEAD)
-        first_frame = 0
         pending: list[list[_GopInProgress]] = []  # of each item of the batch
         batch = 0
         torch.set_num_threads(1)  # of this thread: the networks need the other cores
         try:
             for frame in coded:
                 if frame.batch != batch:
-                    for gop in chain.from_iterable(pending):
-                        yield gop.finish(first_frame)
-                        first_frame += len(gop.records)
+                    yield from _finish(pending)
                     pending, batch = [], frame.batch
                 if frame.item == len(pending):
                     pending.append([])
                 if frame.position == 0:
-                    pending[frame.item].append(_GopInProgress(self))
+                    pending[frame.item].append(_GopInProgress(self, frame.number))
                 with self.stopwatch.running("entropy coding"):
                     cost = pending[frame.item][-1].add(frame)
                 if self.feedback:
                     self.feedback.put(cost)
                 on_cost(cost)
-            for gop in chain.from_iterable(pending):
-                yield gop.finish(first_frame)
-                first_frame += len(gop.records)
+            yield from _finish(pending)
         finally:
             torch.set_num_threads(self.threads)
             if self.feedback:
@@ -237,7 +241,8 @@ class _Item:
 class _GopInProgress:
     """Collects the records of one GOP."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, first_frame: int) -> None:
+        self.first_frame = first_frame
         rows, columns = grid_size(encoder.fmt)
         self.symbols = GopSymbolEncoder(encoder.installed, encoder.coder, rows, columns)
         self.records: list[FrameRecord] = []
@@ -256,7 +261,14 @@ class _GopInProgress:
             self.psnr[-1].yuv,
         )
 
-    def finish(self, first_frame: int) -> CodedGop:
+    def finish(self, ends_batch: bool) -> CodedGop:
         psnr = tuple((p.y, p.u, p.v) for p in self.psnr)
-        record = GopRecord(first_frame, self.symbols.checksum, tuple(self.records))
-        return CodedGop(record, GopStats(first_frame, psnr))
+        record = GopRecord(self.first_frame, self.symbols.checksum, tuple(self.records))
+        return CodedGop(record, GopStats(self.first_frame, psnr), ends_batch)
+
+
+def _finish(pending: list[list[_GopInProgress]]) -> Iterator[CodedGop]:
+    """The GOPs of a batch, item by item."""
+    gops = [gop for item in pending for gop in item]
+    for gop in gops:
+        yield gop.finish(ends_batch=gop is gops[-1])
