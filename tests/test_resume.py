@@ -111,7 +111,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_with_the_same_file(
         marks = marks_of(out)
         assert len(marks) >= before  # nothing that was complete is lost
         first_marks.append(len(marks))
-    assert 0 < first_marks[-1]
+    assert first_marks[-1] > 0
     done = neuralcodec.encode(source, out, resumable=True, **OPTIONS)
     assert out.read_bytes() == whole
     assert any("went on after frame" in notice for notice in done.notices)
@@ -159,9 +159,7 @@ def test_with_any_options_the_file_is_that_of_a_run_that_nothing_stops(
     neuralcodec.encode(scenes, alone, **settings)
     for frames in (14, 22):
         with pytest.raises(Stop):
-            neuralcodec.encode(
-                scenes, out, resumable=True, progress=stop_after(frames), **settings
-            )
+            neuralcodec.encode(scenes, out, resumable=True, progress=stop_after(frames), **settings)
     skipped = marks_of(out)[-1]["frames"] if marks_of(out) else 0
     done = neuralcodec.encode(scenes, out, resumable=True, **settings)
     assert out.read_bytes() == alone.read_bytes()

@@ -1,6 +1,9 @@
 """Where and how precisely the transforms run. Parsing is always exact, on the CPU."""
 
 import ctypes
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -44,6 +47,38 @@ def best_precision(device: torch.device) -> torch.dtype:
     else:
         fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if fast else torch.float32
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an operation failed for want of memory, on a GPU or a CPU."""
+    # On a CPU PyTorch gives a plain RuntimeError.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    )
+
+
+_coders = 0  # in this process, at work now
+_network_threads = 1
+_counting = threading.Lock()
+
+
+@contextmanager
+def one_thread_here() -> Iterator[int]:
+    """Within it PyTorch uses one core in this thread; gives how many threads the networks may use
+    in theirs. That is the same for all coders at work at one time: a thread begins with the number
+    that was set last, by whichever thread, and with another one floats are rounded differently."""
+    global _coders, _network_threads
+    with _counting:
+        if _coders == 0:
+            _network_threads = torch.get_num_threads()
+        _coders += 1
+    torch.set_num_threads(1)
+    try:
+        yield _network_threads
+    finally:
+        with _counting:
+            _coders -= 1
+            torch.set_num_threads(_network_threads)
 
 
 def default_batch(device: torch.device) -> int:

@@ -157,6 +157,7 @@ def encode(
         outcome = tally.judge(rate, writer.bytes_written, video_bytes) if rate else None
         notices = [
             *reader.notices,
+            *encoder.notices,
             *(part.notices if part else []),
             *([outcome.notice] if outcome and outcome.notice else []),
         ]

@@ -1,12 +1,14 @@
 """Frames to GOP records: networks in one thread, entropy coding in the caller's."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 
 import torch
 
 from neuralcodec.codec.ahead import RunAhead, Stopwatch
+from neuralcodec.codec.device import one_thread_here
 from neuralcodec.codec.gop_structure import (
     PlacedFrame,
     RecurrenceWatch,
@@ -76,10 +78,10 @@ class Encoder:
     ) -> None:
         self.installed, self.fmt, self.settings = installed, fmt, settings
         self.feedback = Feedback(control) if control else None
+        self.notices: list[str] = []  # one sentence each, for people
         self.source_is_stuck = False  # whether a read goes on: the source must not be closed then
         self.coder = build_coder(installed)
         self.stopwatch = Stopwatch()
-        self.threads = torch.get_num_threads()
         self.frames_done = 0
 
     def costs(self, frames: Iterator[Frame]) -> list[FrameCost]:
@@ -120,12 +122,13 @@ class Encoder:
             settings.batch,
             settings.scene_cuts,
         )
-        read = RunAhead((frame for frame in placed if frame.number >= skip), FRAMES_AHEAD)
-        coded = RunAhead(self._run_networks(read), FRAMES_AHEAD)
+        wanted = (frame for frame in placed if frame.number >= skip)
         pending: list[list[_GopInProgress]] = []  # of each item of the batch
         batch = 0
-        torch.set_num_threads(1)  # of this thread: the networks need the other cores
-        try:
+        with one_thread_here() as threads, ExitStack() as stack:
+            read = RunAhead(wanted, FRAMES_AHEAD)
+            coded = RunAhead(self._run_networks(read, threads), FRAMES_AHEAD)
+            stack.callback(self._end, read, coded)
             for frame in coded:
                 if frame.batch != batch:
                     yield from _finish(pending)
@@ -140,17 +143,17 @@ class Encoder:
                     self.feedback.put(cost)
                 on_cost(cost)
             yield from _finish(pending)
-        finally:
-            torch.set_num_threads(self.threads)
-            if self.feedback:
-                self.feedback.close()
-            read.close()  # before `coded`, which may wait for it
-            self.source_is_stuck = read.is_stuck
-            coded.close(patience=None)
 
-    def _run_networks(self, frames: Iterator[PlacedFrame]) -> Iterator[CodedFrame]:
+    def _end(self, read: RunAhead[PlacedFrame], coded: RunAhead[CodedFrame]) -> None:
+        if self.feedback:
+            self.feedback.close()
+        read.close()  # before `coded`, which may wait for it
+        self.source_is_stuck = read.is_stuck
+        coded.close(patience=None)
+
+    def _run_networks(self, frames: Iterator[PlacedFrame], threads: int) -> Iterator[CodedFrame]:
         settings = self.settings
-        torch.set_num_threads(self.threads)
+        torch.set_num_threads(threads)
         transforms = self._transforms()
         for number, batch in enumerate(split_batches(frames, settings.gop, settings.batch)):
             transforms.begin()
@@ -174,6 +177,7 @@ class Encoder:
         transforms = Transforms(
             self.installed.model, self.fmt, settings.device, settings.precision, settings.effort
         )
+        self.notices = transforms.notices
         return SideBySide(transforms) if settings.effort.symbol_rounds else transforms
 
     def _code_step(
