@@ -279,7 +279,7 @@ def _check_numbers(
 
 
 def _check_resumable(src: PathLike, dst: PathLike, rate: RateTarget | None) -> None:
-    if not os.path.isfile(src):
+    if os.fspath(src) == PIPE or (os.path.exists(src) and not os.path.isfile(src)):
         raise UsageError(f"{src}: only a file can be read again to go on: encode it not resumable")
     if os.fspath(dst) == PIPE or is_special(Path(dst)):
         raise UsageError("what went into a pipe cannot be gone on with: name a file as the output")
