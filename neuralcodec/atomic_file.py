@@ -3,10 +3,13 @@
 import errno
 import io
 import os
+import re
 import secrets
 import shutil
+import signal
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +17,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from neuralcodec.errors import OutputError
+from neuralcodec.file_lock import try_lock
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _unfinished: set[Path] = set()  # temporary files and folders that may exist now
@@ -43,7 +47,7 @@ def check_target(path: str | os.PathLike[str], overwrite: bool) -> None:
     with output_errors(path):
         if target.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder; name a file in it")
-        if _is_special(target):
+        if is_special(target):
             return
         if target.exists() and not overwrite:
             raise OutputError(f"{path} already exists; give -y to overwrite it")
@@ -60,7 +64,8 @@ class AtomicFile:
     Until then the target keeps its old content or does not exist; after `abort`
     nothing is left. A device or a FIFO is written straight through, as a rename
     would put a regular file in its place. As a context manager it commits on a
-    clean exit and aborts on an exception.
+    clean exit and aborts on an exception. What a killed process left beside the same
+    target is removed.
 
     Raises OutputError from the constructor (as `check_target`), from `commit`, and from
     every write to `file` (disk full, ...); BrokenPipeError when the reader of a FIFO left.
@@ -73,12 +78,12 @@ class AtomicFile:
         # The file that a symbolic link points to is replaced, and not the link.
         self._target = Path(os.path.realpath(path))
         self._temporary: Path | None = None
-        if _is_special(self._target):
-            written = self._target
-        else:
-            written = self._temporary = temporary_path(self._target)
         with output_errors(path):
-            raw = _OutputFile(written, "wb" if self._temporary is None else "xb")
+            if is_special(self._target):
+                raw = _OutputFile(self._target, "wb")
+            else:
+                _remove_abandoned(self._target)
+                self._temporary, raw = _create_temporary(self._target)
         raw.shown_name = str(path)
         self.file: BinaryIO = io.BufferedWriter(raw)
 
@@ -94,8 +99,9 @@ class AtomicFile:
                     os.fsync(self.file.fileno())
                 self.file.close()
                 if self._temporary is not None:
-                    self._temporary.replace(self._target)
-                    remove_temporary(self._temporary)
+                    with signals_held():
+                        self._temporary.replace(self._target)
+                        remove_temporary(self._temporary)
         except BaseException:
             self.abort()
             raise
@@ -135,8 +141,7 @@ def standard_output() -> BinaryIO:
 
 def temporary_path(target: Path) -> Path:
     """A free hidden name beside `target`: same folder, so that a rename stays atomic."""
-    # Cut, because a name may be 255 bytes long and the target may use all of them.
-    path = target.with_name(f".{target.name[:48]}.{secrets.token_hex(4)}.part")
+    path = target.with_name(f"{_temporary_start(target)}{secrets.token_hex(4)}.part")
     _unfinished.add(path)
     return path
 
@@ -159,6 +164,31 @@ def remove_all_temporaries() -> bool:
     return bool(left)
 
 
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Within it Ctrl-C, SIGTERM and a closed terminal wait: for a few renames that belong together.
+
+    Does nothing outside of the main thread, where Python lets no handler be set."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one is not everywhere
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # None: a handler that is not Python's, which Python could not put back.
+    handlers = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) is not None}
+    for number, handler in handlers.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
+
+
 class _OutputFile(io.FileIO):
     """Reports failed writes in the user's words, whoever makes the write (a muxer, say)."""
 
@@ -169,7 +199,35 @@ class _OutputFile(io.FileIO):
             return super().write(data)
 
 
-def _is_special(path: Path) -> bool:
+def _temporary_start(target: Path) -> str:
+    # Cut, because a name may be 255 bytes long and the target may use all of them.
+    return f".{target.name[:48]}."
+
+
+def _create_temporary(target: Path) -> tuple[Path, _OutputFile]:
+    while True:
+        path = temporary_path(target)
+        raw = _OutputFile(path, "xb")
+        # Before it was locked, another process may have taken it for abandoned.
+        if try_lock(raw.fileno()) is not False and path.exists():
+            return path, raw
+        raw.close()
+        remove_temporary(path)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Removes temporary files beside the target that no living process writes."""
+    name = re.compile(re.escape(_temporary_start(target)) + r"[0-9a-f]{8}\.part")
+    with suppress(OSError), os.scandir(target.parent) as entries:
+        for entry in entries:
+            if name.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError), open(entry.path, "rb") as file:
+                    if try_lock(file.fileno()):
+                        os.unlink(entry.path)
+
+
+def is_special(path: Path) -> bool:
+    """Whether a device, a FIFO or a socket is there."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

@@ -30,7 +30,7 @@ class ModelError(NcodecError):
 
 
 class DeviceError(NcodecError):
-    """The device asked for is not there."""
+    """The device asked for is not there, or its memory does not suffice."""
 
 
 class DamagedFile(NcodecError):

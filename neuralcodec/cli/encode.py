@@ -114,6 +114,12 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Whether each cut begins a new GOP.",
 )
 @_source_options
+@click.option(
+    "--resumable",
+    is_flag=True,
+    help="If the run is stopped, even by a power cut, keep what is complete in OUTPUT.part: the "
+    "same command goes on from there, to the same file. With -q alone; not with pipes.",
+)
 @click.option("--strict", is_flag=True, help="Fail when the source ends in the middle.")
 @click.option(
     "-m",
@@ -133,6 +139,7 @@ def encode(
     preset: str,
     gop: int,
     scenecut: bool,
+    resumable: bool,
     strict: bool,
     model: str,
     device: str,
@@ -170,6 +177,7 @@ def encode(
             source=source,
             overwrite=overwrite,
             strict=strict,
+            resumable=resumable,
             progress=progress,
         )
     if done.truncated:

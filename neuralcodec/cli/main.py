@@ -38,6 +38,9 @@ class Verbs(click.Group):
         except NcodecError as error:
             click.echo(f"ncodec: {error}", err=True)
             context.exit(error.exit_code)
+        except MemoryError:
+            click.echo("ncodec: out of memory: free some, or use a smaller picture", err=True)
+            context.exit(NcodecError.exit_code)
         except BrokenPipeError:
             # The reader of our output has left: nothing to say, and nobody to say it to.
             context.exit(BROKEN_PIPE)

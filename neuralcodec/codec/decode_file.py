@@ -154,7 +154,7 @@ def decode(
                     writer.close()
         seconds = decoder.stopwatch.elapsed()
     measured = comparison.finish() if comparison else None
-    notices = list(writer.notices)
+    notices = [*decoder.notices, *writer.notices]
     if comparison:
         notices += comparison.notices
         if recorded.quality and measured and not comparison.missing:

@@ -1,6 +1,7 @@
 """GOP records to frames: parsing in one thread, networks in another, ahead of the caller."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
@@ -8,7 +9,7 @@ from typing import TypeVar
 import torch
 
 from neuralcodec.codec.ahead import RunAhead, Stopwatch
-from neuralcodec.codec.device import use_threads
+from neuralcodec.codec.device import one_thread_here, use_threads
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolDecoder, build_coder
 from neuralcodec.codec.pictures import TensorFrame, grid_size
 from neuralcodec.codec.transforms import Transforms
@@ -53,8 +54,8 @@ class Decoder:
     ) -> None:
         self.installed, self.fmt, self.settings, self.name = installed, fmt, settings, name
         self.coder = build_coder(installed)
-        self.threads = torch.get_num_threads()
         self.stopwatch = Stopwatch()
+        self.notices: list[str] = []  # one sentence each, for people
         self.left_out: list[DamagedFile] = []  # with keep_going: why, in file order
 
     def frames(self, gops: Iterable[GopRecord]) -> Generator[Frame, None, None]:
@@ -70,14 +71,12 @@ class Decoder:
         self, gops: Iterable[GopRecord], decode: _DecodeStep[Shown]
     ) -> Generator[Shown, None, None]:
         chosen = filter(self._is_whole, gops) if self.settings.keep_going else iter(gops)
-        parsed = RunAhead(self._parse(chosen), FRAMES_AHEAD)
-        shown = RunAhead(self._run_networks(parsed, decode), FRAMES_AHEAD)
-        try:
+        with one_thread_here() as threads, ExitStack() as stack:
+            parsed = RunAhead(self._parse(chosen), FRAMES_AHEAD)
+            shown = RunAhead(self._run_networks(parsed, decode, threads), FRAMES_AHEAD)
+            stack.callback(shown.close, patience=None)
+            stack.callback(parsed.close)  # comes first: `shown` may wait for it
             yield from shown
-        finally:
-            use_threads(self.threads)
-            parsed.close()  # first: `shown` may wait for it
-            shown.close(patience=None)
 
     def parse_gop(self, gop: GopRecord) -> Iterator[FrameSymbols]:
         """The symbols of one GOP, without any transform. Raises DamagedFile."""
@@ -122,10 +121,13 @@ class Decoder:
                     last=t == length - 1,
                 )
 
-    def _run_networks(self, steps: Iterable[_Step], decode: _DecodeStep[Shown]) -> Iterator[Shown]:
+    def _run_networks(
+        self, steps: Iterable[_Step], decode: _DecodeStep[Shown], threads: int
+    ) -> Iterator[Shown]:
         settings = self.settings
-        use_threads(self.threads)
+        use_threads(threads)
         transforms = Transforms(self.installed.model, self.fmt, settings.device, settings.precision)
+        self.notices = transforms.notices
         waiting: list[list[Shown]] = []  # of the GOPs of a batch after the first
         before: list[int] = []
         for step in steps:

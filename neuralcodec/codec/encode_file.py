@@ -6,28 +6,35 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from time import perf_counter
 from typing import BinaryIO
 
 import torch
 
-from neuralcodec.atomic_file import AtomicFile, check_target, output_errors, standard_output
+from neuralcodec.atomic_file import (
+    AtomicFile,
+    check_target,
+    is_special,
+    output_errors,
+    standard_output,
+)
 from neuralcodec.codec.device import best_precision, default_batch, find_device
 from neuralcodec.codec.encode_summary import EncodeSummary
-from neuralcodec.codec.encoder import CodedGop, Encoder, EncoderSettings
+from neuralcodec.codec.encode_tally import EncodeTally
+from neuralcodec.codec.encoder import Encoder, EncoderSettings
 from neuralcodec.codec.packet_queue import PacketQueue
 from neuralcodec.codec.presets import DEFAULT_PRESET, PRESETS
 from neuralcodec.codec.progress import Progress, ProgressState
 from neuralcodec.codec.rate_control import QualityControl
 from neuralcodec.codec.rate_overhead import INDEX_BYTES
 from neuralcodec.codec.rate_passes import control_after_first_pass, live_control
-from neuralcodec.codec.rate_target import RateKind, RateOutcome, RateTarget, judge_outcome
-from neuralcodec.codec.time_span import TimeSpan
+from neuralcodec.codec.rate_target import RateTarget
+from neuralcodec.codec.resume import PartFile, RunConditions
 from neuralcodec.container import ContainerWriter, Extras, StreamHeader
 from neuralcodec.container.layout import CHUNK_OVERHEAD, SIGNATURE, TAIL_CHUNK_SIZE
 from neuralcodec.errors import InputError, UsageError
 from neuralcodec.media import SourceOptions, VideoReader
-from neuralcodec.metrics import PsnrMeter
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.model.zoo import DEFAULT_MODEL, InstalledModel, load_model
 from neuralcodec.video import Frame
@@ -56,6 +63,7 @@ def encode(
     source: SourceOptions | None = None,
     overwrite: bool = False,
     strict: bool = False,
+    resumable: bool = False,
     precision: str | None = None,
     progress: Progress | None = None,
 ) -> EncodeSummary:
@@ -66,11 +74,12 @@ def encode(
     to spend; gop: most frames from one intra frame to the next; scenecut: whether a GOP begins at
     each cut as well; model: name or .safetensors file; batch: GOPs coded side by side; frames: stop
     after so many; source: which part of it to take and how to change it; strict: a source that ends
-    in the middle is an error; precision: 'float32' or 'bfloat16' for the transforms, None for what
-    the device does best.
+    in the middle is an error; resumable: where a call does not come to its end, what is complete
+    stays in dst.part, and the same call goes on from there, to the same file; precision: 'float32'
+    or 'bfloat16' for the transforms, None for what the device does best.
 
     Raises NcodecError for everything that is the input's or the environment's fault; the output
-    then does not exist.
+    then does not exist, but with `resumable` dst.part may.
     """
     began = perf_counter()
     _check_numbers(quality, rate, gop, batch, frames)
@@ -79,6 +88,8 @@ def encode(
     refuse_same_file(src, dst)
     if os.fspath(dst) != PIPE:
         check_target(dst, overwrite)
+    if resumable:
+        _check_resumable(src, dst, rate)
     shown = "standard output" if os.fspath(dst) == PIPE else dst
     installed = load_model(os.fspath(model))
     where = find_device(device)
@@ -105,10 +116,17 @@ def encode(
         encoder = Encoder(installed, fmt, settings, control)
         stack.callback(lambda: None if encoder.source_is_stuck else reader.close())
         header = StreamHeader(fmt, gop, installed.name, installed.sha256)
-        tally = _Tally(reader)
-        with _open_output(dst, overwrite) as file:
+        tally = EncodeTally(fmt)
+        part = None
+        if resumable:
+            conditions = RunConditions.of(src, options, settings, installed)
+            part = stack.enter_context(PartFile(dst, conditions, overwrite))
+        skip = part.frames if part else 0
+        with _open_output(dst, overwrite, part) as file:
             with output_errors(shown):
                 writer = ContainerWriter(file, header, Extras(reader.tags, reader.streams))
+                for kept in part.replay(writer) if part else ():
+                    tally.add(kept)
             watch = encoder.stopwatch
 
             def on_frame(done: int) -> None:
@@ -117,12 +135,15 @@ def encode(
                     progress(ProgressState(done, reader.frame_count_hint, rate_so_far))
 
             queue = PacketQueue()
-            for coded in encoder.gops(_with_packets(reader, queue), on_frame):
+            frames_read = _with_packets(reader, queue, skip, progress)
+            for coded in encoder.gops(frames_read, on_frame, skip):
                 last = coded.record.first_frame + len(coded.record.frames) - 1
                 with watch.running("writing"), output_errors(shown):
                     writer.write_packets(queue.take(last))
                     writer.write_gop(coded.record, coded.stats)
                 tally.add(coded)
+                if part and coded.ends_batch:
+                    part.mark(tally.frames, writer.bytes_written)
             if not tally.gops:
                 raise InputError(f"{src}: no frames; nothing to encode")
             if strict and reader.truncated:
@@ -133,8 +154,13 @@ def encode(
         seconds = watch.elapsed()
         fixed = _fixed_bytes(header) + tally.gops * INDEX_BYTES
         video_bytes = writer.bytes_written - writer.packet_bytes - fixed
-        outcome = _judge(rate, tally, writer.bytes_written, video_bytes) if rate else None
-        notices = [*reader.notices, *([outcome.notice] if outcome and outcome.notice else [])]
+        outcome = tally.judge(rate, writer.bytes_written, video_bytes) if rate else None
+        notices = [
+            *reader.notices,
+            *encoder.notices,
+            *(part.notices if part else []),
+            *([outcome.notice] if outcome and outcome.notice else []),
+        ]
         mean = tally.meter.mean
         return EncodeSummary(
             frames=tally.frames,
@@ -151,7 +177,7 @@ def encode(
             psnr_u=mean.u,
             psnr_v=mean.v,
             psnr_yuv=mean.yuv,
-            fps=tally.frames / seconds,
+            fps=(tally.frames - skip) / seconds,
             seconds=perf_counter() - began,
             model=installed.name,
             quality=None if rate else settings.quality,
@@ -164,37 +190,6 @@ def encode(
             truncated=reader.truncated,
             stage_seconds={k: round(v, 3) for k, v in watch.seconds.items()},
         )
-
-
-class _Tally:
-    """Adds up what was written."""
-
-    def __init__(self, reader: VideoReader) -> None:
-        self.meter = PsnrMeter()
-        self.gops = 0
-        self.qualities: set[int] = set()
-        self._span = TimeSpan(reader.format)
-        self._size = reader.format.width * reader.format.height
-
-    def add(self, coded: CodedGop) -> None:
-        for psnr in coded.stats.psnr:
-            self.meter.add_db(*psnr)
-        self._span.add([f.pts for f in coded.record.frames])
-        self.qualities |= {f.q for f in coded.record.frames}
-        self.gops += 1
-
-    @property
-    def frames(self) -> int:
-        return self.meter.frames
-
-    @property
-    def seconds(self) -> float:
-        return self._span.seconds
-
-    @property
-    def samples(self) -> int:
-        """Of luma, in all frames."""
-        return self._size * self.frames
 
 
 def _first_pass(
@@ -230,11 +225,19 @@ def _first_pass(
             )
 
 
-def _with_packets(reader: VideoReader, queue: PacketQueue) -> Iterator[Frame]:
-    """The frames; the packets that came with them go into the queue."""
+def _with_packets(
+    reader: VideoReader, queue: PacketQueue, skip: int, progress: Progress | None
+) -> Iterator[Frame]:
+    """The frames; the packets that came with them go into the queue, but not those that belong
+    before one of the first `skip` frames."""
     number = 0
     for frame in reader:
-        queue.put(number, reader.take_packets())
+        packets = reader.take_packets()
+        if number >= skip:
+            queue.put(number, packets)
+        elif progress:
+            hint = reader.frame_count_hint
+            progress(ProgressState(number + 1, hint, label="finding the place"))
         yield frame
         number += 1
     queue.put(number, reader.take_packets())
@@ -244,17 +247,6 @@ def _fixed_bytes(header: StreamHeader) -> int:
     """Bytes of a file without GOPs and other streams: signature, head, an empty index, tail."""
     empty = ContainerWriter(BytesIO(), header)
     return empty.bytes_written - empty.packet_bytes + CHUNK_OVERHEAD + TAIL_CHUNK_SIZE
-
-
-def _judge(rate: RateTarget, tally: _Tally, size: int, video_bytes: int) -> RateOutcome:
-    achieved = {
-        RateKind.BITRATE: 8 * video_bytes / tally.seconds,
-        RateKind.SIZE: float(size),
-        RateKind.BPP: 8 * video_bytes / tally.samples,
-        RateKind.PSNR: tally.meter.mean.yuv,
-    }
-    lowest, highest = min(tally.qualities), max(tally.qualities)
-    return judge_outcome(rate, achieved[rate.kind], lowest, highest)
 
 
 def refuse_same_file(src: PathLike, dst: PathLike) -> None:
@@ -286,6 +278,16 @@ def _check_numbers(
             raise UsageError(f"{name} must be at least 1, not {value}")
 
 
+def _check_resumable(src: PathLike, dst: PathLike, rate: RateTarget | None) -> None:
+    if os.fspath(src) == PIPE or (os.path.exists(src) and not os.path.isfile(src)):
+        raise UsageError(f"{src}: only a file can be read again to go on: encode it not resumable")
+    if os.fspath(dst) == PIPE or is_special(Path(dst)):
+        raise UsageError("what went into a pipe cannot be gone on with: name a file as the output")
+    if rate:
+        what = f"to go on towards a {rate.kind.value} would not give the same file"
+        raise UsageError(f"{what}: give a quality instead, or encode it not resumable")
+
+
 def _open_source(src: PathLike, options: SourceOptions) -> VideoReader:
     try:
         return VideoReader(src, options=options)
@@ -301,7 +303,11 @@ def _open_source(src: PathLike, options: SourceOptions) -> VideoReader:
 
 
 @contextmanager
-def _open_output(dst: PathLike, overwrite: bool) -> Iterator[BinaryIO]:
+def _open_output(dst: PathLike, overwrite: bool, part: PartFile | None) -> Iterator[BinaryIO]:
+    if part:
+        yield part.file
+        part.commit()
+        return
     if os.fspath(dst) == PIPE:
         yield standard_output()
         return

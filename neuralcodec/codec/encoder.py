@@ -1,13 +1,14 @@
 """Frames to GOP records: networks in one thread, entropy coding in the caller's."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import count
 
 import torch
 
 from neuralcodec.codec.ahead import RunAhead, Stopwatch
-from neuralcodec.codec.device import use_threads
+from neuralcodec.codec.device import one_thread_here, use_threads
 from neuralcodec.codec.gop_structure import (
     INTRA_BONUS,
     Lookahead,
@@ -65,6 +66,7 @@ class CodedFrame:
 class CodedGop:
     record: GopRecord
     stats: GopStats
+    ends_batch: bool = True  # whether the networks know nothing any more when they go on after it
 
 
 class Encoder:
@@ -79,11 +81,11 @@ class Encoder:
     ) -> None:
         self.installed, self.fmt, self.settings = installed, fmt, settings
         self.feedback = Feedback(control) if control else None
+        self.notices: list[str] = []  # one sentence each, for people
         self.source_is_stuck = False  # whether a read goes on: the source must not be closed then
         self.coder = build_coder(installed)
         self.trials = self._build_trials()
         self.stopwatch = Stopwatch()
-        self.threads = torch.get_num_threads()
         self.frames_done = 0
 
     def costs(self, frames: Iterator[Frame]) -> list[FrameCost]:
@@ -94,20 +96,28 @@ class Encoder:
         return costs
 
     def gops(
-        self, frames: Iterator[Frame], on_frame: Callable[[int], None] | None = None
+        self,
+        frames: Iterator[Frame],
+        on_frame: Callable[[int], None] | None = None,
+        skip: int = 0,
     ) -> Iterator[CodedGop]:
         """GOPs in order, each as soon as its batch is complete. `on_frame` is told how many frames
-        are coded, after each."""
+        are coded, after each.
+
+        skip: frames to look at without coding them, up to the end of a batch as an encoder with the
+        same settings gave it: what comes then is the same as if they had been coded. Not with a
+        control, which would have to know what they cost."""
+        self.frames_done = skip
 
         def count_frame(_: FrameCost) -> None:
             self.frames_done += 1
             if on_frame:
                 on_frame(self.frames_done)
 
-        return self._coded_gops(frames, count_frame)
+        return self._coded_gops(frames, count_frame, skip)
 
     def _coded_gops(
-        self, frames: Iterator[Frame], on_cost: Callable[[FrameCost], None]
+        self, frames: Iterator[Frame], on_cost: Callable[[FrameCost], None], skip: int = 0
     ) -> Iterator[CodedGop]:
         settings = self.settings
         placed = place_gops(
@@ -116,42 +126,38 @@ class Encoder:
             settings.batch,
             settings.scene_cuts,
         )
-        read = RunAhead(placed, FRAMES_AHEAD)
-        coded = RunAhead(self._run_networks(read), FRAMES_AHEAD)
-        first_frame = 0
+        wanted = (frame for frame in placed if frame.number >= skip)
         pending: list[list[_GopInProgress]] = []  # of each item of the batch
         batch = 0
-        use_threads(1)  # of this thread: the networks need the other cores
-        try:
+        with one_thread_here() as threads, ExitStack() as stack:
+            read = RunAhead(wanted, FRAMES_AHEAD)
+            coded = RunAhead(self._run_networks(read, threads), FRAMES_AHEAD)
+            stack.callback(self._end, read, coded)
             for frame in coded:
                 if frame.batch != batch:
-                    for gop in chain.from_iterable(pending):
-                        yield gop.finish(first_frame)
-                        first_frame += len(gop.records)
+                    yield from _finish(pending)
                     pending, batch = [], frame.batch
                 if frame.item == len(pending):
                     pending.append([])
                 if frame.position == 0:
-                    pending[frame.item].append(_GopInProgress(self))
+                    pending[frame.item].append(_GopInProgress(self, frame.number))
                 with self.stopwatch.running("entropy coding"):
                     cost = pending[frame.item][-1].add(frame)
                 if self.feedback:
                     self.feedback.put(cost)
                 on_cost(cost)
-            for gop in chain.from_iterable(pending):
-                yield gop.finish(first_frame)
-                first_frame += len(gop.records)
-        finally:
-            use_threads(self.threads)
-            if self.feedback:
-                self.feedback.close()
-            read.close()  # before `coded`, which may wait for it
-            self.source_is_stuck = read.is_stuck
-            coded.close(patience=None)
+            yield from _finish(pending)
 
-    def _run_networks(self, frames: Iterator[PlacedFrame]) -> Iterator[CodedFrame]:
+    def _end(self, read: RunAhead[PlacedFrame], coded: RunAhead[CodedFrame]) -> None:
+        if self.feedback:
+            self.feedback.close()
+        read.close()  # before `coded`, which may wait for it
+        self.source_is_stuck = read.is_stuck
+        coded.close(patience=None)
+
+    def _run_networks(self, frames: Iterator[PlacedFrame], threads: int) -> Iterator[CodedFrame]:
         settings = self.settings
-        use_threads(self.threads)
+        use_threads(threads)
         transforms = self._transforms()
         for number, batch in enumerate(split_batches(frames, settings.gop, settings.batch)):
             transforms.begin()
@@ -175,6 +181,7 @@ class Encoder:
         transforms = Transforms(
             self.installed.model, self.fmt, settings.device, settings.precision, settings.effort
         )
+        self.notices = transforms.notices
         return SideBySide(transforms) if settings.effort.symbol_rounds else transforms
 
     def _build_trials(self) -> BonusTrials | None:
@@ -270,7 +277,8 @@ class _Item:
 class _GopInProgress:
     """Collects the records of one GOP."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, first_frame: int) -> None:
+        self.first_frame = first_frame
         rows, columns = grid_size(encoder.fmt)
         self.symbols = GopSymbolEncoder(encoder.installed, encoder.coder, rows, columns)
         self.records: list[FrameRecord] = []
@@ -289,7 +297,14 @@ class _GopInProgress:
             self.psnr[-1].yuv,
         )
 
-    def finish(self, first_frame: int) -> CodedGop:
+    def finish(self, ends_batch: bool) -> CodedGop:
         psnr = tuple((p.y, p.u, p.v) for p in self.psnr)
-        record = GopRecord(first_frame, self.symbols.checksum, tuple(self.records))
-        return CodedGop(record, GopStats(first_frame, psnr))
+        record = GopRecord(self.first_frame, self.symbols.checksum, tuple(self.records))
+        return CodedGop(record, GopStats(self.first_frame, psnr), ends_batch)
+
+
+def _finish(pending: list[list[_GopInProgress]]) -> Iterator[CodedGop]:
+    """The GOPs of a batch, item by item."""
+    gops = [gop for item in pending for gop in item]
+    for gop in gops:
+        yield gop.finish(ends_batch=gop is gops[-1])

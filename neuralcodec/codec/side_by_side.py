@@ -19,6 +19,10 @@ class SideBySide:
         self.first = first
         self.begin()
 
+    @property
+    def notices(self) -> list[str]:
+        return self.first.notices
+
     def begin(self) -> None:
         self._each: list[Transforms] = []
 

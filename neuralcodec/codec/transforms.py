@@ -1,14 +1,15 @@
 """The float side of coding: pictures <-> symbols, one time step of B GOPs at a call."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from neuralcodec.codec.device import keep_freed_memory
+from neuralcodec.codec.device import is_out_of_memory, keep_freed_memory
 from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.codec.pictures import (
     TensorFrame,
@@ -20,6 +21,7 @@ from neuralcodec.codec.pictures import (
 from neuralcodec.codec.presets import MEDIUM, Effort
 from neuralcodec.codec.refinement import FrameCoding, linear_curvature, refine_latent
 from neuralcodec.entropy.coder import LARGEST
+from neuralcodec.errors import DeviceError
 from neuralcodec.model.config import VECTOR_BLOCK
 from neuralcodec.model.exact import exact_float32, log_magnitude
 from neuralcodec.model.inter import Prediction
@@ -29,6 +31,8 @@ from neuralcodec.model.state import State
 from neuralcodec.model.vector_choice import choose_vectors
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.video import Frame, VideoFormat
+
+Turn = TypeVar("Turn")
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,9 @@ class Transforms:
 
     All GOPs of a batch are at the same time step; those that end early are dropped with `keep`.
     An effort that refines symbols takes one GOP only: see `SideBySide`.
+
+    Where memory does not suffice for all GOPs of a batch at once, they are taken in turns from then
+    on, and `notices` says so. Raises DeviceError where it does not suffice for one.
     """
 
     def __init__(
@@ -59,6 +66,8 @@ class Transforms:
         self.model = model.with_fast_networks(precision).to(device)
         self.fmt, self.device, self.precision = fmt, device, precision
         self.effort = effort
+        self.notices: list[str] = []
+        self._at_once: int | None = None  # most GOPs of a batch; None: all
         self.begin()
 
     def begin(self) -> None:
@@ -71,8 +80,7 @@ class Transforms:
         """Go on with these items of the batch only."""
         chosen = torch.tensor(items, device=self.device)
         if self._state is not None:
-            s = self._state
-            self._state = State(*(part[chosen] for part in (s.y, s.uv, s.feature, s.latent)))
+            self._state = State(*(tensor[chosen] for tensor in _tensors(self._state)))
         if self._vectors is not None:
             self._vectors = self._vectors[chosen]
 
@@ -80,6 +88,14 @@ class Transforms:
         self, frames: Sequence[Frame], qualities: Sequence[int]
     ) -> tuple[list[FrameSymbols], list[Frame]]:
         """One frame of each GOP -> its symbols, and the frame as a decoder will show it."""
+        turns = self._in_turns(
+            len(frames), lambda part: self._encode(frames[part], qualities[part])
+        )
+        return [s for turn in turns for s in turn[0]], [f for turn in turns for f in turn[1]]
+
+    def _encode(
+        self, frames: Sequence[Frame], qualities: Sequence[int]
+    ) -> tuple[list[FrameSymbols], list[Frame]]:
         with self._context():
             y, uv = to_tensors(frames, self.fmt, self.device)
             q = torch.tensor(qualities, device=self.device)
@@ -96,7 +112,7 @@ class Transforms:
 
     def try_intra(self, frame: Frame, quality: int) -> IntraTrial:
         """A frame as an intra frame, the state left as it is."""
-        with self._context():
+        with self._context(), self._enough_memory():
             y, uv = to_tensors([frame], self.fmt, self.device)
             q = torch.tensor([quality], device=self.device)
             symbols, state = self._encode_intra(y, uv, q)
@@ -179,15 +195,23 @@ class Transforms:
         self, symbols: Sequence[FrameSymbols], qualities: Sequence[int], pts: Sequence[int]
     ) -> list[Frame]:
         """Symbols of one frame of each GOP -> the frames."""
-        shown = self._decode(symbols, qualities)
-        return to_frames(shown.y, shown.uv, self.fmt, pts)
+
+        def decode(part: slice) -> list[Frame]:
+            shown = self._decode(symbols[part], qualities[part])
+            return to_frames(shown.y, shown.uv, self.fmt, pts[part])
+
+        return [frame for turn in self._in_turns(len(symbols), decode) for frame in turn]
 
     def decode_tensors(
         self, symbols: Sequence[FrameSymbols], qualities: Sequence[int], pts: Sequence[int]
     ) -> list[TensorFrame]:
         """As `decode`; the frames stay on the device."""
-        shown = self._decode(symbols, qualities)
-        return to_tensor_frames(shown.y, shown.uv, self.fmt, pts)
+
+        def decode(part: slice) -> list[TensorFrame]:
+            shown = self._decode(symbols[part], qualities[part])
+            return to_tensor_frames(shown.y, shown.uv, self.fmt, pts[part])
+
+        return [frame for turn in self._in_turns(len(symbols), decode) for frame in turn]
 
     def _decode(self, symbols: Sequence[FrameSymbols], qualities: Sequence[int]) -> State:
         with self._context():
@@ -221,6 +245,66 @@ class Transforms:
     def _gather(self, arrays: list[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)).to(self.device).float()
 
+    def _in_turns(self, count: int, run: Callable[[slice], Turn]) -> list[Turn]:
+        """`run` for the next frame of all `count` GOPs, as many at once as memory suffices for."""
+        before = self._state, self._vectors, self._history
+        while True:
+            at_once = min(self._at_once or count, count)
+            try:
+                if at_once == count:
+                    return [run(slice(count))]
+                return self._take_turns(count, at_once, run)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if at_once == 1:
+                    raise self._too_large() from error
+            # Not before here: in the handler the tensors of the attempt are still referred to.
+            self._state, self._vectors, self._history = before
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self._at_once = (at_once + 1) // 2
+            self.notices[:] = [
+                f"the memory of {self.device} does not suffice for {count} GOPs side by side: "
+                f"coded {self._at_once} at a time"
+            ]
+
+    def _take_turns(self, count: int, at_once: int, run: Callable[[slice], Turn]) -> list[Turn]:
+        state, vectors = self._state, self._vectors
+        turns: list[Turn] = []
+        states: list[State] = []
+        fields: list[Tensor] = []
+        for start in range(0, count, at_once):
+            part = slice(start, start + at_once)
+            self._state = state and State(*(tensor[part] for tensor in _tensors(state)))
+            self._vectors = None if vectors is None else vectors[part]
+            turns.append(run(part))
+            assert self._state is not None
+            states.append(self._state)
+            if self._vectors is not None:
+                fields.append(self._vectors)
+        joined = zip(*(_tensors(s) for s in states), strict=True)
+        self._state = State(*(torch.cat(tensors) for tensors in joined))
+        self._vectors = torch.cat(fields) if fields else None
+        return turns
+
+    @contextmanager
+    def _enough_memory(self) -> Iterator[None]:
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise self._too_large() from error
+            raise
+
+    def _too_large(self) -> DeviceError:
+        size = f"{self.fmt.width}x{self.fmt.height}"
+        other = "--device cpu or " if self.device.type == "cuda" else ""
+        return DeviceError(
+            f"the memory of {self.device} does not suffice for a frame of {size}: free some, "
+            f"or use {other}a smaller picture (--scale)"
+        )
+
     @contextmanager
     def _context(self) -> Iterator[None]:
         reduced = self.precision != torch.float32
@@ -229,6 +313,10 @@ class Transforms:
             torch.autocast(self.device.type, torch.bfloat16, enabled=reduced),
         ):
             yield
+
+
+def _tensors(state: State) -> tuple[Tensor, ...]:
+    return state.y, state.uv, state.feature, state.latent
 
 
 def _vectors_of(symbols: FrameSymbols) -> np.ndarray:

@@ -9,7 +9,12 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from neuralcodec.atomic_file import output_errors, remove_temporary, temporary_path
+from neuralcodec.atomic_file import (
+    output_errors,
+    remove_temporary,
+    signals_held,
+    temporary_path,
+)
 from neuralcodec.errors import UsageError
 from neuralcodec.media.conversion import SWSCALE_FLAGS
 from neuralcodec.media.planes import to_picture
@@ -73,7 +78,7 @@ class PngWriter(VideoWriter):
     def close(self) -> None:
         if self._done:
             return
-        with output_errors(self._pattern):
+        with output_errors(self._pattern), signals_held():
             for number in range(1, self._count + 1):
                 self._gathered(number).replace(_numbered(self._pattern, number))
             remove_temporary(self._folder)

@@ -1,0 +1,50 @@
+"""Functions of the product in processes of their own, which need not import torch first."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import neuralcodec
+
+_FORKED = multiprocessing.get_context("forkserver")
+_FORKED.set_forkserver_preload(["neuralcodec.codec.encode_file", "neuralcodec.codec.decode_file"])
+
+
+def start(function: Callable[..., None], *arguments: Any, **options: Any) -> BaseProcess:
+    process = _FORKED.Process(target=function, args=arguments, kwargs=options)
+    process.start()
+    return process
+
+
+@contextmanager
+def running(
+    function: Callable[..., None], *arguments: Any, **options: Any
+) -> Iterator[BaseProcess]:
+    """Killed with SIGKILL at the end."""
+    process = start(function, *arguments, **options)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+def encode(*arguments: Any, **options: Any) -> None:
+    neuralcodec.encode(*arguments, **options)
+
+
+def encode_many(times: int, report: str, *arguments: Any, **options: Any) -> None:
+    """One after the other; writes the resident bytes after each into the file `report`."""
+    with open(report, "w") as file:
+        for _ in range(times):
+            neuralcodec.encode(*arguments, overwrite=True, **options)
+            print(resident_bytes(), file=file)
+
+
+def resident_bytes() -> int:
+    """Of this process; on Linux."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
