@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neuralcodec.codec.device import best_precision
+from neuralcodec.codec.device import DEFAULT_PRECISION
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
 from neuralcodec.codec.presets import DEFAULT_PRESET, PRESETS
 from neuralcodec.media import VideoReader
@@ -60,9 +60,7 @@ def measure(
 ) -> Measurement:
     """The whole clip as one GOP."""
     device = torch.device("cpu")
-    settings = EncoderSettings(
-        q, len(frames), 1, device, best_precision(device), effort=PRESETS[preset]
-    )
+    settings = EncoderSettings(q, len(frames), 1, device, DEFAULT_PRECISION, effort=PRESETS[preset])
     cpu, wall = time.process_time(), time.perf_counter()
     gops = list(Encoder(installed, fmt, settings).gops(iter(frames)))
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall

@@ -112,7 +112,7 @@ def decode(
         candidate = None if model is None else os.fspath(model)
         installed = find_model(header.model_name, header.model_sha256, candidate)
         settings = DecoderSettings(
-            batch or default_batch(where), where, choose_precision(precision, where), keep_going
+            batch or default_batch(where), where, choose_precision(precision), keep_going
         )
         decoder = Decoder(installed, fmt, settings, shown_name(src))
         recorded = _Recorder()

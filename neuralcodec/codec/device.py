@@ -40,13 +40,9 @@ def keep_freed_memory() -> None:
     mallopt(mmap_threshold, 32 << 20)  # the most that glibc takes
 
 
-def best_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies in it, else float32."""
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if fast else torch.float32
+# Everywhere the same: with another precision the float recurrence slowly leaves the encoder's path,
+# and in a long GOP may end far from it (scripts/measure_drift.py).
+DEFAULT_PRECISION = torch.float32
 
 
 def is_out_of_memory(error: BaseException) -> bool:

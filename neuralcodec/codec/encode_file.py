@@ -19,7 +19,7 @@ from neuralcodec.atomic_file import (
     output_errors,
     standard_output,
 )
-from neuralcodec.codec.device import best_precision, default_batch, find_device
+from neuralcodec.codec.device import DEFAULT_PRECISION, default_batch, find_device
 from neuralcodec.codec.encode_summary import EncodeSummary
 from neuralcodec.codec.encode_tally import EncodeTally
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
@@ -98,7 +98,7 @@ def encode(
         gop,
         batch or default_batch(where),
         where,
-        choose_precision(precision, where),
+        choose_precision(precision),
         scenecut,
         PRESETS[preset],
     )
@@ -256,9 +256,9 @@ def refuse_same_file(src: PathLike, dst: PathLike) -> None:
         raise UsageError(f"{dst}: output is the same file as the input")
 
 
-def choose_precision(name: str | None, device: torch.device) -> torch.dtype:
+def choose_precision(name: str | None) -> torch.dtype:
     if name is None:
-        return best_precision(device)
+        return DEFAULT_PRECISION
     if name not in ("float32", "bfloat16"):
         raise UsageError(f"precision {name} is not float32 or bfloat16")
     return torch.float32 if name == "float32" else torch.bfloat16

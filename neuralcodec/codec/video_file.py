@@ -13,7 +13,7 @@ from torch import Tensor
 
 from neuralcodec.codec.decode_file import open_input
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
-from neuralcodec.codec.device import best_precision, find_device
+from neuralcodec.codec.device import DEFAULT_PRECISION, find_device
 from neuralcodec.codec.encode_file import PIPE, PathLike
 from neuralcodec.codec.pictures import TensorFrame
 from neuralcodec.container import ContainerReader
@@ -136,7 +136,7 @@ class _Session:
             header = self.reader.header
             installed = find_model(header.model_name, header.model_sha256, model)
             where = find_device(device)
-            settings = DecoderSettings(1, where, best_precision(where))
+            settings = DecoderSettings(1, where, DEFAULT_PRECISION)
             self._decoder = Decoder(installed, header.format, settings, path)
             self._index = self.reader.index()
         except BaseException:
