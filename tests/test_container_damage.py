@@ -336,8 +336,9 @@ def test_damage_is_named_by_file_gop_chunk_bytes_and_what_to_do():
     gops, error, _ = read(data)
     assert gops == GOPS[:1]
     assert str(error) == (
-        f"film.nlc: GOP 1 is damaged (GOPS chunk, bytes {start} to {end - 1}): "
-        "its CRC-32 does not match; use --keep-going to decode the undamaged GOPs"
+        f"film.nlc: GOP 1 is damaged (GOPS chunk, bytes {start} to {end - 1}; frame 2, "
+        "0.080 s to 0.120 s): its CRC-32 does not match; "
+        "use --keep-going to decode the undamaged GOPs"
     )
     assert (error.gop, error.offset) == (1, start)
     _, _, (damage,) = read(data, keep_going=True)

@@ -14,8 +14,15 @@ from neuralcodec.container.chunks import Chunk, ChunkStream
 from neuralcodec.container.descriptions import Descriptions
 from neuralcodec.container.layout import Malformed, check_range
 from neuralcodec.container.packets import parse_packets
-from neuralcodec.container.payloads import parse_gop, parse_stats, parse_tail
-from neuralcodec.container.records import Damage, GopRecord, GopStats, PacketsContent
+from neuralcodec.container.payloads import parse_gop, parse_index, parse_stats, parse_tail
+from neuralcodec.container.records import Damage, GopPlace, GopRecord, GopStats, PacketsContent
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTotal:
+    """How many frames the file says at its end that it holds."""
+
+    frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +30,7 @@ class Located:
     """Something found in a file."""
 
     offset: int  # of its chunk
-    content: GopRecord | GopStats | PacketsContent | Damage
+    content: GopRecord | GopStats | PacketsContent | Damage | FrameTotal
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ class ContentsWalk:
                 return
         if self._ends_with_tail and damaged_to != reached:
             what = "it ends without its TAIL chunk: it was cut, or its writing was stopped"
-            yield Located(reached, Damage(what, None, None, reached, reached))
+            yield Located(reached, Damage(what, None, None, reached, reached, ends_file=True))
 
     def _read_chunk(self, chunk: Chunk) -> Iterator[Located]:
         if chunk.type == layout.GOPS:
@@ -90,13 +97,18 @@ class ContentsWalk:
             yield from self._read_packets(chunk)
         elif chunk.type == layout.TAIL:
             _, frames = parse_tail(chunk.payload)
+            yield Located(chunk.start, FrameTotal(frames))
             if frames != self._frames and not self._gap_explained:
                 raise Malformed(f"the file should hold {frames} frames, not {self._frames}")
+        elif chunk.type == layout.INDX:
+            if entries := parse_index(chunk.payload):
+                frames = entries[-1].first_frame + entries[-1].frame_count
+                yield Located(chunk.start, FrameTotal(frames))
         elif chunk.type == layout.HEAD:
             raise Malformed("a second header")
         elif chunk.type in layout.DESCRIPTIONS:
             raise Malformed("its place is before all GOPs and packets")
-        elif chunk.type[:1].isupper() and chunk.type != layout.INDX:
+        elif chunk.type[:1].isupper():
             raise Malformed("a chunk that this version does not know: made by a newer ncodec")
 
     def _read_gop(self, chunk: Chunk) -> Iterator[Located]:
@@ -112,7 +124,8 @@ class ContentsWalk:
             )
         self._frames = gop.first_frame + len(gop.frames)
         self._gap_explained = False
-        yield Located(chunk.start, gop)
+        place = GopPlace(self._gops, chunk.start, chunk.end)
+        yield Located(chunk.start, replace(gop, place=place))
 
     def _read_packets(self, chunk: Chunk) -> Iterator[Located]:
         packets = parse_packets(chunk.payload)
