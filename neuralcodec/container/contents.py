@@ -62,7 +62,7 @@ class ContentsWalk:
         self._gap_explained = bool(described.damage)
 
     def __iter__(self) -> Iterator[Located]:
-        reached = self._stream.offset
+        reached, tail_seen = self._stream.offset, False
         damaged_to = self._described.damage[-1].end if self._described.damage else -1
         while (item := self._stream.read_past_damage()) is not None:
             if isinstance(item, Damage):
@@ -82,9 +82,11 @@ class ContentsWalk:
             if item.type == layout.GOPS:
                 self._gops += 1
             if item.type == layout.TAIL:
-                yield from self._check_nothing_follows(item.end)
-                return
-        if self._ends_with_tail and damaged_to != reached:
+                tail_seen = True
+                if not self._is_stray_tail(item):
+                    yield from self._check_nothing_follows(item.end)
+                    return
+        if self._ends_with_tail and not tail_seen and damaged_to != reached:
             what = "it ends without its TAIL chunk: it was cut, or its writing was stopped"
             yield Located(reached, Damage(what, None, None, reached, reached, ends_file=True))
 
@@ -141,6 +143,13 @@ class ContentsWalk:
         self._gap_explained = True
         damage = Damage(what, chunk.type.decode(), gop, chunk.start, chunk.end)
         return Located(chunk.start, damage)
+
+    def _is_stray_tail(self, chunk: Chunk) -> bool:
+        """Whether it got among the GOPs: it promises more, and a chunk of the file follows. Behind
+        a true TAIL there may be another file, but that begins with its signature."""
+        promised = len(chunk.payload) == layout.TAIL_FIXED.size
+        more = promised and parse_tail(chunk.payload)[1] > self._frames
+        return more and layout.CHUNKS_AFTER_HEAD.fullmatch(self._stream.next_type()) is not None
 
     def _check_nothing_follows(self, end: int) -> Iterator[Located]:
         self._stream.buffer.skip_all()
