@@ -3,8 +3,7 @@
     python scripts/benchmark_seek.py CLIP [--minutes 1 10] [--gop 48]
 
 Codes one GOP of CLIP, writes files of each length that repeat it, and takes one frame in the last
-quarter of each: with `decode --start --frames 1`, the first frame of a GOP and its last. Beside the
-time it counts the bytes that were read.
+quarter of each: with `decode --start --frames 1`, the first frame of a GOP and its last.
 """
 
 import argparse
@@ -12,6 +11,7 @@ import statistics
 import tempfile
 import time
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import neuralcodec
@@ -42,12 +42,13 @@ def repeat_gop(coded: Path, target: Path, minutes: float) -> tuple[VideoFormat, 
     return header.format, record
 
 
-def time_of_fetch(path: Path, folder: Path, second: float, repeats: int) -> float:
+def time_of_fetch(path: Path, folder: Path, second: Fraction, repeats: int) -> float:
     """Median seconds of `decode --start second --frames 1`, without the start of Python."""
     taken = []
     for _ in range(repeats):
         begin = time.perf_counter()
-        neuralcodec.decode(path, folder / "frame.y4m", start=second, frames=1, overwrite=True)
+        part = neuralcodec.PartOptions(start=second, frames=1)
+        neuralcodec.decode(path, folder / "frame.y4m", part=part, overwrite=True)
         taken.append(time.perf_counter() - begin)
     return statistics.median(taken)
 
@@ -73,8 +74,7 @@ def main() -> None:
             first = int(0.75 * 60 * minutes / seconds) * seconds
             last = first + seconds - 1 / fmt.frame_rate
             times = [
-                time_of_fetch(long, folder, float(second), options.repeats)
-                for second in (first, last)
+                time_of_fetch(long, folder, second, options.repeats) for second in (first, last)
             ]
             print(
                 f"{minutes:8.1f} {long.stat().st_size / 2**20:8.2f} "

@@ -4,7 +4,7 @@ decoder must give of them."""
 import io
 import struct
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import torch
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
+from carried_clips import RATE, pcm_stream
 from codec_clips import CPU, installed_from, random_symbols, tiny_model
 
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
@@ -30,8 +31,6 @@ from neuralcodec.container import (
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.streams import (
     ATTACHMENT,
-    AUDIO,
-    SUBTITLE,
     Chapter,
     FileTags,
     OtherStream,
@@ -39,10 +38,11 @@ from neuralcodec.streams import (
 )
 from neuralcodec.video import ColorTags, Frame, VideoFormat
 
+FONT = (("filename", "a.ttf"), ("mimetype", "font/ttf"))
 STREAMS = (
-    OtherStream(0, AUDIO, "pcm_s16le", Fraction(1, 48000), 1, (("language", "eng"),)),
-    OtherStream(1, SUBTITLE, "subrip", Fraction(1, 1000)),
-    OtherStream(2, ATTACHMENT, "ttf", Fraction(1, 90000), data=b"a font"),
+    replace(pcm_stream(0, 2), time_base=Fraction(1, RATE)),
+    replace(pcm_stream(1, 1), time_base=Fraction(1, 1000)),
+    OtherStream(2, ATTACHMENT, "ttf", Fraction(1, 1000), metadata=FONT, data=b"a font"),
 )
 TAGS = FileTags((("title", "Film"),), (), 1, (Chapter(0, 9, Fraction(1, 25)),))
 
@@ -74,7 +74,7 @@ def load_tiny_model(folder: Path) -> InstalledModel:
 
 
 def make_samples(installed: InstalledModel) -> list[Sample]:
-    """One with sound, subtitles, an attachment and tags; one of 10 bits without."""
+    """One with two tracks of sound, an attachment, tags and a chapter; one of 10 bits without."""
     return [
         _make(installed, VideoFormat(16, 16, Fraction(1, 25), 8, Fraction(25)), (1, 2, 1, 2), True),
         _make(
@@ -110,8 +110,8 @@ def _make(
             frames.append(FrameRecord(step * (first + i), q, encoder.encode(one, q)))
         if with_streams:
             sound = StreamPacket(0, 1920 * first, None, 1920, True, rng.bytes(24))
-            text = StreamPacket(1, 40 * first, None, 40, True, b"Hello")
-            writer.write_packets([sound, text])
+            more = StreamPacket(1, 40 * first, None, 40, True, b"Hello")
+            writer.write_packets([sound, more])
         stats = GopStats(first, ((30.0, 31.0, 32.0),) * count)
         writer.write_gop(GopRecord(first, encoder.checksum, tuple(frames)), stats)
         first += count

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from neuralcodec.cli.report import tell
 
 
-@click.command()
+@click.command(short_help="Compare with x264, x265, SVT-AV1 and VP9.")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=Path)
 @click.option(
     "--codecs",

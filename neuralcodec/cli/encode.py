@@ -15,7 +15,7 @@ from neuralcodec.cli.report import PIPE, bitrate_text, bytes_text, print_json, t
 from neuralcodec.cli.values import BITRATE, BPP, DIMENSIONS, FILE_SIZE, PSNR, RATE, TIME
 
 if TYPE_CHECKING:
-    from neuralcodec import RateOutcome, RateTarget, SourceOptions
+    from neuralcodec import EncodeSummary, RateOutcome, RateTarget, SourceOptions
 
 # As in neuralcodec.codec.presets, which takes torch along
 PRESET_NAMES = ("fast", "medium", "slow", "placebo")
@@ -177,17 +177,29 @@ def encode(
     if not quiet:
         for notice in done.notices:
             tell(notice)
-        ratio = f", {done.ratio:.1f}x smaller than the source" if done.ratio else ""
-        tell(
-            f"{done.frames} frames {done.width}x{done.height}, {bytes_text(done.bytes)}, "
-            f"{bitrate_text(done.bitrate)}, {done.bpp:.4f} bpp{ratio}, "
-            f"PSNR-Y {done.psnr_y:.2f} dB, PSNR-YUV {done.psnr_yuv:.2f} dB, {done.fps:.1f} fps"
-        )
+        tell(_summary(done))
         if output != PIPE:
             tell(f"play it: ncodec decode {shlex.quote(output)} - -f mkv | ffplay -")
     if as_json:
         figures = {**asdict(done), "rate": _rate_figures(done.rate)}
         print_json("encode", figures, output == PIPE)
+
+
+def _summary(done: "EncodeSummary") -> str:
+    whole = bytes_text(done.bytes)
+    if done.streams:
+        whole = (
+            f"{bytes_text(done.video_bytes)} of video, {whole} with {done.streams} other streams"
+        )
+        bitrate, bpp = done.video_bitrate, done.bpp * done.video_bytes / done.bytes
+    else:
+        bitrate, bpp = done.bitrate, done.bpp
+    ratio = f", {done.ratio:.1f}x smaller than the source" if done.ratio else ""
+    return (
+        f"{done.frames} frames {done.width}x{done.height}, {whole}{ratio}, "
+        f"{bitrate_text(bitrate)}, {bpp:.4f} bpp, "
+        f"PSNR-Y {done.psnr_y:.2f} dB, PSNR-YUV {done.psnr_yuv:.2f} dB, {done.fps:.1f} fps"
+    )
 
 
 def _rate_target(values: dict[str, Any]) -> "RateTarget | None":

@@ -11,6 +11,7 @@ import torch
 
 from neuralcodec.codec.decode_file import open_input, shown_name
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
+from neuralcodec.codec.device import use_threads
 from neuralcodec.codec.encode_file import PathLike
 from neuralcodec.codec.picture_limit import MAX_PIXELS, check_picture_size
 from neuralcodec.codec.progress import Progress, ProgressState
@@ -85,13 +86,13 @@ class CheckedContents:
 
     def __iter__(self) -> Iterator[Content]:
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # parsing is many small steps
+        use_threads(1)  # parsing is many small steps
         try:
             for content in self._reader.contents(keep_going=True):
                 if isinstance(content, PacketsContent) or self._has_its_symbols(content):
                     yield content
         finally:
-            torch.set_num_threads(threads)
+            use_threads(threads)
 
     def _has_its_symbols(self, content: GopContent) -> bool:
         return self._decoder is None or self._decoder.is_whole(content.gop)

@@ -42,7 +42,6 @@ class Concealer:
 
     def __init__(self, how: Conceal, fmt: VideoFormat, next_number: int | None) -> None:
         """next_number: of the first frame wanted; None where what comes first is the first."""
-        self.stand_ins = 0
         self._how, self._fmt = how, fmt
         self._next_number = next_number
         self._last: Frame | None = None
@@ -100,7 +99,6 @@ class Concealer:
         for i, pts in enumerate(times):
             if before is None or pts > before:
                 before = pts
-                self.stand_ins += 1
                 yield ShownFrame(number + i, replace(picture, pts=pts), None, stands_in=True)
 
 

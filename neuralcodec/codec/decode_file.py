@@ -133,7 +133,7 @@ def decode(
         queue = PacketQueue()
         gops = decoder.stopwatch.watch("reading", chosen.gops(keep_going, queue))
         concealer = Concealer(how, fmt, 0 if options.is_all else None)
-        done = 0
+        done = concealed = 0
         with closing(decoder.frames(recorded.watch(gops))) as decoded:
             frames = concealer.fill(map(recorded.find, decoded))
             first = next(frames, None)
@@ -154,6 +154,7 @@ def decode(
                         writer.write_packets(_of_streams(queue.take(found.number), streams))
                         writer.write(shown)
                     recorded.add(found)
+                    concealed += found.stands_in
                     if comparison and not found.stands_in:
                         with decoder.stopwatch.running("measuring"):
                             comparison.add(found.frame, found.number)
@@ -185,7 +186,7 @@ def decode(
         streams=len(streams),
         notices=notices,
         damage=[str(d) for d in reader.damage] + [str(d) for d in decoder.left_out],
-        concealed=concealer.stand_ins,
+        concealed=concealed,
         stage_seconds={k: round(v, 3) for k, v in decoder.stopwatch.seconds.items()},
     )
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch
 
 from neuralcodec.codec.ahead import RunAhead, Stopwatch
+from neuralcodec.codec.device import use_threads
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolDecoder, build_coder
 from neuralcodec.codec.pictures import TensorFrame, grid_size
 from neuralcodec.codec.transforms import Transforms
@@ -74,7 +75,7 @@ class Decoder:
         try:
             yield from shown
         finally:
-            torch.set_num_threads(self.threads)
+            use_threads(self.threads)
             parsed.close()  # first: `shown` may wait for it
             shown.close(patience=None)
 
@@ -116,7 +117,7 @@ class Decoder:
         return True
 
     def _parse(self, gops: Iterator[GopRecord]) -> Iterator[_Step]:
-        torch.set_num_threads(1)  # of this thread: the networks need the other cores
+        use_threads(1)  # of this thread: the networks need the other cores
         for batch in self._batches(gops):
             parsers = [self.parse_gop(gop) for gop in batch]
             length = max(len(gop.frames) for gop in batch)
@@ -155,7 +156,7 @@ class Decoder:
 
     def _run_networks(self, steps: Iterable[_Step], decode: _DecodeStep[Shown]) -> Iterator[Shown]:
         settings = self.settings
-        torch.set_num_threads(self.threads)
+        use_threads(self.threads)
         transforms = Transforms(self.installed.model, self.fmt, settings.device, settings.precision)
         waiting: list[list[Shown]] = []  # of the GOPs of a batch after the first
         before: list[int] = []

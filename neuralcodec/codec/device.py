@@ -49,3 +49,10 @@ def best_precision(device: torch.device) -> torch.dtype:
 def default_batch(device: torch.device) -> int:
     """GOPs side by side: one keeps a CPU busy; a GPU wants more."""
     return 4 if device.type == "cuda" else 1
+
+
+def use_threads(count: int) -> None:
+    """Lets PyTorch use so many threads for what is called from this one."""
+    # A thread that has not asked before takes over, at its first operation, what any other has set.
+    torch.get_num_threads()
+    torch.set_num_threads(count)

@@ -7,6 +7,7 @@ from itertools import chain, count
 import torch
 
 from neuralcodec.codec.ahead import RunAhead, Stopwatch
+from neuralcodec.codec.device import use_threads
 from neuralcodec.codec.gop_structure import (
     PlacedFrame,
     RecurrenceWatch,
@@ -116,7 +117,7 @@ class Encoder:
         first_frame = 0
         pending: list[list[_GopInProgress]] = []  # of each item of the batch
         batch = 0
-        torch.set_num_threads(1)  # of this thread: the networks need the other cores
+        use_threads(1)  # of this thread: the networks need the other cores
         try:
             for frame in coded:
                 if frame.batch != batch:
@@ -137,7 +138,7 @@ class Encoder:
                 yield gop.finish(first_frame)
                 first_frame += len(gop.records)
         finally:
-            torch.set_num_threads(self.threads)
+            use_threads(self.threads)
             if self.feedback:
                 self.feedback.close()
             read.close()  # before `coded`, which may wait for it
@@ -146,7 +147,7 @@ class Encoder:
 
     def _run_networks(self, frames: Iterator[PlacedFrame]) -> Iterator[CodedFrame]:
         settings = self.settings
-        torch.set_num_threads(self.threads)
+        use_threads(self.threads)
         transforms = self._transforms()
         for number, batch in enumerate(split_batches(frames, settings.gop, settings.batch)):
             transforms.begin()
