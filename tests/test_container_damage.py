@@ -345,6 +345,21 @@ def test_damage_is_named_by_file_gop_chunk_bytes_and_what_to_do():
     assert (damage.chunk_type, damage.gop, damage.start, damage.end) == ("GOPS", 1, start, end)
 
 
+def test_what_is_lost_is_told_by_frames_and_time():
+    damaged = bytearray(FILE)
+    for gop in (0, 2):
+        damaged[GOP_RANGES[gop][1] - 6] ^= 1
+    _, _, damage = read(bytes(damaged), keep_going=True)
+    times = [
+        (d.loss.first_frame, d.loss.end_frame, d.loss.start, d.loss.end) for d in damage if d.loss
+    ]
+    unit = Fraction(1, 25)
+    assert times == [(0, 2, 0 * unit, 2 * unit), (3, 6, 3 * unit, 6 * unit)]
+    _, _, (damage,) = read(FILE[: GOP_RANGES[3][0]], keep_going=True)
+    assert damage.ends_file
+    assert str(damage.loss) == "all frames from 6 on, from 0.240 s on"
+
+
 def test_damaged_gops_are_numbered_in_file_order():
     data = bytearray(FILE)
     for gop in (1, 3):
@@ -403,6 +418,16 @@ def test_a_gop_that_comes_twice_is_given_once():
     assert [gop for gop, _ in gops] == [gop for gop, _ in GOPS]
     assert error is None
     assert len(damage) == 1
+
+
+@pytest.mark.parametrize("gop", range(1, 4))
+def test_a_tail_that_got_among_the_gops_does_not_end_the_file(gop):
+    ((start, end),) = chunk_ranges(FILE, b"TAIL")
+    at = GOP_RANGES[gop][0]
+    data = FILE[:at] + FILE[start:end] + FILE[at:]
+    assert "should hold 7 frames" in str(read(data)[1])
+    gops, error, damage = read(data, keep_going=True)
+    assert (gops, error, len(damage)) == (GOPS, None, 1)
 
 
 def test_files_joined_end_to_end_are_not_taken_for_the_first_alone():

@@ -5,6 +5,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -40,6 +41,8 @@ from neuralcodec.container import (
     IndexEntry,
     StreamHeader,
 )
+from neuralcodec.container.layout import Malformed
+from neuralcodec.container.payloads import parse_gop
 from neuralcodec.errors import DamagedFile, InputError, NcodecError, UsageError
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.streams import FileTags, StreamPacket
@@ -292,6 +295,42 @@ def test_every_undamaged_gop_is_decoded_bit_for_bit(
             for n in range(entry.first_frame, entry.first_frame + entry.frame_count):
                 assert by_time.pop(STEP * n) == samples(shown[n])
     assert not by_time
+
+
+def test_frames_that_wait_for_their_turn_in_a_batch_are_bounded_by_memory_not_by_the_file(
+    model: InstalledModel,
+):
+    large = VideoFormat(8192, 8192, Fraction(1, 25))
+    settings = DecoderSettings(4, CPU, torch.float32)
+    gops = [GopRecord(n, 0, (FrameRecord(n, 30, b""),) * 12) for n in range(0, 60, 12)]
+    batches = list(Decoder(model, large, settings, "film.nlc")._batches(iter(gops)))
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+    small = Decoder(model, FORMAT, settings, "film.nlc")
+    assert [len(batch) for batch in small._batches(iter(gops))] == [4, 1]
+
+
+CORPUS = Path(__file__).parent / "fuzz_corpus"
+
+
+@pytest.mark.parametrize("target", ["container", "decode", "gop"])
+def test_what_fuzzing_found_worth_keeping_raises_nothing_but_what_it_should(
+    target: str, model: InstalledModel
+):
+    paths = sorted((CORPUS / target).iterdir())
+    assert paths
+    for path in paths:
+        if target == "gop":
+            with suppress(Malformed):
+                parse_gop(path.read_bytes())
+        elif target == "container":
+            with suppress(DamagedFile):
+                reader = ContainerReader(io.BytesIO(path.read_bytes()), path.name)
+                assert all(str(damage) for damage in reader.damage)
+                list(reader.contents(keep_going=True))
+                reader.index()
+        else:
+            with suppress(DamagedFile):
+                decoded(model, path.read_bytes())
 
 
 def run(*arguments: object, data: bytes | None = None) -> tuple[int, str]:
