@@ -17,21 +17,24 @@ class LossFinder:
         self.total: int | None = None  # frames in the file, where its end has said so
         self._fmt = fmt
         self._next_frame = frames
-        self._end: Fraction | None = None  # seconds, where the last GOP ends; None before any
+        self._last: Fraction | None = None  # seconds, of the last frame so far; None before any
+        self._end: Fraction | None = None  # where it ends, about
 
     def before(self, damage: Damage, gop: GopRecord) -> Loss | None:
         """What damage met since the last GOP costs, now that the next one is known."""
         start, duration = gop.frames[0].pts * self._fmt.time_base, self._duration(gop)
         lost = gop.first_frame - self._next_frame
-        before = self._end
-        if before is None and lost:
-            before = start - lost * duration / len(gop.frames)
         if _is_packets(damage):
-            return Loss(None, None, start if before is None else before, start + duration)
+            return Loss(
+                None, None, self._end if self._last is not None else start, start + duration
+            )
         if lost <= 0:
             return None
-        assert before is not None
-        return Loss(self._next_frame, gop.first_frame, min(before, start), start)
+        if self._last is not None:
+            begin: Fraction | None = self._last + (start - self._last) / (lost + 1)
+        else:
+            begin = start - lost * duration / len(gop.frames) if duration else None
+        return Loss(self._next_frame, gop.first_frame, begin, start)
 
     def at_end(self, damage: Damage) -> Loss | None:
         """As `before`, where no other GOP has come."""
@@ -50,6 +53,7 @@ class LossFinder:
     def pass_gop(self, gop: GopRecord) -> None:
         """From now on it is the last GOP."""
         self._next_frame = gop.first_frame + len(gop.frames)
+        self._last = gop.frames[-1].pts * self._fmt.time_base
         self._end = gop.frames[0].pts * self._fmt.time_base + self._duration(gop)
 
     def _duration(self, gop: GopRecord) -> Fraction:
