@@ -22,6 +22,7 @@ from neuralcodec.errors import (
 from neuralcodec.version import __version__
 
 if TYPE_CHECKING:
+    from neuralcodec.codec.check_file import CheckReport, FoundDamage, check
     from neuralcodec.codec.decode_file import DecodeSummary, decode
     from neuralcodec.codec.decode_part import PartOptions
     from neuralcodec.codec.encode_file import encode
@@ -29,15 +30,18 @@ if TYPE_CHECKING:
     from neuralcodec.codec.pictures import TensorFrame
     from neuralcodec.codec.progress import ProgressState
     from neuralcodec.codec.rate_target import RateKind, RateOutcome, RateTarget
+    from neuralcodec.codec.repair_file import RepairReport, repair
     from neuralcodec.codec.video_file import TensorClip, VideoFile
     from neuralcodec.codec.video_file import VideoFile as open  # noqa: N813
     from neuralcodec.media.source_options import RawInput, SourceOptions
 
 __all__ = [
+    "CheckReport",
     "DamagedFile",
     "DecodeSummary",
     "DeviceError",
     "EncodeSummary",
+    "FoundDamage",
     "InputError",
     "ModelError",
     "NcodecError",
@@ -48,15 +52,18 @@ __all__ = [
     "RateOutcome",
     "RateTarget",
     "RawInput",
+    "RepairReport",
     "SourceOptions",
     "TensorClip",
     "TensorFrame",
     "UsageError",
     "VideoFile",
     "__version__",
+    "check",
     "decode",
     "encode",
     "open",
+    "repair",
 ]
 
 _HOMES = {
@@ -64,6 +71,11 @@ _HOMES = {
     "EncodeSummary": ("neuralcodec.codec.encode_summary", "EncodeSummary"),
     "decode": ("neuralcodec.codec.decode_file", "decode"),
     "DecodeSummary": ("neuralcodec.codec.decode_file", "DecodeSummary"),
+    "check": ("neuralcodec.codec.check_file", "check"),
+    "CheckReport": ("neuralcodec.codec.check_file", "CheckReport"),
+    "FoundDamage": ("neuralcodec.codec.check_file", "FoundDamage"),
+    "repair": ("neuralcodec.codec.repair_file", "repair"),
+    "RepairReport": ("neuralcodec.codec.repair_file", "RepairReport"),
     "open": ("neuralcodec.codec.video_file", "VideoFile"),
     "VideoFile": ("neuralcodec.codec.video_file", "VideoFile"),
     "PartOptions": ("neuralcodec.codec.decode_part", "PartOptions"),

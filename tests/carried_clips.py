@@ -1,5 +1,7 @@
 """Clips with sound, subtitles, chapters and attachments, made and read with FFmpeg alone."""
 
+import io
+import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -147,6 +149,17 @@ def write_clip(path: Path, clip: Clip, fmt: VideoFormat = VIDEO) -> list[str]:
 
 def seconds(packets: Sequence[StreamPacket], stream: OtherStream) -> list[Fraction]:
     return [(packet.pts or 0) * stream.time_base for packet in packets]
+
+
+def pcm_stream(number: int, sample_bytes: int) -> OtherStream:
+    """Sound whose packets are samples of one channel, whatever their bytes."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setparams((1, sample_bytes, RATE, 0, "NONE", ""))
+        sound.writeframes(bytes(sample_bytes * RATE))
+    file.seek(0)
+    with av.open(file) as container:
+        return _describe(number, container.streams[0])
 
 
 def _describe(number: int, stream: av.stream.Stream) -> OtherStream:

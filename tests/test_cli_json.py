@@ -38,7 +38,7 @@ def documented() -> dict[str, Table]:
 
 
 TABLES = documented()
-VERBS = ("encode", "decode", "info", "models")
+VERBS = ("encode", "decode", "info", "check", "repair", "models")
 
 
 def check(value: Any, kind: str, where: str) -> None:
@@ -124,6 +124,16 @@ def test_info_of_a_damaged_file_prints_what_is_documented(small_coded, tmp_path)
 
 def test_a_stream_is_documented_even_where_no_file_has_any():
     check_fields(asdict(StreamInfo("audio", "aac", None, 3, 900)), TABLES["stream"], "stream")
+
+
+def test_check_and_repair_print_what_is_documented(small_coded, tmp_path):
+    assert printed("check", small_coded)["files"][0]["damage"] == []
+    bad = tmp_path / "bad.nlc"
+    bad.write_bytes(small_coded.read_bytes()[:-200])
+    figures = printed("check", bad, small_coded, tmp_path / "none.nlc", exit_code=1)
+    assert [len(file["damage"]) for file in figures["files"]] == [1, 0, 1]
+    assert printed("repair", bad, tmp_path / "good.nlc")["damage"]
+    assert printed("check", tmp_path / "good.nlc")["files"][0]["damage"] == []
 
 
 def test_models_prints_what_is_documented():

@@ -30,7 +30,9 @@ def test_version_is_told_in_both_forms():
 def test_help_lists_all_verbs_in_the_order_of_use():
     listed = ncodec("--help").stdout.split("Commands:\n")[1].splitlines()
     assert [line.split()[0] for line in listed] == list(main.commands)
-    assert list(main.commands) == ["encode", "decode", "info", "bench", "models", "completion"]
+    assert list(main.commands) == (
+        ["encode", "decode", "info", "check", "repair", "bench", "models", "completion"]
+    )
     assert not any(line.endswith("...") for line in listed)
 
 

@@ -336,12 +336,29 @@ def test_damage_is_named_by_file_gop_chunk_bytes_and_what_to_do():
     gops, error, _ = read(data)
     assert gops == GOPS[:1]
     assert str(error) == (
-        f"film.nlc: GOP 1 is damaged (GOPS chunk, bytes {start} to {end - 1}): "
-        "its CRC-32 does not match; use --keep-going to decode the undamaged GOPs"
+        f"film.nlc: GOP 1 is damaged (GOPS chunk, bytes {start} to {end - 1}; frame 2, "
+        "0.080 s to 0.120 s): its CRC-32 does not match; "
+        "use --keep-going to decode the undamaged GOPs"
     )
     assert (error.gop, error.offset) == (1, start)
     _, _, (damage,) = read(data, keep_going=True)
     assert (damage.chunk_type, damage.gop, damage.start, damage.end) == ("GOPS", 1, start, end)
+
+
+def test_what_is_lost_is_told_by_frames_and_time():
+    damaged = bytearray(FILE)
+    for gop in (0, 2):
+        damaged[GOP_RANGES[gop][1] - 6] ^= 1
+    _, _, damage = read(bytes(damaged), keep_going=True)
+    times = [
+        (d.loss.first_frame, d.loss.end_frame, d.loss.start, d.loss.end) for d in damage if d.loss
+    ]
+    unit = Fraction(1, 25)
+    # Without a frame rate, one frame alone does not tell how long those before it lasted.
+    assert times == [(0, 2, None, 2 * unit), (3, 6, 3 * unit, 6 * unit)]
+    _, _, (damage,) = read(FILE[: GOP_RANGES[3][0]], keep_going=True)
+    assert damage.ends_file
+    assert str(damage.loss) == "all frames from 6 on, from 0.240 s on"
 
 
 def test_damaged_gops_are_numbered_in_file_order():
@@ -402,6 +419,16 @@ def test_a_gop_that_comes_twice_is_given_once():
     assert [gop for gop, _ in gops] == [gop for gop, _ in GOPS]
     assert error is None
     assert len(damage) == 1
+
+
+@pytest.mark.parametrize("gop", range(1, 4))
+def test_a_tail_that_got_among_the_gops_does_not_end_the_file(gop):
+    ((start, end),) = chunk_ranges(FILE, b"TAIL")
+    at = GOP_RANGES[gop][0]
+    data = FILE[:at] + FILE[start:end] + FILE[at:]
+    assert "should hold 7 frames" in str(read(data)[1])
+    gops, error, damage = read(data, keep_going=True)
+    assert (gops, error, len(damage)) == (GOPS, None, 1)
 
 
 def test_files_joined_end_to_end_are_not_taken_for_the_first_alone():

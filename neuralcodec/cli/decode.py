@@ -6,7 +6,7 @@ from fractions import Fraction
 import click
 
 from neuralcodec.cli.completion import complete_file, complete_model, complete_nlc
-from neuralcodec.cli.options import device_options, output_options
+from neuralcodec.cli.options import device_options, max_pixels_option, output_options
 from neuralcodec.cli.progress import show_progress
 from neuralcodec.cli.report import PIPE, print_json, tell
 from neuralcodec.cli.values import TIME
@@ -42,8 +42,19 @@ QUALITY_FIELDS = ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "ssim_y", "ssim_u", 
 @click.option("-n", "--frames", type=click.IntRange(1), metavar="N", help="Stop after N frames.")
 @click.option("--no-audio", is_flag=True, help="Leave audio streams out.")
 @click.option(
-    "--keep-going", is_flag=True, help="Leave out damaged GOPs instead of failing (exit code 1)."
+    "--keep-going",
+    is_flag=True,
+    help="Give all that is undamaged instead of failing (exit code 1).",
 )
+@click.option(
+    "--conceal",
+    type=click.Choice(["hold", "black", "drop"]),
+    default="hold",
+    show_default=True,
+    help="With --keep-going: show the last good frame or a black one where frames are lost, "
+    "or drop them.",
+)
+@max_pixels_option
 @device_options
 @output_options
 def decode(
@@ -57,6 +68,8 @@ def decode(
     frames: int | None,
     no_audio: bool,
     keep_going: bool,
+    conceal: str,
+    max_pixels: int,
     device: str,
     batch: int | None,
     overwrite: bool,
@@ -85,16 +98,20 @@ def decode(
             format=format,
             overwrite=overwrite,
             keep_going=keep_going,
+            conceal=conceal,
+            max_pixels=max_pixels,
             part=neuralcodec.PartOptions(start, duration, frames),
             audio=not no_audio,
             progress=progress,
         )
     for damage in done.damage:
-        tell(f"left out: {damage}")
+        tell(f"lost: {damage}")
     if not quiet:
         for notice in done.notices:
             tell(notice)
-        tell(f"{done.frames} frames {done.width}x{done.height}, {done.fps:.1f} fps")
+        stand_ins = f" ({done.concealed} of them in place of lost ones)" if done.concealed else ""
+        size = f"{done.width}x{done.height}"
+        tell(f"{done.frames} frames{stand_ins} {size}, {done.fps:.1f} fps")
         if done.recorded:
             q = done.recorded
             tell(f"PSNR recorded by the encoder: {_psnr_text(q)}")

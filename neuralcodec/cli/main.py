@@ -12,11 +12,13 @@ import click
 
 from neuralcodec.atomic_file import remove_all_temporaries
 from neuralcodec.cli.bench import bench
+from neuralcodec.cli.check import check
 from neuralcodec.cli.completion import completion
 from neuralcodec.cli.decode import decode
 from neuralcodec.cli.encode import encode
 from neuralcodec.cli.info import info
 from neuralcodec.cli.models import models
+from neuralcodec.cli.repair import repair
 from neuralcodec.errors import NcodecError
 from neuralcodec.version import __version__
 
@@ -99,6 +101,7 @@ def main() -> None:
     ncodec encode in.mp4 out.nlc         compress
     ncodec decode out.nlc out.mp4        decompress, and report PSNR
     ncodec info out.nlc                  what a file holds
+    ncodec check out.nlc                 whether it is whole; 'repair' keeps what is
     ncodec bench in.mp4                  compare with x264, x265, SVT-AV1 and VP9
     ncodec models                        what models are installed
 
@@ -119,5 +122,5 @@ def main() -> None:
     """
 
 
-for verb in (encode, decode, info, bench, models, completion):
+for verb in (encode, decode, info, check, repair, bench, models, completion):
     main.add_command(verb)

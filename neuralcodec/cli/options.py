@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from neuralcodec.cli.completion import complete_device
+from neuralcodec.codec.picture_limit import MAX_PIXELS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -48,3 +49,15 @@ def device_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def max_pixels_option(command: Command) -> Command:
+    """--max-pixels."""
+    return click.option(
+        "--max-pixels",
+        type=click.IntRange(1),
+        default=MAX_PIXELS,
+        show_default=True,
+        metavar="N",
+        help="Refuse pictures of more luma samples, as memory grows with them.",
+    )(command)

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from neuralcodec.codec.conceal import Conceal, Concealer, ShownFrame
 from neuralcodec.codec.decode_part import (
     DecodePart,
     PartOptions,
@@ -25,6 +26,7 @@ from neuralcodec.codec.encode_file import (
     refuse_same_file,
 )
 from neuralcodec.codec.packet_queue import PacketQueue
+from neuralcodec.codec.picture_limit import MAX_PIXELS, check_picture_size
 from neuralcodec.codec.progress import Progress, ProgressState
 from neuralcodec.container import ContainerReader, GopContent, GopRecord
 from neuralcodec.errors import InputError, UsageError
@@ -56,7 +58,7 @@ class Quality:
 class DecodeSummary:
     """What `decode` did."""
 
-    frames: int
+    frames: int  # written
     width: int
     height: int
     fps: float  # frames decoded per second
@@ -67,7 +69,8 @@ class DecodeSummary:
     measured: Quality | None  # against the reference, if one was given
     streams: int = 0  # other streams that were written
     notices: list[str] = field(default_factory=list)
-    damage: list[str] = field(default_factory=list)  # with keep_going: what was left out
+    damage: list[str] = field(default_factory=list)  # with keep_going: what is lost
+    concealed: int = 0  # of the frames, those that stand in for lost ones
     stage_seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -82,6 +85,8 @@ def decode(
     format: str | None = None,
     overwrite: bool = False,
     keep_going: bool = False,
+    conceal: str = Conceal.HOLD,
+    max_pixels: int = MAX_PIXELS,
     part: PartOptions | None = None,
     audio: bool = True,
     precision: str | None = None,
@@ -91,15 +96,17 @@ def decode(
 
     dst's extension, or `format` (y4m, yuv, mp4, mov, mkv, png), says what is written; reference:
     the source, to measure PSNR and SSIM against; model: a .safetensors file, when the file was
-    made with one that is not installed; keep_going: leave out damaged GOPs instead of failing;
-    part: of the time, for which only the GOPs that hold it are decoded; audio: whether audio
-    streams are written.
+    made with one that is not installed; keep_going: go on after damaged GOPs instead of failing,
+    and conceal their frames: hold, black or drop (see `Conceal`); max_pixels: pictures of more are
+    refused before anything is allocated for them; part: of the time, for which only the GOPs that
+    hold it are decoded; audio: whether audio streams are written.
 
     Raises NcodecError for everything that is the input's or the environment's fault; the output
     then does not exist.
     """
     if batch is not None and batch < 1:
         raise UsageError(f"batch must be at least 1, not {batch}")
+    how = _choose_conceal(conceal)
     refuse_same_file(src, dst)
     if reference is not None and os.fspath(src) == os.fspath(reference) == PIPE:
         raise UsageError("the input and the reference cannot both be standard input")
@@ -109,6 +116,7 @@ def decode(
         reader = ContainerReader(file, shown_name(src))
         header = reader.header
         fmt = header.format
+        check_picture_size(fmt, max_pixels, shown_name(src))
         candidate = None if model is None else os.fspath(model)
         installed = find_model(header.model_name, header.model_sha256, candidate)
         settings = DecoderSettings(
@@ -124,8 +132,10 @@ def decode(
         streams = streams_of(reader, audio)
         queue = PacketQueue()
         gops = decoder.stopwatch.watch("reading", chosen.gops(keep_going, queue))
-        done = 0
-        with closing(decoder.frames(recorded.watch(gops))) as frames:
+        concealer = Concealer(how, fmt, 0 if options.is_all else None)
+        done = concealed = 0
+        with closing(decoder.frames(recorded.watch(gops))) as decoded:
+            frames = concealer.fill(map(recorded.find, decoded))
             first = next(frames, None)
             if first is None:
                 what = "in it" if options.is_all else "of the part asked for"
@@ -134,18 +144,20 @@ def decode(
             with open_writer(
                 dst, fmt, format=format, overwrite=overwrite, streams=streams, tags=tags
             ) as writer:
-                for frame in chain([first], frames):
-                    found = recorded.find(frame)
-                    shown = chosen.show(frame)
+                for found in chain([first], frames, _lost_at_end(reader, concealer, options)):
+                    shown = chosen.show(found.frame)
                     if shown is None:
                         continue
+                    if done == options.frames:  # stand-ins have taken the places of some
+                        break
                     with decoder.stopwatch.running("writing"):
                         writer.write_packets(_of_streams(queue.take(found.number), streams))
                         writer.write(shown)
                     recorded.add(found)
-                    if comparison:
+                    concealed += found.stands_in
+                    if comparison and not found.stands_in:
                         with decoder.stopwatch.running("measuring"):
-                            comparison.add(frame, found.number)
+                            comparison.add(found.frame, found.number)
                     done += 1
                     if progress:
                         progress(ProgressState(done, total))
@@ -173,7 +185,8 @@ def decode(
         measured=measured,
         streams=len(streams),
         notices=notices,
-        damage=[str(d) for d in reader.damage] + [str(e) for e in decoder.left_out],
+        damage=[str(d) for d in reader.damage] + [str(d) for d in decoder.left_out],
+        concealed=concealed,
         stage_seconds={k: round(v, 3) for k, v in decoder.stopwatch.seconds.items()},
     )
 
@@ -203,6 +216,24 @@ def _of_streams(
     return [packet for packet in packets if packet.stream in numbers]
 
 
+def _choose_conceal(name: str) -> Conceal:
+    try:
+        return Conceal(name)
+    except ValueError:
+        known = ", ".join(Conceal)
+        raise UsageError(
+            f"lost frames cannot be concealed by '{name}'; there are {known}"
+        ) from None
+
+
+def _lost_at_end(
+    reader: ContainerReader, concealer: Concealer, options: PartOptions
+) -> Iterator[ShownFrame]:
+    """What the file says at its end is known only once all before has been read."""
+    if options.is_all:
+        yield from concealer.fill_end(reader.frame_total)
+
+
 @dataclass(frozen=True)
 class _RecordedFrame:
     number: int  # in the source
@@ -226,13 +257,13 @@ class _Recorder:
                 self._ahead.append(_RecordedFrame(gop.first_frame + i, frame.pts, psnr))
             yield gop
 
-    def find(self, decoded: Frame) -> _RecordedFrame:
+    def find(self, decoded: Frame) -> ShownFrame:
         """What is known of a frame; those before it that never came were left out."""
-        while (frame := self._ahead.popleft()).pts != decoded.pts:
+        while (known := self._ahead.popleft()).pts != decoded.pts:
             pass
-        return frame
+        return ShownFrame(known.number, decoded, known.psnr)
 
-    def add(self, frame: _RecordedFrame) -> None:
+    def add(self, frame: ShownFrame) -> None:
         """It is shown: its PSNR counts."""
         if frame.psnr:
             self.meter.add_db(*frame.psnr)

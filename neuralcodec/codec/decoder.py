@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeVar
 
 import torch
@@ -13,13 +12,14 @@ from neuralcodec.codec.device import one_thread_here, use_threads
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolDecoder, build_coder
 from neuralcodec.codec.pictures import TensorFrame, grid_size
 from neuralcodec.codec.transforms import Transforms
-from neuralcodec.container import GopRecord
+from neuralcodec.container import Damage, GopPlace, GopRecord, Loss
 from neuralcodec.entropy.coder import Malformed
 from neuralcodec.errors import DamagedFile
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
 FRAMES_AHEAD = 6
+MAX_WAITING_BYTES = 2 << 30  # of frames that wait for those of an earlier GOP of their batch
 Shown = TypeVar("Shown", Frame, TensorFrame)
 _DecodeStep = Callable[
     [Transforms, Sequence[FrameSymbols], Sequence[int], Sequence[int]], list[Shown]
@@ -56,7 +56,7 @@ class Decoder:
         self.coder = build_coder(installed)
         self.stopwatch = Stopwatch()
         self.notices: list[str] = []  # one sentence each, for people
-        self.left_out: list[DamagedFile] = []  # with keep_going: why, in file order
+        self.left_out: list[Damage] = []  # with keep_going, in file order
 
     def frames(self, gops: Iterable[GopRecord]) -> Generator[Frame, None, None]:
         """Frames in order. Raises DamagedFile where a GOP's symbols are not what was coded;
@@ -70,7 +70,7 @@ class Decoder:
     def _shown(
         self, gops: Iterable[GopRecord], decode: _DecodeStep[Shown]
     ) -> Generator[Shown, None, None]:
-        chosen = filter(self._is_whole, gops) if self.settings.keep_going else iter(gops)
+        chosen = filter(self.is_whole, gops) if self.settings.keep_going else iter(gops)
         with one_thread_here() as threads, ExitStack() as stack:
             parsed = RunAhead(self._parse(chosen), FRAMES_AHEAD)
             shown = RunAhead(self._run_networks(parsed, decode, threads), FRAMES_AHEAD)
@@ -80,31 +80,44 @@ class Decoder:
 
     def parse_gop(self, gop: GopRecord) -> Iterator[FrameSymbols]:
         """The symbols of one GOP, without any transform. Raises DamagedFile."""
+        try:
+            yield from self._symbols(gop)
+        except Malformed as error:
+            raise DamagedFile(
+                f"{self.name}: {self._damage(gop, error)}; "
+                "use --keep-going to decode the undamaged GOPs",
+                offset=gop.place.start if gop.place else None,
+                gop=gop.place.gop if gop.place else None,
+            ) from error
+
+    def _symbols(self, gop: GopRecord) -> Iterator[FrameSymbols]:
+        """Raises Malformed."""
         rows, columns = grid_size(self.fmt)
         decoder = GopSymbolDecoder(self.installed, self.coder, rows, columns)
         for t, frame in enumerate(gop.frames):
             try:
                 symbols = decoder.decode(frame.payload, frame.q, intra=t == 0)
             except Malformed as error:
-                raise self._damaged(gop, f"frame {gop.first_frame + t}: {error}") from error
+                raise Malformed(f"frame {gop.first_frame + t}: {error}") from error
             is_last = t == len(gop.frames) - 1
             if is_last and gop.symbols_crc not in (None, decoder.checksum):
-                raise self._damaged(gop, "its symbols do not have the checksum recorded")
+                raise Malformed("its symbols do not have the checksum recorded")
             yield symbols
 
-    def _is_whole(self, gop: GopRecord) -> bool:
-        """Parses it to the end first: a frame once shown cannot be taken back."""
+    def is_whole(self, gop: GopRecord) -> bool:
+        """Parses it to the end: a frame once shown cannot be taken back. What is wrong goes into
+        `left_out`."""
         try:
-            for _ in self.parse_gop(gop):
+            for _ in self._symbols(gop):
                 pass
-        except DamagedFile as error:
-            self.left_out.append(error)
+        except Malformed as error:
+            self.left_out.append(self._damage(gop, error))
             return False
         return True
 
     def _parse(self, gops: Iterator[GopRecord]) -> Iterator[_Step]:
         use_threads(1)  # of this thread: the networks need the other cores
-        while batch := list(islice(gops, self.settings.batch)):
+        for batch in self._batches(gops):
             parsers = [self.parse_gop(gop) for gop in batch]
             length = max(len(gop.frames) for gop in batch)
             for t in range(length):
@@ -120,6 +133,25 @@ class Decoder:
                     [r.pts for r in records],
                     last=t == length - 1,
                 )
+
+    def _batches(self, gops: Iterator[GopRecord]) -> Iterator[list[GopRecord]]:
+        """As many at a time as the settings say, or fewer: frames of all but the first of a batch
+        wait in memory for their turn, and a file says how many they are."""
+        samples = self.fmt.width * self.fmt.height * 3 // 2
+        most = MAX_WAITING_BYTES // (samples * (1 if self.fmt.bit_depth == 8 else 2))
+        batch: list[GopRecord] = []
+        waiting = 0
+        for gop in gops:
+            if batch and waiting + len(gop.frames) > most:
+                yield batch
+                batch, waiting = [], 0
+            waiting += len(gop.frames) if batch else 0
+            batch.append(gop)
+            if len(batch) == self.settings.batch:
+                yield batch
+                batch, waiting = [], 0
+        if batch:
+            yield batch
 
     def _run_networks(
         self, steps: Iterable[_Step], decode: _DecodeStep[Shown], threads: int
@@ -148,9 +180,14 @@ class Decoder:
                 for gop in waiting:
                     yield from gop
 
-    def _damaged(self, gop: GopRecord, what: str) -> DamagedFile:
-        return DamagedFile(
-            f"{self.name}: the GOP of frames {gop.first_frame} to "
-            f"{gop.first_frame + len(gop.frames) - 1} is damaged: {what}; "
-            "use --keep-going to decode the undamaged GOPs"
+    def _damage(self, gop: GopRecord, error: Malformed) -> Damage:
+        unit = self.fmt.time_base
+        step = 1 / self.fmt.frame_rate if self.fmt.frame_rate else 0
+        loss = Loss(
+            gop.first_frame,
+            gop.first_frame + len(gop.frames),
+            gop.frames[0].pts * unit,
+            gop.frames[-1].pts * unit + step,
         )
+        place = gop.place or GopPlace(None, 0, 0)
+        return Damage(str(error), "GOPS", place.gop, place.start, place.end, loss=loss)

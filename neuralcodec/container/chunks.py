@@ -181,7 +181,8 @@ class ChunkStream:
         start, chunk_type = self.buffer.offset, self._type_here()
         self._found = self._next_sound_chunk()
         end = self.buffer.offset if self._found is None else self._found.start
-        return Damage(what, chunk_type, None, start, end)
+        ends_file = self._found is None and what == _CUT
+        return Damage(what, chunk_type, None, start, end, ends_file)
 
     def _take(self) -> Chunk:
         buffer = self.buffer

@@ -14,8 +14,15 @@ from neuralcodec.container.chunks import Chunk, ChunkStream
 from neuralcodec.container.descriptions import Descriptions
 from neuralcodec.container.layout import Malformed, check_range
 from neuralcodec.container.packets import parse_packets
-from neuralcodec.container.payloads import parse_gop, parse_stats, parse_tail
-from neuralcodec.container.records import Damage, GopRecord, GopStats, PacketsContent
+from neuralcodec.container.payloads import parse_gop, parse_index, parse_stats, parse_tail
+from neuralcodec.container.records import Damage, GopPlace, GopRecord, GopStats, PacketsContent
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTotal:
+    """How many frames the file says at its end that it holds."""
+
+    frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +30,7 @@ class Located:
     """Something found in a file."""
 
     offset: int  # of its chunk
-    content: GopRecord | GopStats | PacketsContent | Damage
+    content: GopRecord | GopStats | PacketsContent | Damage | FrameTotal
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class ContentsWalk:
         self._gap_explained = bool(described.damage)
 
     def __iter__(self) -> Iterator[Located]:
-        reached = self._stream.offset
+        reached, tail_seen = self._stream.offset, False
         damaged_to = self._described.damage[-1].end if self._described.damage else -1
         while (item := self._stream.read_past_damage()) is not None:
             if isinstance(item, Damage):
@@ -75,11 +82,13 @@ class ContentsWalk:
             if item.type == layout.GOPS:
                 self._gops += 1
             if item.type == layout.TAIL:
-                yield from self._check_nothing_follows(item.end)
-                return
-        if self._ends_with_tail and damaged_to != reached:
+                tail_seen = True
+                if not self._is_stray_tail(item):
+                    yield from self._check_nothing_follows(item.end)
+                    return
+        if self._ends_with_tail and not tail_seen and damaged_to != reached:
             what = "it ends without its TAIL chunk: it was cut, or its writing was stopped"
-            yield Located(reached, Damage(what, None, None, reached, reached))
+            yield Located(reached, Damage(what, None, None, reached, reached, ends_file=True))
 
     def _read_chunk(self, chunk: Chunk) -> Iterator[Located]:
         if chunk.type == layout.GOPS:
@@ -90,13 +99,18 @@ class ContentsWalk:
             yield from self._read_packets(chunk)
         elif chunk.type == layout.TAIL:
             _, frames = parse_tail(chunk.payload)
+            yield Located(chunk.start, FrameTotal(frames))
             if frames != self._frames and not self._gap_explained:
                 raise Malformed(f"the file should hold {frames} frames, not {self._frames}")
+        elif chunk.type == layout.INDX:
+            if entries := parse_index(chunk.payload):
+                frames = entries[-1].first_frame + entries[-1].frame_count
+                yield Located(chunk.start, FrameTotal(frames))
         elif chunk.type == layout.HEAD:
             raise Malformed("a second header")
         elif chunk.type in layout.DESCRIPTIONS:
             raise Malformed("its place is before all GOPs and packets")
-        elif chunk.type[:1].isupper() and chunk.type != layout.INDX:
+        elif chunk.type[:1].isupper():
             raise Malformed("a chunk that this version does not know: made by a newer ncodec")
 
     def _read_gop(self, chunk: Chunk) -> Iterator[Located]:
@@ -112,7 +126,8 @@ class ContentsWalk:
             )
         self._frames = gop.first_frame + len(gop.frames)
         self._gap_explained = False
-        yield Located(chunk.start, gop)
+        place = GopPlace(self._gops, chunk.start, chunk.end)
+        yield Located(chunk.start, replace(gop, place=place))
 
     def _read_packets(self, chunk: Chunk) -> Iterator[Located]:
         packets = parse_packets(chunk.payload)
@@ -128,6 +143,13 @@ class ContentsWalk:
         self._gap_explained = True
         damage = Damage(what, chunk.type.decode(), gop, chunk.start, chunk.end)
         return Located(chunk.start, damage)
+
+    def _is_stray_tail(self, chunk: Chunk) -> bool:
+        """Whether it got among the GOPs: it promises more, and a chunk of the file follows. Behind
+        a true TAIL there may be another file, but that begins with its signature."""
+        promised = len(chunk.payload) == layout.TAIL_FIXED.size
+        more = promised and parse_tail(chunk.payload)[1] > self._frames
+        return more and layout.CHUNKS_AFTER_HEAD.fullmatch(self._stream.next_type()) is not None
 
     def _check_nothing_follows(self, end: int) -> Iterator[Located]:
         self._stream.buffer.skip_all()

@@ -5,33 +5,37 @@ the operating system fails), ends in time linear in the file, and needs memory i
 largest chunk that is really there, never to what a length field says.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from typing import BinaryIO
 
 from neuralcodec.container import layout
 from neuralcodec.container.chunks import ChunkStream, ForwardBuffer
-from neuralcodec.container.contents import ContentsWalk, Located, Span
+from neuralcodec.container.contents import ContentsWalk, FrameTotal, Located, Span
 from neuralcodec.container.descriptions import Descriptions, read_descriptions
 from neuralcodec.container.head import parse_head
 from neuralcodec.container.index import end_of_gop, read_stored_index, stream_at
 from neuralcodec.container.layout import Malformed
+from neuralcodec.container.losses import LossFinder
 from neuralcodec.container.payloads import parse_gop, parse_stats
 from neuralcodec.container.records import (
     Content,
     Damage,
     Extras,
     GopContent,
+    GopPlace,
     GopRecord,
     GopStats,
     IndexEntry,
+    Loss,
     PacketsContent,
     StreamHeader,
 )
 from neuralcodec.errors import DamagedFile
 
 _ADVICE = "use --keep-going to decode the undamaged GOPs"
+_CUT_ADVICE = "all before it is whole: use --keep-going to decode that"
 
 
 class ContainerReader:
@@ -47,6 +51,7 @@ class ContainerReader:
         self._name = name
         # What was met so far with `keep_going`, in the order of meeting it, each once
         self.damage: list[Damage] = []
+        self.frame_total: int | None = None  # in the file, once `contents` has found its end say so
         self._known_damage: set[Damage] = set()
         buffer = ForwardBuffer(file)
         self._check_version(buffer)
@@ -79,13 +84,14 @@ class ContainerReader:
         Reads forward only; iterate once. Needs no index and no end of the file. A GOP from a pipe
         is given as soon as the chunk after it has arrived, packets at once.
 
-        Raises DamagedFile at the first damage, after all before it has been given. With
-        `keep_going`, damage is collected in `damage` instead and reading goes on at the next
+        Raises DamagedFile at the first damage, after all before it has been given and the next
+        undamaged GOP has told what is lost. With `keep_going`, damage is collected in `damage`
+        instead, with what it costs as soon as that is known, and reading goes on at the next
         undamaged chunk; DamagedFile is raised only after 10,000 damaged places.
         """
         described = self._described()
         walk = ContentsWalk(self._stream, self._head.max_gop_frames, described, Span())
-        yield from self._given(chain(_damage_of(described), walk), keep_going)
+        yield from self._given(chain(_damage_of(described), walk), keep_going, 0)
 
     def gops(self, keep_going: bool = False) -> Iterator[tuple[GopRecord, GopStats | None]]:
         """Every GOP in file order, with its statistics; otherwise as `contents`."""
@@ -124,7 +130,7 @@ class ContainerReader:
                 span = replace(span, gops=first_gop, frames=frames)
         stream = stream_at(self._file, start, end)
         walk = ContentsWalk(stream, self._head.max_gop_frames, described, span)
-        return self._given(chain(_damage_of(described), walk), keep_going)
+        return self._given(chain(_damage_of(described), walk), keep_going, span.frames)
 
     @property
     def bytes_read(self) -> int:
@@ -150,12 +156,16 @@ class ContainerReader:
             chunk = stream.read()
             if chunk is None or chunk.type != layout.GOPS:
                 raise Malformed("no GOP is where the index says")
-            gop = parse_gop(chunk.payload)
+            place = GopPlace(None, chunk.start, chunk.end)
+            gop = replace(parse_gop(chunk.payload), place=place)
             found = (gop.first_frame, len(gop.frames), gop.frames[0].pts)
             if found != (entry.first_frame, entry.frame_count, entry.first_pts):
                 raise Malformed("another GOP is where the index says")
         except Malformed as fault:
-            what = f"the GOP at byte {entry.offset} is damaged: {fault}; {_ADVICE}"
+            seconds = float(entry.first_pts * self._head.format.time_base)
+            frames = f"frames {entry.first_frame} to {entry.first_frame + entry.frame_count - 1}"
+            lost = f"({frames}, from {seconds:.3f} s on)"
+            what = f"the GOP at byte {entry.offset} {lost} is damaged: {fault}; {_ADVICE}"
             raise self._damaged(what, entry.offset) from fault
         if stream.next_type() != layout.STAT:
             return gop, None
@@ -204,7 +214,11 @@ class ContainerReader:
             self._descriptions = read_descriptions(self._stream)
         return self._descriptions
 
-    def _given(self, found: Iterable[Located], keep_going: bool) -> Iterator[Content]:
+    def _given(
+        self, found: Iterator[Located], keep_going: bool, frames_before: int
+    ) -> Iterator[Content]:
+        losses = LossFinder(self._head.format, frames_before)
+        unsettled: list[int] = []  # places in `damage` of what was met since the last GOP
         held: GopRecord | None = None
         for located in found:
             content = located.content
@@ -212,23 +226,51 @@ class ContainerReader:
                 yield GopContent(held, _stats_of(held, content))
                 held = None
             if isinstance(content, GopRecord):
+                for place in unsettled:
+                    self._settle(place, losses.before(self.damage[place], content))
+                unsettled = []
+                losses.pass_gop(content)
                 held = content
             elif isinstance(content, PacketsContent):
                 yield content
+            elif isinstance(content, FrameTotal):
+                self.frame_total = losses.total = content.frames
             elif isinstance(content, Damage):
-                self._note(content, keep_going)
+                if not keep_going:
+                    raise self._refused(content, losses, found)
+                unsettled += self._note(content)
         if held is not None:
             yield GopContent(held, None)
+        for place in unsettled:
+            self._settle(place, losses.at_end(self.damage[place]))
 
-    def _note(self, damage: Damage, keep_going: bool) -> None:
-        if not keep_going:
-            raise self._damaged(f"{damage}; {_ADVICE}", damage.start, damage.gop)
+    def _note(self, damage: Damage) -> list[int]:
+        """Its place in `damage`; none where it is there already."""
         if damage in self._known_damage:
-            return
+            return []
         if len(self.damage) == layout.MAX_DAMAGES:
             raise self._damaged("it is damaged in too many places", damage.start)
         self.damage.append(damage)
         self._known_damage.add(damage)
+        return [len(self.damage) - 1]
+
+    def _settle(self, place: int, loss: Loss | None) -> None:
+        self.damage[place] = replace(self.damage[place], loss=loss)
+
+    def _refused(self, damage: Damage, losses: LossFinder, rest: Iterator[Located]) -> DamagedFile:
+        """The error for damage; reads on to the next undamaged GOP, or the end."""
+        loss: Loss | None = None
+        for located in rest:
+            if isinstance(located.content, FrameTotal):
+                losses.total = located.content.frames
+            elif isinstance(located.content, GopRecord):
+                loss = losses.before(damage, located.content)
+                break
+        else:
+            loss = losses.at_end(damage)
+        advice = _CUT_ADVICE if damage.ends_file else _ADVICE
+        what = f"{replace(damage, loss=loss)}; {advice}"
+        return self._damaged(what, damage.start, damage.gop)
 
     def _kept_index(self) -> list[IndexEntry]:
         if self._index is None:

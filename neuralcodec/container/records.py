@@ -1,6 +1,7 @@
 """What an .nlc file holds, as values: header, GOPs, statistics, other streams, index, damage."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from neuralcodec.streams import FileTags, OtherStream, StreamPacket
 from neuralcodec.video import VideoFormat
@@ -34,12 +35,22 @@ class FrameRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class GopPlace:
+    """Where a GOP was read from."""
+
+    gop: int | None  # its number in file order, from 0, where that is known
+    start: int  # byte offsets of its chunk in the file, end exclusive
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class GopRecord:
     """One closed group of pictures: an intra frame, then inter frames."""
 
     first_frame: int  # number in the video, from 0
     symbols_crc: int | None  # CRC-32 of the decoded symbols; None for the first frames of a GOP
     frames: tuple[FrameRecord, ...]
+    place: GopPlace | None = field(default=None, compare=False, repr=False)  # None: in no file yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,35 @@ class IndexEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """The frames and the time that damage costs, as the undamaged GOPs beside it tell."""
+
+    first_frame: int | None  # number in the video; None where only packets are lost
+    end_frame: int | None  # exclusive; None where it cannot be known how many are lost
+    start: Fraction | None  # seconds, as time stamps count; None where it cannot be known
+    end: Fraction | None
+
+    def __str__(self) -> str:
+        return ", ".join(filter(None, (self._frames(), self._time())))
+
+    def _frames(self) -> str:
+        if self.first_frame is None:
+            return ""
+        if self.end_frame is None:
+            return f"all frames from {self.first_frame} on"
+        if self.end_frame == self.first_frame + 1:
+            return f"frame {self.first_frame}"
+        return f"frames {self.first_frame} to {self.end_frame - 1}"
+
+    def _time(self) -> str:
+        if self.start is None:
+            return "" if self.end is None else f"up to {float(self.end):.3f} s"
+        if self.end is None:
+            return f"from {float(self.start):.3f} s on"
+        return f"{float(self.start):.3f} s to {float(self.end):.3f} s"
+
+
+@dataclass(frozen=True, slots=True)
 class Damage:
     """A stretch of a file that cannot be used, and why."""
 
@@ -87,6 +127,8 @@ class Damage:
     gop: int | None  # GOP number from 0 in file order, where a GOPS chunk could be recognised
     start: int  # byte offsets in the file, end exclusive; equal where bytes are missing
     end: int
+    ends_file: bool = False  # the file was cut there, or is still being written
+    loss: Loss | None = field(default=None, compare=False)  # None: nothing, or not known so far
 
     def __str__(self) -> str:
         subject = "the file" if self.gop is None else f"GOP {self.gop}"
@@ -95,4 +137,5 @@ class Damage:
             place = f"bytes {self.start} to {self.end - 1}"
         else:
             place = f"at byte {self.start}"
-        return f"{subject} is damaged ({chunk}{place}): {self.what}"
+        loss = f"; {self.loss}" if self.loss else ""
+        return f"{subject} is damaged ({chunk}{place}{loss}): {self.what}"

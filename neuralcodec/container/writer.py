@@ -71,8 +71,8 @@ class ContainerWriter:
             self._write(chunk)
             self.packet_bytes += len(chunk)
 
-    def write_gop(self, gop: GopRecord, stats: GopStats) -> None:
-        """Append one GOP and its statistics, and flush.
+    def write_gop(self, gop: GopRecord, stats: GopStats | None) -> None:
+        """Append one GOP, with its statistics where there are any, and flush.
 
         Raises ValueError for records that are wrong in themselves or out of order, OutputError
         where the GOP or the file gets too large; nothing is written then.
@@ -82,7 +82,7 @@ class ContainerWriter:
             raise ValueError(f"the next frame is {self._frames}, not {gop.first_frame}")
         if frames > self._header.max_gop_frames:
             raise ValueError(f"{frames} frames; the header says {self._header.max_gop_frames}")
-        if (stats.first_frame, len(stats.psnr)) != (gop.first_frame, frames):
+        if stats and (stats.first_frame, len(stats.psnr)) != (gop.first_frame, frames):
             raise ValueError("these statistics belong to another GOP")
         if len(self._index) >= layout.MAX_GOPS * layout.INDEX_ENTRY.size:
             raise OutputError(f"a file holds at most {layout.MAX_GOPS} GOPs: choose longer GOPs")
@@ -90,7 +90,7 @@ class ContainerWriter:
         if len(payload) > layout.MAX_GOP_PAYLOAD:
             raise OutputError("a GOP takes more than 1 GiB: choose shorter GOPs")
         gop_chunk = pack_chunk(layout.GOPS, payload)
-        stat_chunk = pack_chunk(layout.STAT, pack_stats(stats))
+        stat_chunk = pack_chunk(layout.STAT, pack_stats(stats)) if stats else b""
         entry = IndexEntry(self.bytes_written, gop.first_frame, frames, gop.frames[0].pts)
         self._index += pack_index_entry(entry)
         self._frames += frames
