@@ -14,6 +14,7 @@ from neuralcodec.model.rate import latent_bits, vector_field_bits
 from neuralcodec.model.state import State
 from neuralcodec.model.video_model import VideoModel
 
+PICTURE_NOISE, FEATURE_NOISE = 0.001, 0.01  # of the recurrent state; pictures are in [0, 1]
 BALANCE = 0.4  # losses of all λ weigh about the same after division by λ**BALANCE
 
 
@@ -101,12 +102,24 @@ def sequence_costs(
     for t in range(1, y.shape[1]):
         field = vectors[:, t - 1]
         state = costs[-1].shown
+        if model.training:
+            state = unsettled(state)
         if not through_time:
             state = replace(state, y=state.y.detach(), uv=state.uv.detach())
         cost, history = inter_cost(model, y[:, t], uv[:, t], q[:, t], state, history, field, last)
         costs.append(cost)
         last = field
     return costs
+
+
+def unsettled(state: State) -> State:
+    """With a little noise, as the rounding of another machine would bring: it must not grow."""
+    return replace(
+        state,
+        y=state.y + PICTURE_NOISE * torch.randn_like(state.y),
+        uv=state.uv + PICTURE_NOISE * torch.randn_like(state.uv),
+        feature=state.feature * (1 + FEATURE_NOISE * torch.randn_like(state.feature)),
+    )
 
 
 def source_vectors(config: ModelConfig, y: Tensor, q: Tensor) -> Tensor:

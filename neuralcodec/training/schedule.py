@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 
 WARM_UP_STEPS = 200
-DECAY_START = 0.6  # fraction of the run from which the learning rate goes down
+DECAY_START = 0.5  # fraction of the run from which the learning rate goes down
 FINAL_RATE = 0.02
-THROUGH_TIME_START = 0.5
-ROUNDING_START = 0.5  # from here on the exact layers round as they will when coding
+THROUGH_TIME_START = 0.6
+ROUNDING_START = 0.0  # from here on the exact layers round as they will when coding
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,14 @@ class Phase:
     size: int
 
 
-# Long sequences at the end: only they teach the recurrence not to pile up errors. With at most six
-# frames, a static scene lost 1 dB over 48 frames and then blew up.
+# Longer sequences at the end: only they teach the recurrence not to pile up errors. With at most
+# six frames, a static scene lost 1 dB over 48 frames and then blew up.
 PHASES = (
     Phase(0.0, 8, 3, 128),
     Phase(0.3, 6, 4, 128),
-    Phase(0.55, 4, 6, 128),
-    Phase(0.68, 2, 12, 128),
-    Phase(0.8, 2, 16, 128),
-    Phase(0.9, 1, 32, 128),
+    Phase(0.6, 4, 6, 128),
+    Phase(0.87, 2, 12, 128),
+    Phase(0.95, 2, 16, 128),
 )
 
 
