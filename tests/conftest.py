@@ -1,5 +1,7 @@
 """What every test shares: tests marked `gpu` are skipped where there is no CUDA device."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "gpu" in item.keywords:
             item.add_marker(no_gpu)
+
+
+@pytest.fixture(autouse=True)
+def usual_scheduling() -> Iterator[None]:
+    """SVT-AV1 gives the process that calls it as root real-time priority for ever: what a later
+    test starts would inherit it, and its threads could wait for each other without end."""
+    yield
+    if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 @pytest.fixture(scope="session")
