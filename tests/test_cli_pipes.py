@@ -18,7 +18,13 @@ import pytest
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and pipes as in POSIX")
 
 FRAME = len(b"FRAME\n") + 48 * 32 * 3 // 2
-PATIENCE = 30  # seconds until a test gives up; far more than any of this takes
+PATIENCE = 90  # seconds until a test gives up; far more than any of this takes
+
+
+def _heed_signals() -> None:
+    """A shell's background job ignores SIGINT, and all that it starts: so may these tests."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
@@ -32,6 +38,7 @@ def ncodec(*arguments: object, **streams: object) -> Iterator[subprocess.Popen[b
     process = subprocess.Popen(
         [*command, *map(str, arguments)],
         env=environment,
+        preexec_fn=_heed_signals,
         **{**pipes, **streams},  # type: ignore[arg-type]
     )
     watchdog = threading.Timer(PATIENCE, process.kill)  # a read that waits for ever then ends
