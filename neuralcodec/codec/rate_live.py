@@ -4,7 +4,7 @@ too little is paid back over the next seconds."""
 import math
 from fractions import Fraction
 
-from neuralcodec.codec.gop_structure import PlacedFrame
+from neuralcodec.codec.gop_structure import INTRA_BONUS, PlacedFrame
 from neuralcodec.codec.rate_control import FrameCost, Smoother
 from neuralcodec.codec.rate_curve import DB_PER_Q, OCTAVES_PER_Q
 from neuralcodec.codec.time_span import USUAL_RATE
@@ -16,7 +16,7 @@ FIRST_FRAMES = 16
 MEMORY = 12  # frames of one kind over which their cost is estimated
 URGENT_SHARE = 0.3  # of the usual bits of a window, spent too much
 LEAST_SHARE = 0.2  # of the usual bits is spent at least, however much is owed
-PSNR_WINDOW = 48  # frames
+PSNR_WINDOW = 16  # frames
 USUAL_BPP, USUAL_BPP_Q = 0.28, 32  # of a usual clip
 INTRA_WEIGHT = 5.0  # bits of an intra frame, in inter frames of the same GOP
 USUAL_DB, USUAL_DB_Q = 37.5, 32
@@ -92,30 +92,39 @@ class LivePsnr:
     def __init__(self, target: float) -> None:
         self._target = target
         self._smoother = Smoother(USUAL_DB_Q + (target - USUAL_DB) / DB_PER_Q)
-        self._at_zero = _Mean(USUAL_DB - DB_PER_Q * USUAL_DB_Q)  # dB at q 0
+        self._at_zero = _Mean(USUAL_DB - DB_PER_Q * USUAL_DB_Q)  # dB of inter frames at q 0
         self._owed = 0.0  # dB, summed over the frames known
         self._unknown: dict[int, float] = {}
-        self._frames = 0
+        self._in_scene = 0
 
     def quality(self, frame: PlacedFrame) -> int:
         owed = self._owed + sum(self._target - psnr for psnr in self._unknown.values())
         wanted = (self._target + owed / PSNR_WINDOW - self._at_zero.value) / DB_PER_Q
-        step = STEP if self._frames > FIRST_FRAMES else FIRST_STEP
+        if frame.begins_gop:
+            self._in_scene = 0
+        self._in_scene += 1
+        step = STEP if self._in_scene > FIRST_FRAMES else FIRST_STEP
         q = self._smoother.approach(wanted, step)
         self._unknown[frame.number] = self._at_zero.value + DB_PER_Q * q
-        self._frames += 1
         return q
 
     def observe(self, cost: FrameCost) -> None:
         self._owed += self._target - cost.psnr
         del self._unknown[cost.number]
-        self._at_zero.add(cost.psnr - DB_PER_Q * cost.quality)
+        if cost.is_intra:
+            # another scene, probably: what the frames before it had says nothing of it
+            self._at_zero.start(cost.psnr - DB_PER_Q * (cost.quality + INTRA_BONUS))
+        else:
+            self._at_zero.add(cost.psnr - DB_PER_Q * cost.quality)
 
 
 class _Mean:
     """Of the values lately; until one is there, a guess."""
 
     def __init__(self, guess: float) -> None:
+        self.start(guess)
+
+    def start(self, guess: float) -> None:
         self.value = guess
         self._count = 0
 

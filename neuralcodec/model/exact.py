@@ -40,17 +40,14 @@ def to_grid(x: Tensor, units: int) -> Tensor:
 
 
 class ExactLayer(nn.Module):
-    """Weights and bias on the grid. `rounding` off is for the first part of training only."""
+    """Weights and bias on the grid; training sees the rounding too, straight through."""
 
     def __init__(self, shape: tuple[int, ...], outputs: int, spread: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(shape) * spread)
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.rounding = True
 
     def grid_parameters(self) -> tuple[Tensor, Tensor]:
-        if not self.rounding:
-            return self.weight, self.bias
         bias = round_through(self.bias * SUM_UNITS) / SUM_UNITS
         return to_grid(self.weight, WEIGHT_UNITS), bias
 
@@ -89,17 +86,15 @@ class ExactDepthwise(ExactLayer):
         return out.permute(0, 2, 3, 1)
 
 
-def rectify(x: Tensor, rounding: bool) -> Tensor:
+def rectify(x: Tensor) -> Tensor:
     """ReLU, back to the grid of activations."""
-    x = x.clamp(min=0)
-    return to_grid(x, ACTIVATION_UNITS) if rounding else x.clamp(max=LIMIT / ACTIVATION_UNITS)
+    return to_grid(x.clamp(min=0), ACTIVATION_UNITS)
 
 
-def to_index(x: Tensor, rounding: bool) -> Tensor:
+def to_index(x: Tensor) -> Tensor:
     """Network output -> index 0..63, as float; the gradient passes rounding and clamping."""
     index = x * INDEX_GAIN + INDEX_CENTRE
-    bounded = (index.round() if rounding else index).clamp(0, SCALES - 1)
-    return index + (bounded - index).detach()
+    return index + (index.round().clamp(0, SCALES - 1) - index).detach()
 
 
 def log_magnitude(symbols: Tensor, table: Tensor) -> Tensor:

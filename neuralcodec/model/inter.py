@@ -17,10 +17,11 @@ from neuralcodec.model.layers import (
     QualityVector,
     Upsample,
     blocks,
+    bounded,
     planes_to_tokens,
     tokens_to_planes,
 )
-from neuralcodec.model.state import FEATURE_LIMIT, MIDDLE, State
+from neuralcodec.model.state import MIDDLE, PICTURE_RANGE, State
 from neuralcodec.model.warp import QUARTER, warp_feature, warp_planes
 
 
@@ -81,10 +82,10 @@ class InterCoder(nn.Module):
         """Rounded latent -> the frame, as the state for the next."""
         latent = rounded * self.log_step(q).exp()
         feature = self.fuse(torch.cat([self.expand(latent), prediction.context], 1))
-        feature = self.synthesis(feature).clamp(-FEATURE_LIMIT, FEATURE_LIMIT)
+        feature = self.synthesis(feature)
         detail: Tensor = self.head(feature)
         tokens = prediction.tokens + self.linear.synthesise(latent) + detail.float()
-        y, uv = tokens_to_planes(tokens)
+        y, uv = tokens_to_planes(bounded(tokens, *PICTURE_RANGE))
         return State(y, uv, feature, latent)
 
     def gain(self, q: Tensor) -> Tensor:

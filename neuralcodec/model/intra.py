@@ -10,10 +10,11 @@ from neuralcodec.model.layers import (
     QualityVector,
     Upsample,
     blocks,
+    bounded,
     planes_to_tokens,
     tokens_to_planes,
 )
-from neuralcodec.model.state import FEATURE_LIMIT, MIDDLE, State
+from neuralcodec.model.state import MIDDLE, PICTURE_RANGE, State
 
 
 class IntraCoder(nn.Module):
@@ -47,10 +48,10 @@ class IntraCoder(nn.Module):
         latent = rounded * self.log_step(q).exp()
         feature = self.expand(latent)
         feature = feature + self.quality_bias(q).to(feature.dtype)
-        feature = self.synthesis(feature).clamp(-FEATURE_LIMIT, FEATURE_LIMIT)
+        feature = self.synthesis(feature)
         detail: Tensor = self.head(feature)
         tokens = self.linear.synthesise(latent) + detail.float() + MIDDLE
-        y, uv = tokens_to_planes(tokens)
+        y, uv = tokens_to_planes(bounded(tokens, *PICTURE_RANGE))
         return State(y, uv, feature, torch.zeros_like(latent))
 
     def gain(self, q: Tensor) -> Tensor:

@@ -1,10 +1,39 @@
 """Building blocks of the float networks, all at 1/8 resolution in channels-last layout."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralcodec.model.config import QUALITIES
+
+FEATURE_LIMIT = 1.25  # natural pictures reach 1.1
+
+
+class _Bounded(torch.autograd.Function):
+    """Clamping whose gradient also passes where it points back inside.
+
+    The bound of Ballé et al. (ICLR 2018) on both sides: what has left the range can come back.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.low, ctx.high = low, high
+        return x.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        stays = ((x >= ctx.low) | (gradient < 0)) & ((x <= ctx.high) | (gradient > 0))
+        return gradient * stays, None, None
+
+
+def bounded(x: Tensor, low: float = -FEATURE_LIMIT, high: float = FEATURE_LIMIT) -> Tensor:
+    """x clamped to low..high."""
+    clamped: Tensor = _Bounded.apply(x, low, high)
+    return clamped
 
 
 def planes_to_tokens(y: Tensor, uv: Tensor) -> Tensor:
@@ -21,7 +50,8 @@ def tokens_to_planes(tokens: Tensor) -> tuple[Tensor, Tensor]:
 class Block(nn.Module):
     """Depthwise-separable convolution, then a gated feed-forward layer, each with a skip.
 
-    The block of DCVC-RT (Jia et al., CVPR 2025), without normalisation.
+    The block of DCVC-RT (Jia et al., CVPR 2025), without normalisation. The gate multiplies:
+    hence the bound, without which pictures unlike the training data grow from block to block.
     """
 
     def __init__(self, channels: int) -> None:
@@ -35,7 +65,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.mix_out(self.depthwise(F.leaky_relu(self.mix_in(x), 0.1)))
         value, gate = self.gate_in(x).chunk(2, 1)
-        return x + self.gate_out(F.silu(value) * gate)
+        return bounded(x + self.gate_out(F.silu(value) * gate))
 
 
 def blocks(channels: int, count: int) -> nn.Sequential:

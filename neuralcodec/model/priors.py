@@ -74,11 +74,10 @@ class GroupNetwork(nn.Module):
         self.write = ExactLinear(hidden, outputs, gain=0.3)
 
     def forward(self, x: Tensor) -> Tensor:
-        rounding = self.read.rounding
-        x = rectify(self.read(x), rounding)
-        x = rectify(self.look(x), rounding)
-        x = rectify(self.mix(x), rounding)
-        return to_index(self.write(x), rounding)
+        x = rectify(self.read(x))
+        x = rectify(self.look(x))
+        x = rectify(self.mix(x))
+        return to_index(self.write(x))
 
 
 class ScalePrior(nn.Module):
@@ -115,7 +114,7 @@ class ScalePrior(nn.Module):
         if self.summarise is not None:
             assert history is not None and vectors is not None
             past = torch.cat([history.last, history.mean], -1)
-            maps.append(rectify(self.summarise(past), self.summarise.rounding))
+            maps.append(rectify(self.summarise(past)))
             maps.append(log_magnitude(_motion_of_positions(vectors), log_table))
             maps.append(torch.full_like(maps[0], float(history.after_intra)))
         return torch.cat(maps, -1)

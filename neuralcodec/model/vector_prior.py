@@ -114,13 +114,6 @@ class VectorPrior(nn.Module):
         self.mix = nn.ModuleList(ExactLinear(hidden, hidden) for _ in STEPS)
         self.write = nn.ModuleList(ExactLinear(hidden, OUTPUTS, gain=0.3) for _ in STEPS)
 
-    @property
-    def rounding(self) -> bool:
-        """As that of all its layers."""
-        first = self.read[0]
-        assert isinstance(first, ExactLinear)
-        return first.rounding
-
     def walk(self, vectors: Tensor, last: Tensor, log_table: Tensor) -> Iterator[StepContext]:
         """All steps in coding order. vectors (B, 2, h, w) in quarter samples, which a decoder fills
         in between steps; last: the field of the frame before, zero after an intra frame."""
@@ -158,13 +151,12 @@ class VectorPrior(nn.Module):
         )
 
     def _indices(self, number: int, places: StepPlaces, now: Tensor, before: Tensor) -> Tensor:
-        rounding = self.rounding
         seen = [now[:, 2:][:, :, places.near], before[:, 2:][:, :, places.close]]
         # inputs by offset, then channel: 9 x 3 of the known, 9 x 2 of the last field
         x = torch.cat([part.transpose(1, 2).flatten(1, 2) for part in seen], 1).transpose(1, 2)
-        x = rectify(self.read[number](x), rounding)
-        x = rectify(self.mix[number](x), rounding)
-        return to_index(self.write[number](x), rounding)
+        x = rectify(self.read[number](x))
+        x = rectify(self.mix[number](x))
+        return to_index(self.write[number](x))
 
 
 def _usable(candidates: Tensor, inside: Tensor) -> Tensor:

@@ -40,8 +40,3 @@ class VideoModel(nn.Module):
                 if isinstance(module, nn.Conv2d):
                     module.to(precision)
         return fast
-
-    def set_rounding(self, rounding: bool) -> None:
-        """Off only in the first part of training: exact layers then run as ordinary floats."""
-        for layer in self.exact_layers():
-            layer.rounding = rounding

@@ -92,10 +92,9 @@ def sequence_costs(
     uv: Tensor,
     q: Tensor,
     vectors: Tensor,
-    through_time: bool = True,
 ) -> list[FrameCost]:
     """y (B, T, 1, H, W), uv (B, T, 2, H/2, W/2) in [0, 1], q (B, T): one GOP per item;
-    vectors (B, T - 1, 2, H/8, W/8); through_time: let gradients into the reference pictures."""
+    vectors (B, T - 1, 2, H/8, W/8). Gradients go through the reference pictures as well."""
     cost, history = intra_cost(model, y[:, 0], uv[:, 0], q[:, 0])
     costs = [cost]
     last = torch.zeros_like(vectors[:, 0])
@@ -104,8 +103,6 @@ def sequence_costs(
         state = costs[-1].shown
         if model.training:
             state = unsettled(state)
-        if not through_time:
-            state = replace(state, y=state.y.detach(), uv=state.uv.detach())
         cost, history = inter_cost(model, y[:, t], uv[:, t], q[:, t], state, history, field, last)
         costs.append(cost)
         last = field

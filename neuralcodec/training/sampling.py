@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from neuralcodec.model.config import QUALITIES
+from neuralcodec.training.synthetic import stretch_contrast, synthetic_sequence
 
 GOOD_SOURCE_BPP = 0.5  # sources compressed harder than this are drawn less often
+SYNTHETIC_SHARE = 0.06  # of the sequences
+STRETCHED_SHARE = 0.06
 PATTERNS = ((0, 0, 0, 0), (8, 0, 4, 0), (6, 0, 0, 0))  # quality offsets over four frames
 
 
@@ -75,6 +78,8 @@ class Sampler:
 
     def _sequence(self, length: int, size: int) -> tuple[Tensor, Tensor]:
         random = self.random
+        if random.random() < SYNTHETIC_SHARE:
+            return synthetic_sequence(length, size, random)
         while True:
             frames = self.clips[random.choice(len(self.clips), p=self.odds)].frames
             stride = 2 if random.random() < 0.15 else 1
@@ -89,6 +94,8 @@ class Sampler:
             y, uv = y.flip(-1), uv.flip(-1)
         if random.random() < 0.2:
             y, uv = y.transpose(-1, -2), uv.transpose(-1, -2)
+        if random.random() < STRETCHED_SHARE:
+            y, uv = stretch_contrast(y, uv, random)
         return y, uv
 
 

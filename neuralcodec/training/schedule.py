@@ -4,10 +4,8 @@ import math
 from dataclasses import dataclass
 
 WARM_UP_STEPS = 200
-DECAY_START = 0.5  # fraction of the run from which the learning rate goes down
+DECAY_START = 0.35  # fraction of the run from which the learning rate goes down
 FINAL_RATE = 0.02
-THROUGH_TIME_START = 0.6
-ROUNDING_START = 0.0  # from here on the exact layers round as they will when coding
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,8 @@ PHASES = (
     Phase(0.0, 8, 3, 128),
     Phase(0.3, 6, 4, 128),
     Phase(0.6, 4, 6, 128),
-    Phase(0.87, 2, 12, 128),
-    Phase(0.95, 2, 16, 128),
+    Phase(0.85, 2, 12, 128),
+    Phase(0.95, 2, 20, 128),
 )
 
 
@@ -41,13 +39,6 @@ class Schedule:
         at = step / self.steps
         at = self.first_phase + (1 - self.first_phase) * at
         return [phase for phase in PHASES if phase.start <= at][-1]
-
-    def rounding(self, step: int) -> bool:
-        return step >= ROUNDING_START * self.steps
-
-    def through_time(self, step: int) -> bool:
-        """Whether gradients flow into the reference pictures: worth a third more time, later on."""
-        return step >= THROUGH_TIME_START * self.steps
 
     def rate(self, step: int) -> float:
         """Warm-up, constant, then half a cosine down."""

@@ -115,16 +115,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate(self.step)
         self.model.train()
-        self.model.set_rounding(self.schedule.rounding(self.step))
         with torch.autocast(self.device.type, torch.bfloat16):
-            costs = sequence_costs(
-                self.model,
-                batch.y,
-                batch.uv,
-                batch.q,
-                batch.vectors,
-                self.schedule.through_time(self.step),
-            )
+            costs = sequence_costs(self.model, batch.y, batch.uv, batch.q, batch.vectors)
             loss = sequence_loss(self.model, costs, batch.q)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -155,11 +147,9 @@ class Trainer:
         self._write({**entry, **figures, "rate": round(self.schedule.rate(self.step - 1), 7)})
 
     def _validate(self, validation: Validation) -> None:
-        self.averaged.set_rounding(self.schedule.rounding(self.step))
         figures = validation.measure(self.averaged, self.device)
         self._write({"step": self.step, "validation": figures})
-        # weights without rounding cannot code: never kept
-        if figures["score"] < self.best and self.schedule.rounding(self.step):
+        if figures["score"] < self.best:
             self.best = figures["score"]
             (self.options.out / "best.safetensors").write_bytes(
                 model_bytes(self.averaged, self.record())
