@@ -1,6 +1,5 @@
 """What every test shares: tests marked `gpu` are skipped where there is no CUDA device."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ import torch
 from codec_clips import city_frames, cropped
 
 import neuralcodec
+from neuralcodec.bench.svt import usual_scheduling
 from neuralcodec.media import open_writer
 
 if TYPE_CHECKING:
@@ -26,12 +26,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def usual_scheduling() -> Iterator[None]:
-    """SVT-AV1 gives the process that calls it as root real-time priority for ever: what a later
-    test starts would inherit it, and its threads could wait for each other without end."""
+def no_real_time_priority() -> Iterator[None]:
+    """What tests start must not inherit the real-time priority that SVT-AV1 takes."""
     yield
-    if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    usual_scheduling()
 
 
 @pytest.fixture(scope="session")

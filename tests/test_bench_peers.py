@@ -1,5 +1,7 @@
 """The classical codecs of a bench: what they are given and what is counted."""
 
+import os
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -48,6 +50,25 @@ def coded(
 ) -> PeerEncoding:
     frames, fmt = clip
     return encode_to_file(frames, fmt, path, setting, quality=quality, gop=gop)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks Linux for its threads")
+def test_no_encoder_is_measured_with_real_time_priority(tmp_path: Path):
+    def policies() -> set[int]:
+        return {os.sched_getscheduler(int(task.name)) for task in Path("/proc/self/task").iterdir()}
+
+    frames, fmt = moving_clip()
+    seen = []
+
+    def watched() -> Iterator[Frame]:
+        for frame in frames:
+            yield frame
+            seen.append(policies())
+
+    encode_to_file(watched(), fmt, tmp_path / "c.mkv", default_of("svtav1"), quality=30, gop=30)
+    assert seen == [{os.SCHED_OTHER}] * len(frames)
+    check_setting(default_of("svtav1"))
+    assert policies() == {os.SCHED_OTHER}
 
 
 def psnr_of(clip: tuple[list[Frame], VideoFormat], path: Path, setting: CodecSetting) -> float:

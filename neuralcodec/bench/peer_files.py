@@ -11,8 +11,9 @@ from pathlib import Path
 
 import av
 
-from neuralcodec.bench.peers import PEERS, options_of, quiet_svt
+from neuralcodec.bench.peers import PEERS, options_of
 from neuralcodec.bench.settings import CodecSetting
+from neuralcodec.bench.svt import quiet_svt, usual_scheduling
 from neuralcodec.errors import UsageError
 from neuralcodec.media.planes import PIXEL_FORMAT, planes_of, to_picture
 from neuralcodec.video import Frame, VideoFormat
@@ -69,6 +70,8 @@ def encode_to_file(
                 # Even steps: rate control must not see a source's uneven time stamps.
                 picture.pts, picture.time_base = count, 1 / rate
                 payload += mux(stream.encode(picture))
+                if count == 0:  # the first picture opens the encoder
+                    usual_scheduling()
                 count += 1
             payload += mux(stream.encode(None))
         except av.FFmpegError as error:

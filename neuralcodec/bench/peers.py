@@ -4,7 +4,6 @@ Each encodes for PSNR where it can be told to, with its own B-frames, scene-cut 
 threads, in closed GOPs. In its low-delay setting no frame waits for a later one.
 """
 
-import os
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,6 +12,7 @@ from pathlib import Path
 import av
 
 from neuralcodec.bench.settings import CodecSetting
+from neuralcodec.bench.svt import quiet_svt, usual_scheduling
 from neuralcodec.errors import UsageError
 from neuralcodec.media.planes import PIXEL_FORMAT
 from neuralcodec.video import VideoFormat
@@ -158,13 +158,9 @@ def check_setting(setting: CodecSetting) -> None:
         raise UsageError(
             f"{options.encoder} refuses '{options}'; is '{setting.preset}' one of its presets?"
         ) from error
+    usual_scheduling()
     if encoder.options:  # what the encoder did not recognise is left over
         raise UsageError(f"{options.encoder} does not know {encoder.options}")
-
-
-def quiet_svt() -> None:
-    """SVT-AV1 reports on stderr unless told so before its first use: 1 = errors only."""
-    os.environ.setdefault("SVT_LOG", "1")
 
 
 def library_version(setting: CodecSetting) -> str:
