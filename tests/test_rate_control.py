@@ -142,6 +142,16 @@ def test_one_pass_keeps_to_a_psnr(scene: str):
     assert mean == pytest.approx(36.0, abs=0.1)
 
 
+def test_one_pass_keeps_to_a_psnr_across_scene_cuts():
+    levels = (0.0, 3.0, -2.5, 3.0, -2.0, -2.0)  # dB that a scene has more than usual
+
+    def psnr(number: int, q: int) -> float:
+        return 34 + levels[number // GOP] + 0.17 * (q - 22)
+
+    _, _, mean = steered(LivePsnr(36.0), lambda t, q: 1.0, psnr)
+    assert mean == pytest.approx(36.0, abs=0.1)
+
+
 def test_whole_numbers_follow_a_real_one_on_average():
     smoother = Smoother(30.0)
     given = [smoother.approach(30.4, 1.0) for _ in range(100)]
