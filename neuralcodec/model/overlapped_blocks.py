@@ -1,8 +1,9 @@
-"""Overlapped block motion compensation by windows: what `warp_planes` does when nothing is trained.
+"""Overlapped block motion compensation by windows.
 
 Each block predicts a window of twice its size around it; the windows, weighted bilinearly, add up
 to the picture. All samples of a window have the same fraction of a sample, so that interpolation
-is a few multiplications of whole windows: four times faster than sampling point by point.
+is a few multiplications of whole windows: four times faster than sampling whole pictures point by
+point, and as much faster to differentiate.
 """
 
 import torch
@@ -15,7 +16,7 @@ SHARPNESS = -0.75  # the parameter of the cubic kernel that torch uses (Keys 198
 
 def overlapped_blocks(x: Tensor, vectors: Tensor, block: int) -> Tensor:
     """x (B, C, H, W); vectors (B, 2, H/block, W/block) in samples of x -> (B, C, H, W)."""
-    batch, _, height, width = x.shape
+    height, width = x.shape[-2:]
     window = 2 * block
     support = window + TAPS - 1
     # the outer half windows of the blocks at the border fall outside of the picture
@@ -24,19 +25,35 @@ def overlapped_blocks(x: Tensor, vectors: Tensor, block: int) -> Tensor:
     whole = field.floor()
     fraction = field - whole
     pad = support + block  # beyond it a window sees nothing but the repeated border
-    padded = F.pad(x, (pad,) * 4, mode="replicate").permute(0, 2, 3, 1).contiguous()
+    padded = F.pad(x, (pad,) * 4, mode="replicate")
     first = -block - block // 2 - 1  # of the window of the first block, its first tap
     device = x.device
     top = torch.arange(rows, device=device)[:, None] * block + first + whole[:, 1].long()
     left = torch.arange(columns, device=device)[None] * block + first + whole[:, 0].long()
-    top = (top + pad).clamp(0, padded.shape[1] - support)
-    left = (left + pad).clamp(0, padded.shape[2] - support)
-    views = padded.unfold(1, support, 1).unfold(2, support, 1)  # (B, H', W', C, support, support)
-    item = torch.arange(batch, device=device)[:, None, None]
-    windows = views[item, top, left]  # (B, rows, columns, C, support, support)
+    top = (top + pad).clamp(0, padded.shape[2] - support)
+    left = (left + pad).clamp(0, padded.shape[3] - support)
+    cut = _cut_to_differentiate if x.requires_grad else _cut
+    windows = cut(padded, top, left, support)
     windows = _interpolate(windows, fraction[:, 0], 5, window)
     windows = _interpolate(windows, fraction[:, 1], 4, window)
     return _add_up(windows * _weights(window, device), block, height, width)
+
+
+def _cut(padded: Tensor, top: Tensor, left: Tensor, support: int) -> Tensor:
+    """Squares of padded (B, C, H, W) at corners (B, rows, columns), as (B, rows, columns, C, ...)."""
+    views = padded.permute(0, 2, 3, 1).contiguous().unfold(1, support, 1).unfold(2, support, 1)
+    item = torch.arange(padded.shape[0], device=padded.device)[:, None, None]
+    return views[item, top, left]
+
+
+def _cut_to_differentiate(padded: Tensor, top: Tensor, left: Tensor, support: int) -> Tensor:
+    """The same, twice as slow, with a gradient that is one `scatter_add`."""
+    batch, channels, height, width = padded.shape
+    planes = torch.arange(batch * channels, device=padded.device).view(batch, 1, 1, channels)
+    corner = (top * width + left)[..., None] + planes * (height * width)
+    along = torch.arange(support, device=padded.device)
+    places = corner[..., None, None] + (along[:, None] * width + along)
+    return torch.gather(padded.flatten(), 0, places.flatten()).view(places.shape)
 
 
 def _interpolate(windows: Tensor, fraction: Tensor, dim: int, size: int) -> Tensor:
