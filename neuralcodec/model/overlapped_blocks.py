@@ -40,7 +40,7 @@ def overlapped_blocks(x: Tensor, vectors: Tensor, block: int) -> Tensor:
 
 
 def _cut(padded: Tensor, top: Tensor, left: Tensor, support: int) -> Tensor:
-    """Squares of padded (B, C, H, W) at corners (B, rows, columns), as (B, rows, columns, C, ...)."""
+    """Squares of (B, C, H, W) at corners (B, rows, columns): (B, rows, columns, C, side, side)."""
     views = padded.permute(0, 2, 3, 1).contiguous().unfold(1, support, 1).unfold(2, support, 1)
     item = torch.arange(padded.shape[0], device=padded.device)[:, None, None]
     return views[item, top, left]
