@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 import neuralcodec
 from neuralcodec import TensorClip, TensorFrame
 from neuralcodec.codec.video_file import VideoFile
+from neuralcodec.errors import InputError
 
 GUIDE = Path(__file__).parent.parent / "docs" / "training_on_nlc.md"
 
@@ -46,6 +47,13 @@ def test_a_clip_is_its_frames_stacked(small_coded, in_order):
 def test_a_clip_that_is_not_all_there_is_an_index_error(start, length, small_coded):
     with neuralcodec.open(small_coded, device="cpu") as video, pytest.raises(IndexError):
         video.clip(start, length)
+
+
+def test_pictures_of_more_than_max_pixels_are_refused(small_coded):
+    with pytest.raises(InputError, match="48x32"):
+        neuralcodec.open(small_coded, device="cpu", max_pixels=48 * 32 - 1)
+    with neuralcodec.open(small_coded, device="cpu", max_pixels=48 * 32) as video:
+        assert len(pickle.loads(pickle.dumps(video))) == 12
 
 
 @pytest.mark.parametrize(("context", "workers"), [(None, 0), ("fork", 2), ("spawn", 1)])

@@ -3,6 +3,7 @@
 import operator
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -15,6 +16,7 @@ from neuralcodec.codec.decode_file import open_input
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.device import DEFAULT_PRECISION, find_device
 from neuralcodec.codec.encode_file import PIPE, PathLike
+from neuralcodec.codec.picture_limit import MAX_PIXELS, check_picture_size
 from neuralcodec.codec.pictures import TensorFrame
 from neuralcodec.container import ContainerReader
 from neuralcodec.errors import InputError
@@ -38,16 +40,21 @@ class VideoFile:
     A map-style dataset to PyTorch: it can be pickled, and each process that uses it opens the file
     anew. Not for several threads at once.
 
-    Raises InputError, DamagedFile and ModelError as `decode` does.
+    Raises InputError (for pictures of more than `max_pixels` luma samples too), DamagedFile and
+    ModelError as `decode` does.
     """
 
     def __init__(
-        self, path: PathLike, *, device: str = "auto", model: PathLike | None = None
+        self,
+        path: PathLike,
+        *,
+        device: str = "auto",
+        model: PathLike | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
-        self._device = device
-        self._model = None if model is None else os.fspath(model)
+        self._options = _Options(device, None if model is None else os.fspath(model), max_pixels)
         self._closed = False
-        self._session: _Session | None = _Session(os.fspath(path), device, self._model)
+        self._session: _Session | None = _Session(os.fspath(path), self._options)
         # For other processes, whose current folder may be another.
         self._path = PIPE if os.fspath(path) == PIPE else os.path.abspath(path)
 
@@ -112,7 +119,7 @@ class VideoFile:
             _inherited.append(self._session)
             self._session = None
         if self._session is None:
-            self._session = _Session(self._path, self._device, self._model)
+            self._session = _Session(self._path, self._options)
         return self._session
 
 
@@ -120,10 +127,17 @@ class VideoFile:
 _inherited: list["_Session"] = []
 
 
+@dataclass(frozen=True)
+class _Options:
+    device: str
+    model: str | None
+    max_pixels: int
+
+
 class _Session:
     """An open file and its decoder, in one process."""
 
-    def __init__(self, path: str, device: str, model: str | None) -> None:
+    def __init__(self, path: str, options: _Options) -> None:
         self.process = os.getpid()
         self._running: Iterator[TensorFrame] = iter(())
         self._next = -1  # frame that `_running` gives next
@@ -134,8 +148,9 @@ class _Session:
                 raise InputError(f"{path}: random access needs a file, not a pipe")
             self.reader = ContainerReader(self._file, path)
             header = self.reader.header
-            installed = find_model(header.model_name, header.model_sha256, model)
-            where = find_device(device)
+            check_picture_size(header.format, options.max_pixels, path)
+            installed = find_model(header.model_name, header.model_sha256, options.model)
+            where = find_device(options.device)
             settings = DecoderSettings(1, where, DEFAULT_PRECISION)
             self._decoder = Decoder(installed, header.format, settings, path)
             self._index = self.reader.index()
