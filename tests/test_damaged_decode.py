@@ -445,6 +445,26 @@ def test_repair_refuses_to_write_over_its_input_or_another_file(damaged: Path, t
             neuralcodec.repair(damaged, target)
 
 
+@pytest.mark.parametrize("parameters", [b"", b"RIFF" + bytes(60), SOUND.parameters[:20]])
+def test_a_stream_with_forged_parameters_is_left_out_and_told(
+    whole: bytes, model_file: Path, tmp_path: Path, parameters: bytes
+):
+    reader = ContainerReader(io.BytesIO(whole), "whole")
+    path = tmp_path / "forged.nlc"
+    with path.open("wb") as file:
+        sound = replace(SOUND, parameters=parameters)
+        writer = ContainerWriter(file, reader.header, Extras(streams=(sound,)))
+        for gop, stats in reader.gops():
+            writer.write_gop(gop, stats)
+        writer.finish()
+    with pytest.raises(DamagedFile, match=r"forged\.nlc: .*stream 0.*--keep-going"):
+        neuralcodec.decode(path, tmp_path / "a.mkv", model=model_file)
+    done = neuralcodec.decode(path, tmp_path / "a.mkv", model=model_file, keep_going=True)
+    assert (done.frames, done.streams, len(done.damage)) == (sum(GOPS), 0, 1)
+    assert "stream 0" in done.damage[0]
+    assert not neuralcodec.decode(path, tmp_path / "a.y4m", model=model_file).damage
+
+
 def test_pictures_larger_than_allowed_are_refused_before_anything_is_decoded(
     whole: bytes, model_file: Path, tmp_path: Path
 ):

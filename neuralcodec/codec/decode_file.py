@@ -29,9 +29,11 @@ from neuralcodec.codec.packet_queue import PacketQueue
 from neuralcodec.codec.picture_limit import MAX_PIXELS, check_picture_size
 from neuralcodec.codec.progress import Progress, ProgressState
 from neuralcodec.container import ContainerReader, GopContent, GopRecord
-from neuralcodec.errors import InputError, UsageError
+from neuralcodec.errors import DamagedFile, InputError, UsageError
 from neuralcodec.media import VideoReader, check_output, open_writer
+from neuralcodec.media.output import writes_streams
 from neuralcodec.media.source import standard_input
+from neuralcodec.media.stream_parameters import fault_of
 from neuralcodec.metrics import PlanePsnr, PsnrMeter, ssim
 from neuralcodec.metrics.ssim import WINDOW as SSIM_WINDOW
 from neuralcodec.model.zoo import find_model
@@ -129,7 +131,12 @@ def decode(
         total = expected_frames(reader, options, fmt) if seekable else None
         chosen = DecodePart(reader, options, seekable)
         comparison = _Comparison(reference, fmt) if reference is not None else None
-        streams = streams_of(reader, audio)
+        streams, faults = streams_of(reader, audio), list[str]()
+        if writes_streams(dst, format):
+            streams, faults = _sound_streams(streams)
+        if faults and not keep_going:
+            advice = "use --keep-going to decode without it"
+            raise DamagedFile(f"{shown_name(src)}: {faults[0]}; {advice}")
         queue = PacketQueue()
         gops = decoder.stopwatch.watch("reading", chosen.gops(keep_going, queue))
         concealer = Concealer(how, fmt, 0 if options.is_all else None)
@@ -185,7 +192,7 @@ def decode(
         measured=measured,
         streams=len(streams),
         notices=notices,
-        damage=[str(d) for d in reader.damage] + [str(d) for d in decoder.left_out],
+        damage=[str(d) for d in (*faults, *reader.damage, *decoder.left_out)],
         concealed=concealed,
         stage_seconds={k: round(v, 3) for k, v in decoder.stopwatch.seconds.items()},
     )
@@ -207,6 +214,15 @@ def open_input(src: PathLike) -> Iterator[BinaryIO]:
 
 def shown_name(src: PathLike) -> str:
     return "standard input" if os.fspath(src) == PIPE else os.fspath(src)
+
+
+def _sound_streams(
+    streams: Sequence[OtherStream],
+) -> tuple[tuple[OtherStream, ...], list[str]]:
+    """The streams that FFmpeg understands, and what is wrong with the others."""
+    found = [(stream, fault_of(stream)) for stream in streams]
+    sound = tuple(stream for stream, fault in found if fault is None)
+    return sound, [fault for _, fault in found if fault is not None]
 
 
 def _of_streams(

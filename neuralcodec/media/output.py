@@ -38,6 +38,11 @@ def check_output(
     check_target(first_file(path) if chosen == "png" else path, overwrite)
 
 
+def writes_streams(path: str | os.PathLike[str], format: str | None) -> bool:
+    """Whether the output that `open_writer` would choose can hold other streams than the video."""
+    return _choose_format(path, format) in CONTAINERS
+
+
 def open_writer(
     path: str | os.PathLike[str],
     fmt: VideoFormat,

@@ -10,7 +10,7 @@ from av.error import FFmpegError
 from av.stream import Stream
 
 from neuralcodec.errors import DamagedFile
-from neuralcodec.streams import OtherStream
+from neuralcodec.streams import ATTACHMENT, OtherStream
 
 # Muxers in the order of trying, with their options.
 _FORMATS: dict[str, dict[str, str]] = {
@@ -101,6 +101,17 @@ def open_parameters(stream: OtherStream) -> Iterator[Stream]:
                 f"the parameters of stream {stream.number} are not those of {stream.codec}"
             )
         yield container.streams[0]
+
+
+def fault_of(stream: OtherStream) -> str | None:
+    """Why a stream cannot be written, where its parameters are damaged or forged."""
+    if stream.kind == ATTACHMENT:
+        return None
+    try:
+        with open_parameters(stream):
+            return None
+    except DamagedFile as error:
+        return str(error)
 
 
 def _write(stream: Stream, name: str) -> bytes | None:
