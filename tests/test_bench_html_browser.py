@@ -386,6 +386,21 @@ def test_the_page_is_never_wider_than_the_window(page: Page, report: Path, width
     assert number(page, "document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_codec_stays_in_sight_where_its_row_is_scrolled(
+    page: Page, report: Path, width: int
+) -> None:
+    page.open(report, width=width)
+    page.evaluate("document.querySelector('details').open = true")
+    page.evaluate("document.querySelector('#points').style.width = '300px'")
+    _, y = page.centre_of("#points tbody th")
+    page.evaluate("document.querySelector('#points').scrollLeft = 250")
+    left = number(page, "document.querySelector('#points').getBoundingClientRect().left")
+    for column in (left + 2, left + 12, left + 60):
+        there = f"document.elementFromPoint({column}, {y}).closest('th, td')?.tagName"
+        assert page.evaluate(there) == "TH"
+
+
 def test_texts_can_be_read_in_light_and_dark(page: Page, report: Path) -> None:
     """The ground's colour follows the system; text keeps a contrast of 4.5 (WCAG AA) in both."""
     page.open(report)
