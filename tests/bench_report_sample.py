@@ -1,5 +1,6 @@
 """Results of a bench as a report shows them: made-up figures, pictures of the bundled clip."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def sample_results(folder: Path) -> BenchResults:
     clips = tuple(
         Clip(
             name, f"clips/{name}", "0" * 64, WIDTH, HEIGHT, 8, 25.0, 3,
-            _pictures(folder, f"{place}-source", shown, 1),
+            _pictures(folder, f"{place}-source", shown, 1, [None] * len(shown)),
         )
         for place, name in enumerate(names)
     )  # fmt: skip
@@ -73,12 +74,15 @@ def write_png(path: Path, rgb: np.ndarray) -> None:
 
 
 def _pictures(
-    folder: Path, stem: str, shown: dict[int, np.ndarray], step: int
+    folder: Path, stem: str, shown: dict[int, np.ndarray], step: int, psnr: Sequence[float | None]
 ) -> tuple[FramePicture, ...]:
     """The frames, with values rounded down to multiples of `step`."""
     for number, rgb in shown.items():
         write_png(folder / f"{stem}-{number}.png", rgb // step * step)
-    return tuple(FramePicture(number, str(folder / f"{stem}-{number}.png")) for number in shown)
+    return tuple(
+        FramePicture(number, str(folder / f"{stem}-{number}.png"), own)
+        for number, own in zip(shown, psnr, strict=True)
+    )
 
 
 def _point(
@@ -96,7 +100,7 @@ def _point(
         ssim=0.8 + step / 20, ms_ssim=None, vmaf=None,
         encode_fps=Spread(fps, fps * 0.9, fps * 1.1, 3), decode_fps=Spread(500.0, 450.0, 520.0, 3),
         encode_memory=Spread(2e8, 1.9e8, 2.1e8, 3), decode_memory=None,
-        pictures=_pictures(folder, stem, shown, 32 >> step),
+        pictures=_pictures(folder, stem, shown, 32 >> step, (psnr + 0.75, psnr - 1.25)),
     )  # fmt: skip
 
 

@@ -144,6 +144,7 @@ def test_pictures_of_the_same_chosen_frames_are_kept_for_source_and_codecs(
     assert again.without_pictures().points == found.points
     chosen = [picture.frame for picture in again.clips[0].pictures]
     assert chosen == [1, 4]
+    assert {picture.psnr_yuv for picture in again.clips[0].pictures} == {None}
     for owner in (*again.clips, *again.points):
         assert [picture.frame for picture in owner.pictures] == chosen
         for picture in owner.pictures:
@@ -246,6 +247,18 @@ def test_another_number_of_frames_is_not_taken_from_the_cache(first, folder, mon
     monkeypatch.setattr(clip_run, "run_job", no_job)
     with pytest.raises(AssertionError, match="encode of what"):
         bench(CITY, "-n", 4, "--codecs", CODECS, "--points", 4, "--cache", folder / "cache")
+
+
+def test_a_measurement_kept_by_an_older_version_is_made_anew(tmp_path):
+    arguments = (CITY, "-n", 2, "--codecs", "x264:ultrafast", "--points", 1, "--repeats", 1)
+    arguments += ("--anchor", "x264", "--cache", tmp_path, "--metrics", "psnr", "--quiet")
+    assert bench(*arguments).exit_code == 0
+    (path,) = tmp_path.glob("*/*.json")
+    record = json.loads(path.read_text())
+    del record["found"]["pictures"]
+    path.write_text(json.dumps(record))
+    assert bench(*arguments).exit_code == 0
+    assert [p["frame"] for p in json.loads(path.read_text())["found"]["pictures"]] == [0, 1]
 
 
 def test_an_interrupted_bench_goes_on_where_it_was(tmp_path, monkeypatch):

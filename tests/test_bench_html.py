@@ -117,7 +117,7 @@ def test_a_picture_that_is_gone_or_damaged_is_named(results: BenchResults, tmp_p
     for path, content in ((tmp_path / "gone.png", None), (tmp_path / "damaged.png", b"no PNG")):
         if content:
             path.write_bytes(content)
-        clip = replace(results.clips[0], pictures=(FramePicture(0, str(path)),))
+        clip = replace(results.clips[0], pictures=(FramePicture(0, str(path), None),))
         with pytest.raises(InputError, match=f"{path.name}.*run the bench again"):
             write_html(replace(results, clips=(clip,)), tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()

@@ -1,6 +1,7 @@
 """The report in a real Chromium: what is seen, hovered, dragged, typed and kept in its address."""
 
 import io
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,29 @@ from urllib.parse import quote
 import av
 import numpy as np
 import pytest
-from bench_report_sample import ANCHOR, CITY, HEIGHT, HOSTILE, LABELS, REASON, WIDTH, sample_results
+from bench_report_sample import (
+    ANCHOR,
+    CITY,
+    FRAMES,
+    HEIGHT,
+    HOSTILE,
+    LABELS,
+    REASON,
+    WIDTH,
+    sample_results,
+)
 from chromium import Page, headless_chromium
+from click.testing import CliRunner
+from codec_clips import CITY as CITY_FILE
 
+from neuralcodec.bench import clip_run
+from neuralcodec.bench.job import JobReport, JobRequest
+from neuralcodec.bench.processes import run_job
 from neuralcodec.bench.report_html import write_html
 from neuralcodec.bench.results import BenchResults, Skipped
+from neuralcodec.cli import main
+from neuralcodec.media import VideoReader
+from neuralcodec.video import Frame
 
 NCODEC = '.curve[data-codec="ncodec"]'
 
@@ -156,6 +175,69 @@ def test_the_other_codec_follows_to_the_nearest_rate(page: Page, report: Path) -
     assert "0.400 bpp" in page.text(".facts .a") and "0.290 bpp" in page.text(".facts .b")
 
 
+def test_each_side_tells_the_psnr_of_its_frame_and_the_mean_of_the_clip(
+    page: Page, report: Path
+) -> None:
+    page.open(report, f"a=ncodec&b={ANCHOR}&point=2")
+    assert "32.75 dB" in page.text(".facts .a") and "36.75 dB" in page.text(".facts .b")
+    assert "PSNR-YUV of frame 0" in page.text(".facts .a")
+    assert "clip mean 32.00 dB" in page.text(".facts .a")
+    assert "clip mean 36.00 dB" in page.text(".facts .b")
+    page.click(f"#viewer fieldset label:nth-of-type({len(FRAMES)}) input")
+    assert "30.75 dB" in page.text(".facts .a") and "34.75 dB" in page.text(".facts .b")
+    assert f"PSNR-YUV of frame {FRAMES[-1]}" in page.text(".facts .b")
+    page.open(report, f"a=source&b={ANCHOR}&point=1")
+    assert "dB" not in page.text(".facts .a") and "28.75 dB" in page.text(".facts .b")
+
+
+def test_the_psnr_of_a_frame_is_that_of_its_decoded_planes(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured anew, and in another way, on what the bench had decoded."""
+
+    def watched(request: JobRequest) -> JobReport:
+        report = run_job(request)
+        if request.verb == "decode":
+            shutil.copy(request.target, tmp_path / f"{request.quality}.y4m")
+        return report
+
+    monkeypatch.setattr(clip_run, "run_job", watched)
+    arguments = (
+        f"-n 6 --codecs x264:veryfast --anchor x264 --points 2 --repeats 1 -y --cache {tmp_path}"
+    )
+    target = tmp_path / "r.html"
+    made = CliRunner().invoke(
+        main, ["bench", str(CITY_FILE), *arguments.split(), "--metrics=psnr", f"--html={target}"]
+    )
+    assert made.exit_code == 0, made.output
+    with VideoReader(CITY_FILE, limit=6) as reader:
+        source = list(reader)
+    told = {}
+    for place, quality in enumerate((46, 16), 1):
+        with VideoReader(tmp_path / f"{quality}.y4m") as reader:
+            decoded = list(reader)
+        for number in range(2):
+            page.open(target, f"a=x264%3Averyfast&b=source&point={place}&frame={number}")
+            text = page.text(".facts .a")
+            assert f"crf={quality}" in text
+            frame = int(text.partition("of frame ")[2].split()[0])
+            own = psnr_yuv_of(source[frame], decoded[frame])
+            mean = np.mean([psnr_yuv_of(*pair) for pair in zip(source, decoded, strict=True)])
+            assert f"{own:.2f} dB" in page.text(".facts .a .psnr b")
+            assert f"clip mean {mean:.2f} dB" in text
+            told[quality, frame] = f"{own:.2f}"
+            assert told[quality, frame] != f"{mean:.2f}"
+    assert len(set(told.values())) == 4
+
+
+def psnr_yuv_of(source: Frame, decoded: Frame) -> float:
+    errors = [
+        np.mean((a.astype(float) - b) ** 2)
+        for a, b in zip(source.planes, decoded.planes, strict=True)
+    ]
+    return float(np.average(10 * np.log10(255**2 / np.array(errors)), weights=(6, 1, 1)))
+
+
 def test_the_line_parts_the_pictures_where_it_is_dragged(page: Page, report: Path) -> None:
     """Left the source, right the coarsest picture: their pixels, unchanged, on either side."""
     page.open(report, "a=source&b=ncodec&point=1")
@@ -227,6 +309,38 @@ def test_two_fingers_zoom_and_one_moves_the_line(page: Page, report: Path) -> No
     assert number(page, "document.querySelector('.divider').getAttribute('aria-valuenow')") < 40
 
 
+def test_neither_two_fingers_nor_scrolling_past_moves_the_line(page: Page, report: Path) -> None:
+    where = "document.querySelector('.divider').getAttribute('aria-valuenow')"
+    page.open(report, width=390, height=600)
+    x, y = page.centre_of(".stage")
+    page.touch("touchStart", (x - 90, y))
+    page.touch("touchStart", (x - 90, y), (x - 20, y))
+    page.touch("touchMove", (x - 120, y), (x - 20, y))
+    page.touch("touchEnd", (x - 120, y))
+    page.touch("touchMove", (x - 60, y))
+    page.touch("touchEnd")
+    assert page.evaluate(where) == "50" and page.text(".zoom output") != "1×"
+    page.open(report, width=390, height=600)
+    x, y = page.centre_of(".stage")
+    before = number(page, "scrollY")
+    page.touch("touchStart", (x - 90, y))
+    for step in range(1, 9):
+        page.touch("touchMove", (x - 90, y - 15 * step))
+    page.touch("touchEnd")
+    assert number(page, "scrollY") > before
+    assert page.evaluate(where) == "50"
+
+
+def test_the_name_of_a_codec_never_stands_on_the_other_picture(page: Page, report: Path) -> None:
+    for split in (0.0, 0.08, 0.3, 0.5, 0.7, 0.92, 1.0):
+        page.open(report, f"a=x265%3Amedium%3Alowdelay&b={ANCHOR}&split={split}", width=390)
+        line = number(page, "document.querySelector('.divider').getBoundingClientRect().x + 22")
+        for side, edge, sign in (("a", "right", 1), ("b", "left", -1)):
+            badge = f"document.querySelector('.badge.{side}')"
+            inside = sign * (line - number(page, f"{badge}.getBoundingClientRect().{edge}")) >= 0
+            assert page.evaluate(f"{badge}.classList.contains('covered')") is not inside
+
+
 def test_a_refused_figure_gives_its_reason(page: Page, report: Path) -> None:
     page.open(report)
     assert "+25.0 %" in page.text('.savings [data-codec="x264:medium"]')
@@ -270,6 +384,21 @@ def test_a_report_without_anything_measured_opens(
 def test_the_page_is_never_wider_than_the_window(page: Page, report: Path, width: int) -> None:
     page.open(report, width=width)
     assert number(page, "document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_codec_stays_in_sight_where_its_row_is_scrolled(
+    page: Page, report: Path, width: int
+) -> None:
+    page.open(report, width=width)
+    page.evaluate("document.querySelector('details').open = true")
+    page.evaluate("document.querySelector('#points').style.width = '300px'")
+    _, y = page.centre_of("#points tbody th")
+    page.evaluate("document.querySelector('#points').scrollLeft = 250")
+    left = number(page, "document.querySelector('#points').getBoundingClientRect().left")
+    for column in (left + 2, left + 12, left + 60):
+        there = f"document.elementFromPoint({column}, {y}).closest('th, td')?.tagName"
+        assert page.evaluate(there) == "TH"
 
 
 def test_texts_can_be_read_in_light_and_dark(page: Page, report: Path) -> None:

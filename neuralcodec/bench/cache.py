@@ -14,10 +14,10 @@ from pathlib import Path
 
 import neuralcodec
 from neuralcodec.atomic_file import output_errors
-from neuralcodec.bench.quality import Quality
+from neuralcodec.bench.quality import FrameQuality, Quality
 from neuralcodec.bench.results import from_plain
 
-_LAYOUT = 1  # raised when records change or are measured in another way
+_LAYOUT = 2  # raised when records change or are measured in another way
 _CODING = ("codec", "container", "entropy", "media", "model")  # packages that decide about bytes
 
 
@@ -57,6 +57,7 @@ class Measurement:
     payload_bytes: int
     container_bytes: int
     quality: Quality
+    pictures: tuple[FrameQuality, ...]  # of the frames that are kept as pictures
     timings: tuple[Timing, ...]
 
     def timed_again(self, timing: Timing) -> "Measurement":

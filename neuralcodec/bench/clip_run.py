@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -13,7 +12,7 @@ from neuralcodec.bench.clips import Source, extract
 from neuralcodec.bench.job import JobReport, JobRequest
 from neuralcodec.bench.plan import BenchPlan, parameters_of, qualities_of
 from neuralcodec.bench.processes import run_job
-from neuralcodec.bench.quality import measure, write_picture
+from neuralcodec.bench.quality import FrameQuality, measure, write_picture
 from neuralcodec.bench.results import Clip, Codec, FramePicture, Point, Skipped, Spread
 from neuralcodec.bench.settings import NCODEC, CodecSetting
 from neuralcodec.errors import InputError
@@ -134,13 +133,20 @@ class ClipRun:
         if known:
             self._cache.keep(encoding.identity, known.timed_again(timing))
             return
+        kept: list[FrameQuality] = []
+
+        def keep(frame: Frame, quality: FrameQuality) -> None:
+            path = self._cache.picture_path(encoding.identity, quality.frame)
+            write_picture(frame, self._extract.format, path)
+            kept.append(quality)
+
         try:
             quality = measure(
                 self._y4m,
                 shown,
                 self._plan.setup.metrics,
                 self._extract.shown_frames,
-                partial(self._keep_picture, encoding.identity),
+                keep,
             )
         except InputError as error:
             raise _CannotCode(f"its pictures cannot be measured: {error}") from error
@@ -149,6 +155,7 @@ class ClipRun:
             payload_bytes=encoded.payload_bytes,
             container_bytes=coded.stat().st_size - encoded.payload_bytes,
             quality=quality,
+            pictures=tuple(kept),
             timings=(timing,),
         )
         self._cache.keep(encoding.identity, found)
@@ -188,11 +195,7 @@ class ClipRun:
                     if number in paths:
                         write_picture(frame, self._extract.format, paths[number])
         for number, path in paths.items():
-            yield FramePicture(number, str(path))
-
-    def _keep_picture(self, identity: Identity, number: int, frame: Frame) -> None:
-        path = self._cache.picture_path(identity, number)
-        write_picture(frame, self._extract.format, path)
+            yield FramePicture(number, str(path), psnr_yuv=None)
 
     def _point(self, encoding: _Encoding) -> Point:
         found = self._cache.find(encoding.identity)
@@ -223,8 +226,12 @@ class ClipRun:
             encode_memory=_spread_if_known([t.encode_memory for t in timings]),
             decode_memory=_spread_if_known([t.decode_memory for t in timings]),
             pictures=tuple(
-                FramePicture(n, str(self._cache.picture_path(encoding.identity, n)))
-                for n in self._extract.shown_frames
+                FramePicture(
+                    kept.frame,
+                    str(self._cache.picture_path(encoding.identity, kept.frame)),
+                    kept.psnr_yuv,
+                )
+                for kept in found.pictures
             ),
         )
 

@@ -30,10 +30,18 @@ class Quality:
     vmaf: float | None
 
 
-class PictureSink(Protocol):
-    """Takes the decoded frames that are kept as pictures."""
+@dataclass(frozen=True)
+class FrameQuality:
+    """Of one frame alone, which a mean over frames can hide."""
 
-    def __call__(self, number: int, frame: Frame) -> None: ...
+    frame: int  # number in the clip, from 0
+    psnr_yuv: float  # dB
+
+
+class PictureSink(Protocol):
+    """Takes the decoded frames that are kept as pictures, with what was measured of each."""
+
+    def __call__(self, frame: Frame, quality: FrameQuality) -> None: ...
 
 
 def measure(
@@ -61,13 +69,13 @@ def measure(
             result = next(decoded_frames, None)
             if result is None:
                 raise InputError(f"only {number} frames were decoded")
-            meter.add(frame, result)
+            own = meter.add(frame, result)
             if "ssim" in asked and least >= WINDOW:
                 similarities["ssim"].append(ssim(frame.y, result.y))
             if "ms-ssim" in asked and least >= LEAST_SIDE_MS_SSIM:
                 similarities["ms-ssim"].append(ms_ssim(frame.y, result.y))
             if sink and number in kept:
-                sink(number, result)
+                sink(result, FrameQuality(number, own.yuv))
         if next(decoded_frames, None) is not None:
             raise InputError(f"more than {meter.frames} frames were decoded")
     mean = meter.mean

@@ -78,7 +78,11 @@ def _with_numbered_pictures(results: dict[str, Any], album: Album) -> dict[str, 
     """In place: numbers in the album instead of paths that mean nothing to other readers."""
     for shown in (*results["clips"], *results["points"]):
         shown["pictures"] = [
-            {"frame": picture["frame"], "picture": album.numbers[picture["path"]]}
+            {
+                "frame": picture["frame"],
+                "picture": album.numbers[picture["path"]],
+                "psnr_yuv": picture["psnr_yuv"],
+            }
             for picture in shown["pictures"]
         ]
     return results

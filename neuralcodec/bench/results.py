@@ -23,6 +23,7 @@ class FramePicture:
 
     frame: int  # number in the clip, from 0
     path: str  # of the PNG, absolute; in the bench's cache
+    psnr_yuv: float | None  # of this frame alone, dB; None in a source
 
 
 @dataclass(frozen=True)

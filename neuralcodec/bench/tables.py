@@ -195,10 +195,11 @@ def _remarks(results: BenchResults) -> list[str]:
         remarks.append(f"{what}: not measured, {skipped.reason}.")
     remarks += [f"{metric.name}: absent, {metric.reason}." for metric in setup.absent_metrics]
     frames = "all frames" if setup.frames is None else f"at most {setup.frames} frames"
+    times = "once" if setup.repeats == 1 else f"{setup.repeats} times"
     versions = ", ".join(f"{name} {version}" for name, version in setup.versions.items())
     remarks.append(
         f"{frames.capitalize()} of each clip, GOPs of at most {setup.gop}, {setup.points} "
-        f"qualities, timed {setup.repeats} times; bits of the video payload alone. {setup.date} "
+        f"qualities, timed {times}; bits of the video payload alone. {setup.date} "
         f"on {setup.machine}; ncodec on {setup.device}; {versions}."
     )
     return remarks

@@ -2,20 +2,32 @@
 
 const fingers = new Map(); // pointer id -> {x, y}
 let onDivider = false;
+let splitBefore = 0; // the gesture: back to there if it proves to be another one
 
 const partOf = (event) => {
   const box = stage.getBoundingClientRect();
   return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
 };
+// A second finger zooms, and a page that scrolls takes the finger away: neither means the line.
+function leaveDivider() {
+  if (onDivider) change({ split: splitBefore });
+  onDivider = false;
+}
+
 const splitAt = (event) => change({ split: Math.min(1, Math.max(0, partOf(event)[0])) });
 
 stage.addEventListener("pointerdown", (event) => {
   if (event.button !== 0) return;
   fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
   // A picture that fits has nowhere to go: dragging it means the line.
-  if (fingers.size === 1) onDivider = divider.contains(event.target) || state.zoom === 1;
+  if (fingers.size === 1) {
+    onDivider = divider.contains(event.target) || state.zoom === 1;
+    splitBefore = state.split;
+  } else {
+    leaveDivider();
+  }
   stage.setPointerCapture(event.pointerId);
-  if (onDivider && fingers.size === 1) splitAt(event);
+  if (onDivider) splitAt(event);
 });
 
 stage.addEventListener("pointermove", (event) => {
@@ -39,7 +51,10 @@ stage.addEventListener("pointermove", (event) => {
 });
 
 for (const end of ["pointerup", "pointercancel"]) {
-  stage.addEventListener(end, (event) => fingers.delete(event.pointerId));
+  stage.addEventListener(end, (event) => {
+    if (!fingers.delete(event.pointerId)) return;
+    if (end === "pointercancel") leaveDivider();
+  });
 }
 
 stage.addEventListener(

@@ -165,12 +165,12 @@ function drawPictures() {
     badge.textContent = name;
   });
   facts.replaceChildren(
-    ...layers.map(({ side }, index) => factsOf(side, points[index], points[1 - index])),
+    ...layers.map(({ side }, index) => factsOf(side, points[index], points[1 - index], place)),
   );
   drawView();
 }
 
-function factsOf(side, point, other) {
+function factsOf(side, point, other, place) {
   if (!point) {
     return el(
       "div",
@@ -181,6 +181,8 @@ function factsOf(side, point, other) {
   }
   const more = other ? (point.bpp / other.bpp - 1) * 100 : 0;
   const psnr = METRICS.find(({ key }) => key === "psnr_yuv");
+  const mean = metricText(psnr, point.psnr_yuv);
+  const shown = point.pictures[place];
   return el(
     "div",
     { class: side, "data-codec": point.codec },
@@ -189,9 +191,14 @@ function factsOf(side, point, other) {
       "p",
       { class: "figures" },
       el("b", {}, bppText(point.bpp)),
-      point.kbps === null ? null : el("span", {}, kbpsText(point.kbps)),
-      el("b", {}, metricText(psnr, point.psnr_yuv)),
-      el("span", {}, "PSNR-YUV of the clip"),
+      el("span", {}, `${kbpsText(point.kbps)} over the clip`.trim()),
+    ),
+    el(
+      "p",
+      { class: "figures psnr" },
+      el("b", {}, shown ? metricText(psnr, shown.psnr_yuv) : mean),
+      el("span", {}, shown ? `PSNR-YUV of frame ${shown.frame}` : "PSNR-YUV, mean of the clip"),
+      shown ? el("span", {}, `clip mean ${mean}`) : null,
     ),
     side === "b" && other
       ? el(
@@ -233,8 +240,11 @@ function drawView() {
     `${Math.round(100 * state.split)} % ${codecName(shownLabel("a"))}`,
   );
   stage.classList.toggle("zoomed", state.zoom > 1);
-  layers[0].badge.classList.toggle("covered", state.split * width < 60);
-  layers[1].badge.classList.toggle("covered", (1 - state.split) * width < 60);
+  // A name that reaches over the line would be read as that of the other picture.
+  const line = state.split * width;
+  const [a, b] = layers.map(({ badge }) => badge);
+  a.classList.toggle("covered", a.offsetLeft + a.offsetWidth > line);
+  b.classList.toggle("covered", b.offsetLeft < line);
   redraw(
     zoomControls,
     el(
