@@ -371,6 +371,14 @@ def test_y4m_cut_short_on_standard_input_is_reported(tmp_path, piped):
     assert reader.truncated == "standard input broke off in the middle of a frame"
 
 
+def test_a_pipe_of_an_mp4_with_its_index_at_the_end_is_refused_with_what_to_do(tmp_path, piped):
+    path = tmp_path / "clip.mp4"
+    clip_of(path)
+    piped(path)
+    with pytest.raises(InputError, match=r"moov.*\+faststart"):
+        list(VideoReader("-"))
+
+
 def test_standard_input_redirected_from_a_file_may_have_its_index_at_the_end(tmp_path, monkeypatch):
     path = tmp_path / "clip.mp4"
     clip_of(path)

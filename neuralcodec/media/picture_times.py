@@ -61,6 +61,12 @@ class TimedPictures:
     def why_none(self) -> str:
         """The sentence for a source that gave no picture."""
         if self._is_empty:
+            pipe = self._source.pipe
+            if pipe is not None and pipe.has_index_at_end:
+                return (
+                    f"{self._source.name} has its index (moov) at its end, too late for a pipe: "
+                    "name the file, or move the index (ffmpeg -i IN -c copy -movflags +faststart)"
+                )
             return f"no frame of {self._source.name} could be decoded; check that it plays"
         return f"{self._source.name} has no frame in the time asked for; choose an earlier start"
 

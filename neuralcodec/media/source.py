@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from neuralcodec.media.source_options import RawInput, SourceOptions
 from neuralcodec.media.stream_selection import Selection, select_streams
 
 STANDARD_INPUT = "-"
+_BEGINNING = 4096  # bytes of a pipe that are kept: the first boxes of an MP4 file
+_BOX = struct.Struct(">I4s")  # size with these 8 bytes, type
 
 
 class CountedPipe:
@@ -24,6 +27,7 @@ class CountedPipe:
 
     def __init__(self, pipe: io.BufferedReader):
         self._pipe = pipe
+        self._beginning = bytearray()
         self.bytes_read = 0
 
     def read(self, size: int) -> bytes:
@@ -31,7 +35,23 @@ class CountedPipe:
         # `read1`: it holds a lock while it waits, and Python cannot end as long as a thread does.
         data = self._pipe.raw.read(size) or b""
         self.bytes_read += len(data)
+        if len(self._beginning) < _BEGINNING:
+            self._beginning += data[:_BEGINNING]
         return data
+
+    @property
+    def has_index_at_end(self) -> bool:
+        """Whether it is an MP4 or MOV file (ISO 14496-12) whose pictures come before its index:
+        what was needed to read them has come too late."""
+        at = 0
+        while at + _BOX.size <= len(self._beginning):
+            size, kind = _BOX.unpack_from(self._beginning, at)
+            if kind == b"mdat":
+                return True
+            if size < _BOX.size or kind == b"moov":
+                return False
+            at += size
+        return False
 
 
 @dataclass(frozen=True)
