@@ -1,6 +1,6 @@
 """What rounding does to the pictures of one GOP stays small over 40 frames of one clip.
 
-Over hundreds it does not everywhere: see docs/reliability-lasting.md and scripts/measure_drift.py.
+Over hundreds it does not everywhere: see docs/reliability.md and scripts/measure_drift.py.
 """
 
 import numpy as np
