@@ -84,9 +84,10 @@ def parse_payload(data: bytes) -> None:
 def decode(data: bytes) -> None:
     """As `ncodec decode --keep-going` does, up to the frames, whatever the symbols' checksums."""
     with contextlib.suppress(NcodecError):
-        reader = ContainerReader(io.BytesIO(with_crcs(data)), "fuzzed")
+        file = io.BytesIO(with_crcs(data))
+        reader = ContainerReader(file, "fuzzed")
         fmt = reader.header.format
-        check_picture_size(fmt, MAX_PIXELS, "fuzzed")
+        check_picture_size(fmt, MAX_PIXELS, "fuzzed", file)
         settings = DecoderSettings(1, torch.device("cpu"), torch.float32, keep_going=True)
         decoder = Decoder(_INSTALLED, fmt, settings, "fuzzed")
         gops = (

@@ -445,6 +445,28 @@ def test_repair_refuses_to_write_over_its_input_or_another_file(damaged: Path, t
             neuralcodec.repair(damaged, target)
 
 
+def test_a_small_file_cannot_state_large_pictures_unasked(
+    whole: bytes, model_file: Path, tmp_path: Path
+):
+    reader = ContainerReader(io.BytesIO(whole), "whole")
+    path = tmp_path / "forged.nlc"
+    with path.open("wb") as file:
+        header = replace(reader.header, format=replace(FORMAT, width=4096, height=2304))
+        writer = ContainerWriter(file, header)
+        for gop, stats in reader.gops():
+            writer.write_gop(gop, stats)
+        writer.finish()
+    verbs = (
+        lambda: neuralcodec.decode(path, tmp_path / "a.y4m", model=model_file),
+        lambda: neuralcodec.repair(path, tmp_path / "a.nlc", model=model_file),
+        lambda: neuralcodec.open(path, model=model_file),
+    )
+    for verb in verbs:
+        with pytest.raises(InputError, match=r"4096x2304.*--max-pixels 9437184"):
+            verb()
+    assert not list(tmp_path.glob("a.*"))
+
+
 @pytest.mark.parametrize("parameters", [b"", b"RIFF" + bytes(60), SOUND.parameters[:20]])
 def test_a_stream_with_forged_parameters_is_left_out_and_told(
     whole: bytes, model_file: Path, tmp_path: Path, parameters: bytes

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress bar, no report; errors only.")
 def check(
-    files: tuple[str, ...], model: str | None, max_pixels: int, as_json: bool, quiet: bool
+    files: tuple[str, ...], model: str | None, max_pixels: int | None, as_json: bool, quiet: bool
 ) -> None:
     """Tell whether each FILE (.nlc) is whole, without computing pictures.
 

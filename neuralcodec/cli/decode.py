@@ -69,7 +69,7 @@ def decode(
     no_audio: bool,
     keep_going: bool,
     conceal: str,
-    max_pixels: int,
+    max_pixels: int | None,
     device: str,
     batch: int | None,
     overwrite: bool,

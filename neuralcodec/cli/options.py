@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from neuralcodec.cli.completion import complete_device
-from neuralcodec.codec.picture_limit import MAX_PIXELS
+from neuralcodec.codec.picture_limit import MAX_PIXELS, SMALL_FILE, SMALL_FILE_PIXELS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -56,8 +56,8 @@ def max_pixels_option(command: Command) -> Command:
     return click.option(
         "--max-pixels",
         type=click.IntRange(1),
-        default=MAX_PIXELS,
-        show_default=True,
+        default=None,
+        show_default=f"{MAX_PIXELS}; {SMALL_FILE_PIXELS} for files under {SMALL_FILE >> 10} KiB",
         metavar="N",
         help="Refuse pictures of more luma samples, as memory grows with them.",
     )(command)

@@ -26,7 +26,7 @@ def repair(
     input: str,
     output: str,
     model: str | None,
-    max_pixels: int,
+    max_pixels: int | None,
     overwrite: bool,
     as_json: bool,
     quiet: bool,

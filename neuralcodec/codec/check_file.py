@@ -6,6 +6,7 @@ Pictures are not computed: what is checked is what the encoder meant, to the bit
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import BinaryIO
 
 import torch
 
@@ -13,7 +14,7 @@ from neuralcodec.codec.decode_file import open_input, shown_name
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.device import use_threads
 from neuralcodec.codec.encode_file import PathLike
-from neuralcodec.codec.picture_limit import MAX_PIXELS, check_picture_size
+from neuralcodec.codec.picture_limit import check_picture_size
 from neuralcodec.codec.progress import Progress, ProgressState
 from neuralcodec.container import ContainerReader, Content, Damage, GopContent, PacketsContent
 from neuralcodec.errors import DamagedFile, InputError, ModelError
@@ -54,14 +55,14 @@ class CheckedContents:
     """What is whole in a file. To be iterated once; `damage` and `notices` then tell the rest."""
 
     def __init__(
-        self, reader: ContainerReader, name: str, model: PathLike | None, max_pixels: int
+        self, file: BinaryIO, name: str, model: PathLike | None, max_pixels: int | None
     ) -> None:
         """Raises ModelError where `model` is given and is not the one of the file, InputError for
         pictures of more than `max_pixels`."""
         self.notices: list[str] = []
-        self._reader = reader
+        self.reader = ContainerReader(file, name)
         self._decoder: Decoder | None = None
-        header = reader.header
+        header = self.reader.header
         try:
             candidate = None if model is None else str(model)
             installed = find_model(header.model_name, header.model_sha256, candidate)
@@ -70,7 +71,7 @@ class CheckedContents:
                 raise
             self.notices.append(f"only CRCs are checked, not the symbols: {error}")
             return
-        check_picture_size(header.format, max_pixels, name)
+        check_picture_size(header.format, max_pixels, name, file)
         settings = DecoderSettings(1, torch.device("cpu"), torch.float32)
         self._decoder = Decoder(installed, header.format, settings, name)
 
@@ -81,14 +82,14 @@ class CheckedContents:
     @property
     def damage(self) -> list[Damage]:
         """In file order."""
-        found = [*self._reader.damage, *(self._decoder.left_out if self._decoder else [])]
+        found = [*self.reader.damage, *(self._decoder.left_out if self._decoder else [])]
         return sorted(found, key=lambda damage: damage.start)
 
     def __iter__(self) -> Iterator[Content]:
         threads = torch.get_num_threads()
         use_threads(1)  # parsing is many small steps
         try:
-            for content in self._reader.contents(keep_going=True):
+            for content in self.reader.contents(keep_going=True):
                 if isinstance(content, PacketsContent) or self._has_its_symbols(content):
                     yield content
         finally:
@@ -102,7 +103,7 @@ def check(
     path: PathLike,
     *,
     model: PathLike | None = None,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     progress: Progress | None = None,
 ) -> CheckReport:
     """Check one file, or '-'. A file of which nothing can be read is reported as damaged too.
@@ -118,8 +119,7 @@ def check(
     contents: CheckedContents | None = None
     with open_input(path) as file:
         try:
-            reader = ContainerReader(file, name)
-            contents = CheckedContents(reader, name, model, max_pixels)
+            contents = CheckedContents(file, name, model, max_pixels)
             for content in contents:
                 if isinstance(content, PacketsContent):
                     packets += len(content.packets)
@@ -128,7 +128,7 @@ def check(
                 frames += len(content.gop.frames)
                 if progress:
                     progress(ProgressState(frames))
-            size = reader.bytes_read
+            size = contents.reader.bytes_read
         except DamagedFile as error:
             damage.append(_of_file(error))
     if contents is not None:
@@ -147,7 +147,7 @@ def check(
 
 
 def check_all(
-    paths: list[str], model: PathLike | None, max_pixels: int, progress: Progress | None
+    paths: list[str], model: PathLike | None, max_pixels: int | None, progress: Progress | None
 ) -> Iterator[CheckReport]:
     """One after the other; a file that cannot be read is reported, and the next one checked."""
     for path in paths:

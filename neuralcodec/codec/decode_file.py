@@ -26,7 +26,7 @@ from neuralcodec.codec.encode_file import (
     refuse_same_file,
 )
 from neuralcodec.codec.packet_queue import PacketQueue
-from neuralcodec.codec.picture_limit import MAX_PIXELS, check_picture_size
+from neuralcodec.codec.picture_limit import check_picture_size
 from neuralcodec.codec.progress import Progress, ProgressState
 from neuralcodec.container import ContainerReader, GopContent, GopRecord
 from neuralcodec.errors import DamagedFile, InputError, UsageError
@@ -88,7 +88,7 @@ def decode(
     overwrite: bool = False,
     keep_going: bool = False,
     conceal: str = Conceal.HOLD,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     part: PartOptions | None = None,
     audio: bool = True,
     precision: str | None = None,
@@ -118,7 +118,7 @@ def decode(
         reader = ContainerReader(file, shown_name(src))
         header = reader.header
         fmt = header.format
-        check_picture_size(fmt, max_pixels, shown_name(src))
+        check_picture_size(fmt, max_pixels, shown_name(src), file)
         candidate = None if model is None else os.fspath(model)
         installed = find_model(header.model_name, header.model_sha256, candidate)
         settings = DecoderSettings(

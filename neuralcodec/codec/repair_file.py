@@ -10,10 +10,8 @@ from neuralcodec.atomic_file import AtomicFile, check_target, standard_output
 from neuralcodec.codec.check_file import CheckedContents, FoundDamage, describe_damage
 from neuralcodec.codec.decode_file import open_input, shown_name
 from neuralcodec.codec.encode_file import PIPE, PathLike, refuse_same_file
-from neuralcodec.codec.picture_limit import MAX_PIXELS
 from neuralcodec.codec.progress import Progress, ProgressState
 from neuralcodec.container import (
-    ContainerReader,
     ContainerWriter,
     Extras,
     GopContent,
@@ -42,7 +40,7 @@ def repair(
     dst: PathLike,
     *,
     model: PathLike | None = None,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> RepairReport:
@@ -57,8 +55,8 @@ def repair(
         if os.fspath(dst) != PIPE:
             check_target(dst, overwrite)
         name = shown_name(src)
-        reader = ContainerReader(file, name)
-        contents = CheckedContents(reader, name, model, max_pixels)
+        contents = CheckedContents(file, name, model, max_pixels)
+        reader = contents.reader
         gops = frames = packets = 0
         with _open_output(dst, overwrite) as sink:
             numbers = {s.number: i for i, s in enumerate(reader.extras.streams)}

@@ -16,7 +16,7 @@ from neuralcodec.codec.decode_file import open_input
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.device import DEFAULT_PRECISION, find_device
 from neuralcodec.codec.encode_file import PIPE, PathLike
-from neuralcodec.codec.picture_limit import MAX_PIXELS, check_picture_size
+from neuralcodec.codec.picture_limit import check_picture_size
 from neuralcodec.codec.pictures import TensorFrame
 from neuralcodec.container import ContainerReader
 from neuralcodec.errors import InputError
@@ -50,7 +50,7 @@ class VideoFile:
         *,
         device: str = "auto",
         model: PathLike | None = None,
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int | None = None,
     ) -> None:
         self._options = _Options(device, None if model is None else os.fspath(model), max_pixels)
         self._closed = False
@@ -131,7 +131,7 @@ _inherited: list["_Session"] = []
 class _Options:
     device: str
     model: str | None
-    max_pixels: int
+    max_pixels: int | None
 
 
 class _Session:
@@ -148,7 +148,7 @@ class _Session:
                 raise InputError(f"{path}: random access needs a file, not a pipe")
             self.reader = ContainerReader(self._file, path)
             header = self.reader.header
-            check_picture_size(header.format, options.max_pixels, path)
+            check_picture_size(header.format, options.max_pixels, path, self._file)
             installed = find_model(header.model_name, header.model_sha256, options.model)
             where = find_device(options.device)
             settings = DecoderSettings(1, where, DEFAULT_PRECISION)
