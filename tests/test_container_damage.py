@@ -72,6 +72,7 @@ def chunk_ranges(data, chunk_type):
 
 
 GOP_RANGES = chunk_ranges(FILE, b"GOPS")
+COPY_RANGES = chunk_ranges(FILE, b"head")
 STAT_RANGES = chunk_ranges(FILE, b"stat")
 
 
@@ -95,7 +96,7 @@ def check_edit(start, end, replacement):
     assert [gop for gop, _ in strict] == [gop for gop, _ in GOPS[: len(strict)]]
     assert error is not None or len(strict) == len(GOPS)
     tolerant, error, damage = read(data, keep_going=True)
-    if start < HEAD_END:
+    if start < HEAD_END and not any(outside(place, start, end) for place in COPY_RANGES):
         return
     assert error is None
     assert damage or len(tolerant) == len(GOPS)
@@ -123,14 +124,6 @@ def test_every_flipped_bit_is_found_and_costs_only_the_gop_it_is_in():
         flipped = bytes([FILE[at] ^ 1 << bit])
         check_edit(at, at + 1, flipped)
         assert read(FILE[:at] + flipped + FILE[at + 1 :])[1] is not None, (at, bit)
-
-
-def test_a_flipped_bit_in_the_header_is_found():
-    minor = range(10, 12)
-    for at, bit in itertools.product(range(HEAD_END), range(8)):
-        data = FILE[:at] + bytes([FILE[at] ^ 1 << bit]) + FILE[at + 1 :]
-        gops, error, _ = read(data, keep_going=True)
-        assert gops == GOPS if at in minor else error is not None, (at, bit)
 
 
 def test_a_cut_file_gives_every_whole_gop():
@@ -186,7 +179,8 @@ def test_many_damaged_bytes_leave_the_other_gops(flips):
 
 
 known_types = st.sampled_from(
-    [b"HEAD", b"GOPS", b"stat", b"INDX", b"TAIL", b"JUNK", b"tags", b"mdcv", b"clli", b"strm"]
+    [b"HEAD", b"head", b"GOPS", b"stat", b"INDX", b"TAIL", b"JUNK"]
+    + [b"tags", b"mdcv", b"clli", b"strm"]
     + [b"pckt"] * 3
 )
 gop_beginnings = st.builds(
@@ -452,13 +446,21 @@ def test_an_unknown_critical_chunk_is_an_error():
 
 
 def test_a_newer_major_version_is_named():
-    _, error, _ = read(FILE[:8] + struct.pack("<HH", 2, 0) + FILE[12:])
+    newer = struct.pack("<HH", 2, 0)
+    data = FILE[:8] + newer + FILE[12:]
+    for start, end in COPY_RANGES:
+        copy = chunk(b"head", newer + data[start + 12 : end - 4])
+        data = data[:start] + copy + data[end:]
+    _, error, _ = read(data)
     assert "made by a newer ncodec (format 2.0; this one reads 1.x)" in str(error)
 
 
 def test_a_newer_minor_version_is_read_even_with_a_longer_header():
-    head = chunk(b"HEAD", FILE[20 : HEAD_END - 4] + b"new elements")
-    data = FILE[:8] + struct.pack("<HH", 1, 3) + head + FILE[HEAD_END:]
+    newer = struct.pack("<HH", 1, 3)
+    payload = FILE[20 : HEAD_END - 4] + b"new elements"
+    data = FILE[:8] + newer + chunk(b"HEAD", payload) + FILE[HEAD_END:]
+    for start, end in COPY_RANGES:
+        data = data.replace(FILE[start:end], chunk(b"head", newer + payload))
     assert read(data) == (GOPS, None, [])
 
 
@@ -467,10 +469,10 @@ def test_a_newer_minor_version_is_read_even_with_a_longer_header():
     [
         (b"", "is empty"),
         (b"\x1aE\xdf\xa3 a Matroska file", "not an .nlc file"),
-        (FILE.replace(b"\r\n", b"\n"), "text-mode transfer"),
+        (FILE[:HEAD_END].replace(b"\r\n", b"\n"), "text-mode transfer"),
         (FILE[:10], "ends inside its version"),
         (FILE[:12], "HEAD"),
-        (FILE[:12] + FILE[HEAD_END:], "HEAD"),
+        (FILE[:12] + FILE[HEAD_END : COPY_RANGES[0][0]], "HEAD"),
     ],
 )
 def test_what_is_no_whole_nlc_file_is_refused_with_its_name(data, message):

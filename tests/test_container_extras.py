@@ -188,9 +188,10 @@ def test_a_file_without_extras_takes_no_bytes_for_them():
 
 
 def test_a_file_of_version_1_0_is_read():
-    data = bytearray(write(HEADER, Extras(), [gop_content()]))
-    assert data[8:12] == bytes([1, 0, 1, 0])
-    data[10] = 0
+    data = write(HEADER, Extras(), [gop_content()])
+    assert data[8:12] == bytes([1, 0, 2, 0])
+    copy = data.index(b"head")
+    data = data[:8] + bytes([1, 0, 0, 0]) + data[12:copy] + data[data.index(b"INDX") :]
     reader = ContainerReader(io.BytesIO(data), "film.nlc")
     assert reader.extras == Extras()
     assert list(reader.contents()) == [gop_content()]

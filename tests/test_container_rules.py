@@ -41,6 +41,7 @@ def whole_file():
 FILE = whole_file()
 HEAD = FILE[20:102]
 START = FILE[:106]
+COPY_AT = FILE.index(b"head")
 INDX_AT, TAIL_AT = FILE.index(b"INDX"), FILE.index(b"TAIL")
 
 
@@ -79,7 +80,7 @@ def fault_of(data):
 )
 def test_a_header_element_out_of_range_is_named(at, forged, message):
     head = HEAD[:at] + forged + HEAD[at + len(forged) :]
-    fault = fault_of(FILE[:12] + chunk(b"HEAD", head) + FILE[106:])
+    fault = fault_of(FILE[:12] + chunk(b"HEAD", head) + FILE[106:COPY_AT])
     assert message in fault
     assert "get the file again" in fault
 
@@ -127,6 +128,11 @@ def test_bytes_after_the_last_frame_of_a_gop_are_refused():
         (chunk(b"stat", bytes(15)), "statistics cannot take 15 bytes"),
         (chunk(b"TAIL", bytes(15)), "TAIL cannot take 15 bytes"),
         (chunk(b"HEAD", HEAD), "a second header"),
+        (chunk(b"head", b"\1\0\2"), "copy of the header is too short"),
+        (chunk(b"head", b"\2\0\0\0" + HEAD), "copies a header of format 2.0"),
+        (chunk(b"head", b"\1\0\2\0" + HEAD[:-1]), "header is too short"),
+        (chunk(b"head", b"\1\0\2\0" + HEAD[:-1] + b"?"), "no copy of the header"),
+        (b"head" + struct.pack("<I", 4101), "4101 bytes, more than it may have"),
         (chunk(b"no!!", b""), "no chunk begins here"),
         (b"stat" + struct.pack("<I", 393_225), "393225 bytes, more than it may have"),
         (b"INDX" + struct.pack("<I", (112 << 20) + 1), "more than it may have"),

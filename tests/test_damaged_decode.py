@@ -215,6 +215,23 @@ def test_lost_ends_are_filled_at_the_nominal_rate(
     assert f"frames {numbers[0]} to {numbers[-1]}, " in done.damage[0]
 
 
+def test_a_file_with_a_smashed_beginning_is_checked_and_decoded_from_the_command_line(
+    whole: bytes, model_file: Path, shown: list[Frame], tmp_path: Path
+):
+    path, out = tmp_path / "a.nlc", tmp_path / "a.mkv"
+    path.write_bytes(b"overwritten by something" * 4 + whole[96:])
+    code, text = run("decode", path, out, "-m", model_file)
+    assert code == 1
+    assert "the file is damaged (bytes 0 to " in text and "--keep-going" in text
+    for source, data in ((path, None), ("-", path.read_bytes())):
+        code, text = run("decode", source, out, "-m", model_file, "--keep-going", "-y", data=data)
+        assert code == 1, text
+        assert len(frames_of(out)) == len(shown)
+    code, text = run("check", path, "-m", model_file, "--json")
+    (checked,) = json.loads(text.splitlines()[-1])["files"]
+    assert (code, checked["gops"], len(checked["damage"])) == (1, len(GOPS), 1)
+
+
 def test_stand_ins_count_among_the_frames_asked_for(
     damaged: Path, model_file: Path, tmp_path: Path
 ):
@@ -275,6 +292,10 @@ def cut_out(data: bytes, at: int, amount: int) -> bytes:
     return data[:at] + data[at + amount :]
 
 
+def header_end(whole: bytes) -> int:
+    return 24 + struct.unpack_from("<I", whole, 16)[0]
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.sampled_from([flips, zeros, cut, cut_out]), st.integers(0, 1 << 16), st.integers(1, 400))
 def test_every_undamaged_gop_is_decoded_bit_for_bit(
@@ -286,8 +307,12 @@ def test_every_undamaged_gop_is_decoded_bit_for_bit(
     at: int,
     amount: int,
 ):
-    head_end = 24 + struct.unpack_from("<I", whole, 16)[0]
-    data = mutate(whole, head_end + at % (len(whole) - head_end), amount)
+    data = mutate(whole, at % len(whole), amount)
+    copy = whole[whole.index(b"head") :][: header_end(whole) - 8]
+    if not data.startswith(whole[: header_end(whole)]) and copy not in data:
+        with suppress(DamagedFile):
+            decoded(model, data)
+        return
     by_time = {frame.pts: samples(frame) for frame in decoded(model, data)}
     for entry in index:
         (length,) = struct.unpack_from("<I", whole, entry.offset + 4)
@@ -396,7 +421,7 @@ def test_check_runs_no_network_of_pictures(
     assert neuralcodec.check(path, model=model_file).symbols_checked
 
 
-@pytest.mark.parametrize("how", ["damaged", "cut", "wrong symbols", "no index"])
+@pytest.mark.parametrize("how", ["damaged", "cut", "wrong symbols", "no index", "no header"])
 def test_repair_keeps_all_that_is_whole_and_the_result_is_whole(
     how: str,
     whole: bytes,
@@ -412,6 +437,7 @@ def test_repair_keeps_all_that_is_whole_and_the_result_is_whole(
         "cut": (whole[: index[3].offset + 20], {6, 7}),
         "wrong symbols": (forged_checksum(whole, second), {2, 3, 4}),
         "no index": (whole[: whole.rindex(b"INDX")], set()),
+        "no header": (zeros(whole, 0, header_end(whole)), set()),
     }[how]
     bad, good = tmp_path / "bad.nlc", tmp_path / "good.nlc"
     bad.write_bytes(data)

@@ -244,9 +244,11 @@ def _with_packets(
 
 
 def _fixed_bytes(header: StreamHeader) -> int:
-    """Bytes of a file without GOPs and other streams: signature, head, an empty index, tail."""
+    """Bytes of a file without GOPs and other streams: signature, header and its copies, an empty
+    index, tail."""
     empty = ContainerWriter(BytesIO(), header)
-    return empty.bytes_written - empty.packet_bytes + CHUNK_OVERHEAD + TAIL_CHUNK_SIZE
+    headers = empty.bytes_written - empty.packet_bytes + empty.head_copies_bytes
+    return headers + CHUNK_OVERHEAD + TAIL_CHUNK_SIZE
 
 
 def refuse_same_file(src: PathLike, dst: PathLike) -> None:

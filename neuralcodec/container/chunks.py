@@ -74,6 +74,24 @@ class FileSpan:
         return piece
 
 
+class BytesAhead:
+    """The next bytes of a buffer, read while the buffer goes on holding them."""
+
+    def __init__(self, buffer: "ForwardBuffer", start: int, end: int):
+        """start, end: offsets in the file, not before the buffer's."""
+        self._buffer = buffer
+        self._at = start
+        self._end = end
+
+    def read(self, count: int, /) -> bytes:
+        skipped = self._buffer.offset
+        end = min(self._at + count, self._end)
+        held = self._buffer.fill(max(end - skipped, 0))
+        piece = self._buffer.copy(self._at - skipped, held)
+        self._at += len(piece)
+        return piece
+
+
 class ForwardBuffer:
     """The next bytes of a file: looked at as often as needed, then skipped for good."""
 

@@ -12,10 +12,18 @@ from dataclasses import dataclass, replace
 from neuralcodec.container import layout
 from neuralcodec.container.chunks import Chunk, ChunkStream
 from neuralcodec.container.descriptions import Descriptions
+from neuralcodec.container.head import check_head_copy
 from neuralcodec.container.layout import Malformed, check_range
 from neuralcodec.container.packets import parse_packets
 from neuralcodec.container.payloads import parse_gop, parse_index, parse_stats, parse_tail
-from neuralcodec.container.records import Damage, GopPlace, GopRecord, GopStats, PacketsContent
+from neuralcodec.container.records import (
+    Damage,
+    GopPlace,
+    GopRecord,
+    GopStats,
+    PacketsContent,
+    StreamHeader,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +57,10 @@ class ContentsWalk:
     """
 
     def __init__(
-        self, stream: ChunkStream, max_gop_frames: int, described: Descriptions, span: Span
+        self, stream: ChunkStream, head: StreamHeader, described: Descriptions, span: Span
     ):
         self._stream = stream
-        self._max_gop_frames = max_gop_frames
+        self._head = head
         self._described = described
         self._packet_streams = described.packet_streams
         self._ends_with_tail = span.ends_with_tail
@@ -106,6 +114,8 @@ class ContentsWalk:
             if entries := parse_index(chunk.payload):
                 frames = entries[-1].first_frame + entries[-1].frame_count
                 yield Located(chunk.start, FrameTotal(frames))
+        elif chunk.type == layout.HEAD_COPY:
+            check_head_copy(chunk.payload, self._head)
         elif chunk.type == layout.HEAD:
             raise Malformed("a second header")
         elif chunk.type in layout.DESCRIPTIONS:
@@ -115,7 +125,7 @@ class ContentsWalk:
 
     def _read_gop(self, chunk: Chunk) -> Iterator[Located]:
         gop = parse_gop(chunk.payload)
-        check_range("the number of frames", len(gop.frames), 1, self._max_gop_frames)
+        check_range("the number of frames", len(gop.frames), 1, self._head.max_gop_frames)
         if gop.first_frame < self._frames:
             raise Malformed(f"frame {gop.first_frame} comes again")
         if gop.first_frame > self._frames and not self._gap_explained:

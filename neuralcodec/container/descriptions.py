@@ -18,8 +18,9 @@ from neuralcodec.container.extras import (
     parse_stream,
     parse_tags,
 )
+from neuralcodec.container.head import check_head_copy
 from neuralcodec.container.layout import Malformed
-from neuralcodec.container.records import Damage, Extras
+from neuralcodec.container.records import Damage, Extras, StreamHeader
 from neuralcodec.streams import ATTACHMENT, FileTags, OtherStream
 from neuralcodec.video import ContentLight, MasteringDisplay, VideoFormat
 
@@ -81,14 +82,15 @@ def pack_light(video_format: VideoFormat) -> bytes:
     return b"".join(chunks)
 
 
-def read_descriptions(stream: ChunkStream) -> Descriptions:
+def read_descriptions(stream: ChunkStream, head: StreamHeader) -> Descriptions:
     """The descriptions that begin at the next chunk; the chunk after them is left to be read."""
-    return _Reading(stream).run()
+    return _Reading(stream, head).run()
 
 
 class _Reading:
-    def __init__(self, stream: ChunkStream):
+    def __init__(self, stream: ChunkStream, head: StreamHeader):
         self._stream = stream
+        self._head = head
         self._tags: FileTags | None = None
         self._display: MasteringDisplay | None = None
         self._light: ContentLight | None = None
@@ -126,7 +128,7 @@ class _Reading:
     def _at_contents(self) -> bool:
         chunk_type = self._stream.next_type()
         known = layout.CHUNKS_AFTER_HEAD.fullmatch(chunk_type) is not None
-        return known and chunk_type not in layout.DESCRIPTIONS
+        return known and chunk_type not in (*layout.DESCRIPTIONS, layout.HEAD_COPY)
 
     def _add(self, chunk: Chunk) -> None:
         if chunk.type == layout.TAGS:
@@ -140,6 +142,8 @@ class _Reading:
             self._light = parse_content_light(chunk.payload)
         elif chunk.type == layout.STRM:
             self._add_stream(chunk.payload)
+        elif chunk.type == layout.HEAD_COPY:
+            check_head_copy(chunk.payload, self._head)
         # All others are of a later minor version.
 
     def _add_stream(self, payload: bytes) -> None:

@@ -1,4 +1,6 @@
-"""The HEAD payload: `StreamHeader` to bytes and back, both walking `layout.HEAD_ELEMENTS`."""
+"""The payloads of HEAD and its copies: `StreamHeader` to bytes and back, both walking
+`layout.HEAD_ELEMENTS`.
+"""
 
 import struct
 from fractions import Fraction
@@ -61,6 +63,28 @@ def parse_head(payload: bytes) -> StreamHeader:
     header = _header_of(numbers, model_name, model_sha256)
     _check(header)
     return header
+
+
+def pack_head_copy(head: bytes) -> bytes:
+    """The payload of a copy of HEAD, from that of HEAD."""
+    return layout.VERSION.pack(layout.MAJOR, layout.MINOR) + head
+
+
+def parse_head_copy(payload: bytes) -> StreamHeader:
+    """The header in the payload of a copy; raises Malformed where it breaks a rule of the format
+    or is of another major version."""
+    if len(payload) < layout.VERSION.size:
+        raise Malformed("the copy of the header is too short")
+    major, minor = layout.VERSION.unpack_from(payload)
+    if major != layout.MAJOR:
+        raise Malformed(f"it copies a header of format {major}.{minor}")
+    return parse_head(payload[layout.VERSION.size :])
+
+
+def check_head_copy(payload: bytes, header: StreamHeader) -> None:
+    """Raise Malformed unless the payload of a copy says what the header says."""
+    if parse_head_copy(payload) != header:
+        raise Malformed("it is no copy of the header")
 
 
 def _numbers_of(header: StreamHeader) -> dict[str, int]:

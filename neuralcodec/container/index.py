@@ -3,6 +3,7 @@
 import io
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from neuralcodec.container import layout
@@ -41,26 +42,43 @@ def stream_at(file: BinaryIO, offset: int, end: int | None = None) -> ChunkStrea
     return ChunkStream(ForwardBuffer(FileSpan(file, offset, end), offset))
 
 
-def read_stored_index(
-    file: BinaryIO, first_chunk: int, max_gop_frames: int
-) -> list[IndexEntry] | None:
-    """The index at the end of a file whose chunks after HEAD begin at `first_chunk`.
+@dataclass(frozen=True, slots=True)
+class StoredTail:
+    """What TAIL says."""
 
-    None where it is missing, damaged or cannot be true.
-    """
+    index_offset: int  # within the file
+    frames: int
+
+
+def read_stored_tail(file: BinaryIO) -> StoredTail | None:
+    """TAIL at the end of a seekable file; None where it is missing or damaged."""
     position = file.tell()
     try:
         size = file.seek(0, io.SEEK_END)
     finally:
         file.seek(position)
-    tail = _chunk_at(file, size - layout.TAIL_CHUNK_SIZE, layout.TAIL)
-    if tail is None or tail.end != size:
+    chunk = _chunk_at(file, max(0, size - layout.TAIL_CHUNK_SIZE), layout.TAIL)
+    if chunk is None or chunk.end != size:
         return None
     try:
-        index_offset, frames = parse_tail(tail.payload)
-        index = _chunk_at(file, min(index_offset, size), layout.INDX)
-        if index is None:
-            return None
+        index_offset, frames = parse_tail(chunk.payload)
+    except Malformed:
+        return None
+    return StoredTail(index_offset, frames) if index_offset <= size else None
+
+
+def read_stored_index(
+    file: BinaryIO, first_chunk: int, max_gop_frames: int
+) -> list[IndexEntry] | None:
+    """The index at the end of a file whose GOPs begin at `first_chunk` or after it.
+
+    None where it is missing, damaged or cannot be true.
+    """
+    tail = read_stored_tail(file)
+    index = None if tail is None else _chunk_at(file, tail.index_offset, layout.INDX)
+    if tail is None or index is None:
+        return None
+    try:
         entries = parse_index(index.payload)
     except Malformed:
         return None
@@ -72,7 +90,7 @@ def read_stored_index(
             return None
         offset = entry.offset + layout.CHUNK_OVERHEAD
         next_frame += entry.frame_count
-    return entries if offset <= index_offset and next_frame == frames else None
+    return entries if offset <= tail.index_offset and next_frame == tail.frames else None
 
 
 def _chunk_at(file: BinaryIO, offset: int, chunk_type: bytes) -> Chunk | None:

@@ -14,13 +14,15 @@ from neuralcodec.streams import ATTACHMENT, AUDIO, DATA, SUBTITLE
 SIGNATURE: Final = b"\x8eNLC\r\n\x1a\n"
 VERSION: Final = struct.Struct("<HH")  # major, minor
 MAJOR: Final = 1
-MINOR: Final = 1
+MINOR: Final = 2
+FIRST_CHUNK: Final = len(SIGNATURE) + VERSION.size  # offset of HEAD
 
 CHUNK_HEAD: Final = struct.Struct("<4sI")  # type, payload length
 CHUNK_CRC: Final = struct.Struct("<I")  # CRC-32 of type, length and payload
 CHUNK_OVERHEAD: Final = CHUNK_HEAD.size + CHUNK_CRC.size
 
 HEAD: Final = b"HEAD"
+HEAD_COPY: Final = b"head"
 GOPS: Final = b"GOPS"
 STAT: Final = b"stat"
 INDX: Final = b"INDX"
@@ -32,7 +34,7 @@ STRM: Final = b"strm"
 PCKT: Final = b"pckt"
 DESCRIPTIONS: Final = (TAGS, MDCV, CLLI, STRM)  # between HEAD and all others
 # What reading goes on at after damage.
-CHUNKS_AFTER_HEAD: Final = re.compile(b"tags|mdcv|clli|strm|pckt|GOPS|stat|INDX|TAIL")
+CHUNKS_AFTER_HEAD: Final = re.compile(b"tags|mdcv|clli|strm|pckt|GOPS|stat|head|INDX|TAIL")
 
 # The elements of HEAD in file order: (name, type). `text` is a u8 length and UTF-8.
 HEAD_ELEMENTS: Final = (
@@ -102,11 +104,14 @@ MAX_U32: Final = (1 << 32) - 1
 MAX_TEXT_BYTES: Final = 255
 MAX_VARINT_BYTES: Final = 10
 MAX_DAMAGES: Final = 10_000  # reported for one file
+# Bytes from the start in which a copy of HEAD is looked for: a pipe has to be held so far.
+MAX_COPY_SEARCH: Final = 1 << 26
 
 MAX_GOP_PAYLOAD: Final = 1 << 30
 MAX_OTHER_PAYLOAD: Final = 1 << 24
 _MAX_PAYLOADS: Final = {
     HEAD: 1 << 12,
+    HEAD_COPY: VERSION.size + (1 << 12),
     GOPS: MAX_GOP_PAYLOAD,
     STAT: STAT_FIXED.size + MAX_GOP_FRAMES * STAT_FRAME.size,
     INDX: MAX_GOPS * INDEX_ENTRY.size,

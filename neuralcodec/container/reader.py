@@ -11,10 +11,10 @@ from itertools import chain
 from typing import BinaryIO
 
 from neuralcodec.container import layout
+from neuralcodec.container.beginning import read_beginning
 from neuralcodec.container.chunks import ChunkStream, ForwardBuffer
 from neuralcodec.container.contents import ContentsWalk, FrameTotal, Located, Span
 from neuralcodec.container.descriptions import Descriptions, read_descriptions
-from neuralcodec.container.head import parse_head
 from neuralcodec.container.index import end_of_gop, read_stored_index, stream_at
 from neuralcodec.container.layout import Malformed
 from neuralcodec.container.losses import LossFinder
@@ -43,7 +43,8 @@ class ContainerReader:
 
     `file` is a binary file at its start, or a pipe. `name` is what error messages call it.
     Raises DamagedFile where the file is no .nlc file, was made by a newer major version, or its
-    header is damaged, without which nothing can be decoded.
+    header and its copies are damaged, without which nothing can be decoded. Where a copy takes the
+    place of a damaged beginning, that is damage as any other.
     """
 
     def __init__(self, file: BinaryIO, name: str):
@@ -53,11 +54,11 @@ class ContainerReader:
         self.damage: list[Damage] = []
         self.frame_total: int | None = None  # in the file, once `contents` has found its end say so
         self._known_damage: set[Damage] = set()
-        buffer = ForwardBuffer(file)
-        self._check_version(buffer)
-        self._stream = ChunkStream(buffer)
-        self._head: StreamHeader = self._read_header()
-        self._first_chunk = buffer.offset
+        self._stream = ChunkStream(ForwardBuffer(file))
+        beginning = read_beginning(file, self._stream, name)
+        self._head: StreamHeader = beginning.head
+        self._damaged_beginning = beginning.damage
+        self._first_chunk = self._stream.offset
         self._descriptions: Descriptions | None = None
         self._index: list[IndexEntry] | None = None
 
@@ -90,7 +91,7 @@ class ContainerReader:
         undamaged chunk; DamagedFile is raised only after 10,000 damaged places.
         """
         described = self._described()
-        walk = ContentsWalk(self._stream, self._head.max_gop_frames, described, Span())
+        walk = ContentsWalk(self._stream, self._head, described, Span())
         yield from self._given(chain(_damage_of(described), walk), keep_going, 0)
 
     def gops(self, keep_going: bool = False) -> Iterator[tuple[GopRecord, GopStats | None]]:
@@ -106,8 +107,8 @@ class ContainerReader:
         positions in `index`, with the packets directly before each of them and before `end_gop`.
 
         Up to the number of GOPs, which includes the packets after the last one. Reads that part of
-        the file alone, and does not disturb `contents`. Damage as in `contents`; damaged
-        descriptions count as part of every part. Raises ValueError for numbers out of range,
+        the file alone, and does not disturb `contents`. Damage as in `contents`; a damaged
+        beginning counts as part of every part. Raises ValueError for numbers out of range,
         io.UnsupportedOperation where the file cannot seek.
         """
         index = self._kept_index()
@@ -116,7 +117,7 @@ class ContainerReader:
         described = self._described()
         end = index[end_gop].offset if end_gop < len(index) else None
         start, span = described.end, Span(ends_with_tail=end is None)
-        if first_gop:
+        if first_gop and index[first_gop - 1].offset >= start:
             before = index[first_gop - 1]
             limit = index[first_gop].offset if first_gop < len(index) else None
             after_gop = end_of_gop(self._file, before, limit)
@@ -129,7 +130,7 @@ class ContainerReader:
                 frames = before.first_frame + before.frame_count
                 span = replace(span, gops=first_gop, frames=frames)
         stream = stream_at(self._file, start, end)
-        walk = ContentsWalk(stream, self._head.max_gop_frames, described, span)
+        walk = ContentsWalk(stream, self._head, described, span)
         return self._given(chain(_damage_of(described), walk), keep_going, span.frames)
 
     @property
@@ -175,43 +176,12 @@ class ContainerReader:
         except Malformed:
             return gop, None
 
-    def _check_version(self, buffer: ForwardBuffer) -> None:
-        size = len(layout.SIGNATURE) + layout.VERSION.size
-        start = buffer.copy(0, buffer.fill(size))
-        if not start:
-            raise self._damaged("it is empty", 0)
-        if not start.startswith(layout.SIGNATURE):
-            if start.startswith(layout.SIGNATURE[:4]):
-                raise self._damaged("its first bytes were altered, as by a text-mode transfer", 0)
-            raise self._damaged("it is not an .nlc file", 0)
-        if len(start) < size:
-            raise self._damaged("it ends inside its version", len(start))
-        major, minor = layout.VERSION.unpack(start[len(layout.SIGNATURE) :])
-        if major != layout.MAJOR:
-            maker = "a newer" if major > layout.MAJOR else "another"
-            what = (
-                f"made by {maker} ncodec (format {major}.{minor}; this one reads {layout.MAJOR}.x)"
-            )
-            raise self._damaged(what, len(layout.SIGNATURE))
-        buffer.skip(size)
-
-    def _read_header(self) -> StreamHeader:
-        start = self._stream.buffer.offset
-        try:
-            chunk = self._stream.read()
-            if chunk is None or chunk.type != layout.HEAD:
-                raise Malformed("it is missing")
-            return parse_head(chunk.payload)
-        except Malformed as fault:
-            what = (
-                f"its header (HEAD chunk, at byte {start}) is damaged: {fault}; "
-                "without it nothing can be decoded: get the file again"
-            )
-            raise self._damaged(what, start) from fault
-
     def _described(self) -> Descriptions:
         if self._descriptions is None:
-            self._descriptions = read_descriptions(self._stream)
+            found = read_descriptions(self._stream, self._head)
+            if self._damaged_beginning is not None:
+                found = replace(found, damage=(self._damaged_beginning, *found.damage))
+            self._descriptions = found
         return self._descriptions
 
     def _given(
@@ -275,15 +245,17 @@ class ContainerReader:
     def _kept_index(self) -> list[IndexEntry]:
         if self._index is None:
             longest = self._head.max_gop_frames
-            stored = read_stored_index(self._file, self._first_chunk, longest)
+            # A GOP may be part of the damaged beginning: its time is known all the same.
+            first = layout.FIRST_CHUNK if self._damaged_beginning else self._first_chunk
+            stored = read_stored_index(self._file, first, longest)
             self._index = self._scanned_index() if stored is None else stored
         return self._index
 
     def _scanned_index(self) -> list[IndexEntry]:
         stream = stream_at(self._file, self._first_chunk)
-        described = read_descriptions(stream)
+        described = read_descriptions(stream, self._head)
         entries: list[IndexEntry] = []
-        for located in ContentsWalk(stream, self._head.max_gop_frames, described, Span()):
+        for located in ContentsWalk(stream, self._head, described, Span()):
             gop = located.content
             if isinstance(gop, GopRecord):
                 if len(entries) == layout.MAX_GOPS:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from neuralcodec.container import layout
 from neuralcodec.container.chunks import pack_chunk
 from neuralcodec.container.descriptions import pack_extras, pack_light
-from neuralcodec.container.head import pack_head
+from neuralcodec.container.head import pack_head, pack_head_copy
 from neuralcodec.container.layout import Malformed
 from neuralcodec.container.packets import pack_packets, split_packets
 from neuralcodec.container.payloads import pack_gop, pack_index_entry, pack_stats, pack_tail
@@ -40,7 +40,8 @@ class ContainerWriter:
         self._frames = 0
         self.bytes_written = 0
         try:
-            head = pack_chunk(layout.HEAD, pack_head(header)) + pack_light(header.format)
+            head = pack_head(header)
+            head_chunks = pack_chunk(layout.HEAD, head) + pack_light(header.format)
         except Malformed as fault:
             raise OutputError(f"an .nlc file cannot hold this video: {fault}") from fault
         try:
@@ -49,7 +50,9 @@ class ContainerWriter:
             what = "an .nlc file cannot hold what goes with this video"
             raise OutputError(f"{what}: {fault}") from fault
         self.packet_bytes = len(described)  # of bytes_written, in tags, strm and pckt chunks
-        self._write(layout.SIGNATURE + layout.VERSION.pack(layout.MAJOR, layout.MINOR) + head)
+        version = layout.VERSION.pack(layout.MAJOR, layout.MINOR)
+        self._head_copy = pack_chunk(layout.HEAD_COPY, pack_head_copy(head))
+        self._write(layout.SIGNATURE + version + head_chunks)
         self._write(described)
         self._file.flush()
 
@@ -91,19 +94,29 @@ class ContainerWriter:
             raise OutputError("a GOP takes more than 1 GiB: choose shorter GOPs")
         gop_chunk = pack_chunk(layout.GOPS, payload)
         stat_chunk = pack_chunk(layout.STAT, pack_stats(stats)) if stats else b""
+        is_first = not self._index
         entry = IndexEntry(self.bytes_written, gop.first_frame, frames, gop.frames[0].pts)
         self._index += pack_index_entry(entry)
         self._frames += frames
         self._write(gop_chunk)
         self._write(stat_chunk)
+        if is_first:
+            self._write(self._head_copy)
         self._file.flush()
 
     def finish(self) -> None:
         """Write the index and the tail, and flush; nothing can be written after it."""
+        if len(self._index) > layout.INDEX_ENTRY.size:
+            self._write(self._head_copy)
         index_offset = self.bytes_written
         self._write(pack_chunk(layout.INDX, bytes(self._index)))
         self._write(pack_chunk(layout.TAIL, pack_tail(index_offset, self._frames)))
         self._file.flush()
+
+    @property
+    def head_copies_bytes(self) -> int:
+        """Of a file of several GOPs, what the copies of its header take."""
+        return 2 * len(self._head_copy)
 
     def _write(self, data: bytes) -> None:
         self._file.write(data)
