@@ -152,7 +152,7 @@ def encode(
                 writer.write_packets(queue.take())
                 writer.finish()
         seconds = watch.elapsed()
-        fixed = _fixed_bytes(header) + tally.gops * INDEX_BYTES
+        fixed = _fixed_bytes(header, tally.gops) + tally.gops * INDEX_BYTES
         video_bytes = writer.bytes_written - writer.packet_bytes - fixed
         outcome = tally.judge(rate, writer.bytes_written, video_bytes) if rate else None
         notices = [
@@ -221,7 +221,7 @@ def _first_pass(
                 reader.format,
                 installed,
                 settings,
-                lambda: _fixed_bytes(header) + others.packet_bytes,
+                lambda: _fixed_bytes(header, gops=2) + others.packet_bytes,
             )
 
 
@@ -243,11 +243,11 @@ def _with_packets(
     queue.put(number, reader.take_packets())
 
 
-def _fixed_bytes(header: StreamHeader) -> int:
-    """Bytes of a file without GOPs and other streams: signature, header and its copies, an empty
-    index, tail."""
+def _fixed_bytes(header: StreamHeader, gops: int) -> int:
+    """Bytes of a file of so many GOPs without these and other streams: signature, header and its
+    copies, an empty index, tail."""
     empty = ContainerWriter(BytesIO(), header)
-    headers = empty.bytes_written - empty.packet_bytes + empty.head_copies_bytes
+    headers = empty.bytes_written - empty.packet_bytes + empty.head_copies_bytes(gops)
     return headers + CHUNK_OVERHEAD + TAIL_CHUNK_SIZE
 
 

@@ -113,10 +113,9 @@ class ContainerWriter:
         self._write(pack_chunk(layout.TAIL, pack_tail(index_offset, self._frames)))
         self._file.flush()
 
-    @property
-    def head_copies_bytes(self) -> int:
-        """Of a file of several GOPs, what the copies of its header take."""
-        return 2 * len(self._head_copy)
+    def head_copies_bytes(self, gops: int) -> int:
+        """What the copies of its header take in a file of so many GOPs."""
+        return min(gops, 2) * len(self._head_copy)
 
     def _write(self, data: bytes) -> None:
         self._file.write(data)
