@@ -66,7 +66,7 @@ def middle(clip: Path, frames: int, side: int) -> tuple[VideoFormat, list[Frame]
 def measure(
     installed: InstalledModel, fmt: VideoFormat, frames: list[Frame], q: int, choice: Choice | None
 ) -> RatePoint:
-    def chosen(quality: int, position: int, intra_bonus: int) -> int:
+    def chosen(quality: int, position: int, intra_bonus: int = 0) -> int:
         assert choice is not None
         return min(quality + choice(position), QUALITIES - 1)
 

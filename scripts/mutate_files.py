@@ -29,6 +29,7 @@ from damage_samples import Chunk, Sample, load_tiny_model, make_samples
 
 from neuralcodec.codec import decode_file
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
+from neuralcodec.codec.picture_limit import check_picture_size
 from neuralcodec.container import ContainerReader, GopRecord
 from neuralcodec.errors import NcodecError
 from neuralcodec.model.zoo import InstalledModel
@@ -175,11 +176,12 @@ def whole_gops(sample: Sample, data: bytes) -> list[Chunk]:
 
 def decoded(installed: InstalledModel, data: bytes) -> list[tuple[int, Frame]]:
     """(number, frame) of all that can be had."""
-    reader = ContainerReader(io.BytesIO(data), "mutated")
+    file = io.BytesIO(data)
+    reader = ContainerReader(file, "mutated")
     header = reader.header
     if header.model_sha256 != installed.sha256:
         return []
-    decode_file.check_picture_size(header.format, 1 << 16, "mutated")
+    check_picture_size(header.format, 1 << 16, "mutated", file)
     settings = DecoderSettings(1, torch.device("cpu"), torch.float32, keep_going=True)
     decoder = Decoder(installed, header.format, settings, "mutated")
     given: list[GopRecord] = []
@@ -261,7 +263,7 @@ def work(pipe: Connection, first: int, end: int) -> None:
         installed = load_tiny_model(Path(name))
         samples = make_samples(installed)
         # Loading the model each time would take longer than decoding.
-        decode_file.find_model = lambda *wanted: installed
+        decode_file.find_model = lambda *wanted: installed  # type: ignore[attr-defined]
         for number in range(first, end):
             pipe.send((number, None, 0))
             try:
