@@ -198,5 +198,8 @@ def test_the_anchor_is_a_label_or_the_first_setting_of_a_name():
     settings = parse_settings("x264,x265:slow:lowdelay,x265:slow", None, PRESETS)
     assert find_anchor("x264", settings).label == "x264:medium"
     assert find_anchor("x265:slow", settings).label == "x265:slow"
+    assert find_anchor(None, settings).label.startswith("x265:")
+    few = parse_settings("ncodec,vp9:8,x264:slow", None, PRESETS)
+    assert find_anchor(None, few).label == "vp9:8"
     with pytest.raises(UsageError, match="'vp9' is not measured; it must be one of x264:medium, "):
         find_anchor("vp9", settings)

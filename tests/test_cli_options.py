@@ -68,6 +68,16 @@ def test_encode_ends_with_one_line_of_figures_and_what_to_do_next(small_source, 
     assert shlex.quote(str(out)) in next_step
 
 
+def test_the_next_step_is_no_option_where_the_name_begins_with_a_dash(
+    small_source, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    result = ncodec("encode", "-n", 1, small_source, "--", "-lead.nlc")
+    summary, next_step = result.stderr.splitlines()
+    assert "1 frame 48x32" in summary
+    assert "decode ./-lead.nlc" in next_step
+
+
 def test_json_of_encode_has_the_promised_keys_and_only_it_is_on_stdout(small_source, tmp_path):
     out = tmp_path / "o.nlc"
     result = ncodec("encode", small_source, out, "--json", "--quiet")

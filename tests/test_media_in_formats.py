@@ -49,6 +49,7 @@ def test_every_format_becomes_420_with_one_notice(tmp_path, codec, pixel_format,
         frames = list(reader)
         (notice,) = reader.notices
     assert notice.startswith(f"source is {pixel_format}: converted to {target}")
+    assert ("transparency" in notice) == (pixel_format in ("rgba", "yuva444p", "ya8"))
     assert [plane.shape for plane in frames[0].planes] == [(32, 36), (16, 18), (16, 18)]
     assert frames[0].y.dtype == (np.uint16 if target.endswith("10le") else np.uint8)
     assert reader.format.color.full_range == (pixel_format in ("yuvj422p", "gray10le", "ya8"))

@@ -7,6 +7,7 @@ from neuralcodec.errors import UsageError
 
 NCODEC = "ncodec"
 LOW_DELAY = "lowdelay"
+USUAL_ANCHOR = "x265"
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,16 @@ def parse_settings(
     return list(settings)
 
 
-def find_anchor(text: str, settings: Sequence[CodecSetting]) -> CodecSetting:
+def find_anchor(text: str | None, settings: Sequence[CodecSetting]) -> CodecSetting:
     """The setting with this label, or the first one of the codec with this name.
 
-    Raises UsageError where there is none.
+    None: x265, or else the first classical codec, or else the first of all. Raises UsageError where
+    there is none of that name.
     """
+    if text is None:
+        usual = [s for s in settings if s.name == USUAL_ANCHOR]
+        classical = [s for s in settings if s.name != NCODEC]
+        return (usual or classical or list(settings))[0]
     for named in (
         [s for s in settings if s.label == text],
         [s for s in settings if s.name == text],

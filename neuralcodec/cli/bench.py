@@ -30,10 +30,9 @@ from neuralcodec.cli.report import tell
 )
 @click.option(
     "--anchor",
-    default="x265",
-    show_default=True,
     metavar="NAME[:PRESET[:lowdelay]]",
-    help="What the others are measured against in BD-rate and BD-PSNR.",
+    help="What the others are measured against in BD-rate and BD-PSNR. [default: x265, or "
+    "the first classical codec]",
 )
 @click.option(
     "--points",
@@ -101,7 +100,7 @@ def bench(
     inputs: tuple[Path, ...],
     codecs: str,
     presets: str | None,
-    anchor: str,
+    anchor: str | None,
     points: int,
     frames: int | None,
     gop: int,

@@ -8,7 +8,7 @@ import click
 from neuralcodec.cli.completion import complete_model, complete_nlc
 from neuralcodec.cli.options import max_pixels_option
 from neuralcodec.cli.progress import show_progress
-from neuralcodec.cli.report import bytes_text, print_json, print_result, tell
+from neuralcodec.cli.report import bytes_text, counted, print_json, print_result, tell
 
 if TYPE_CHECKING:
     from neuralcodec.codec.check_file import CheckReport
@@ -58,8 +58,8 @@ def check(
 def _text(report: "CheckReport") -> str:
     if report.damage:
         return "\n".join(f"{report.file}: {damage.message}" for damage in report.damage)
-    packets = f", {report.packets} packets" if report.packets else ""
+    packets = f", {counted(report.packets, 'packet')}" if report.packets else ""
     return (
-        f"{report.file}: whole; {bytes_text(report.bytes)}, {report.gops} GOPs, "
-        f"{report.frames} frames{packets}"
+        f"{report.file}: whole; {bytes_text(report.bytes)}, {counted(report.gops, 'GOP')}, "
+        f"{counted(report.frames, 'frame')}{packets}"
     )

@@ -8,7 +8,7 @@ import click
 from neuralcodec.cli.completion import complete_file, complete_model, complete_nlc
 from neuralcodec.cli.options import device_options, max_pixels_option, output_options
 from neuralcodec.cli.progress import show_progress
-from neuralcodec.cli.report import PIPE, print_json, tell
+from neuralcodec.cli.report import PIPE, counted, print_json, tell
 from neuralcodec.cli.values import TIME
 
 QUALITY_FIELDS = ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "ssim_y", "ssim_u", "ssim_v")
@@ -111,7 +111,7 @@ def decode(
             tell(notice)
         stand_ins = f" ({done.concealed} of them in place of lost ones)" if done.concealed else ""
         size = f"{done.width}x{done.height}"
-        tell(f"{done.frames} frames{stand_ins} {size}, {done.fps:.1f} fps")
+        tell(f"{counted(done.frames, 'frame')}{stand_ins} {size}, {done.fps:.1f} fps")
         if done.recorded:
             q = done.recorded
             tell(f"PSNR recorded by the encoder: {_psnr_text(q)}")

@@ -11,7 +11,7 @@ import click
 from neuralcodec.cli.completion import complete_file, complete_model, complete_nlc
 from neuralcodec.cli.options import device_options, output_options
 from neuralcodec.cli.progress import show_progress
-from neuralcodec.cli.report import PIPE, bitrate_text, bytes_text, print_json, tell
+from neuralcodec.cli.report import PIPE, bitrate_text, bytes_text, counted, print_json, tell
 from neuralcodec.cli.values import BITRATE, BPP, DIMENSIONS, FILE_SIZE, PSNR, RATE, TIME
 
 if TYPE_CHECKING:
@@ -187,7 +187,8 @@ def encode(
             tell(notice)
         tell(_summary(done))
         if output != PIPE:
-            tell(f"play it: ncodec decode {shlex.quote(output)} - -f mkv | ffplay -")
+            name = f"./{output}" if output.startswith("-") else output
+            tell(f"play it: ncodec decode {shlex.quote(name)} - -f mkv | ffplay -")
     if as_json:
         figures = {**asdict(done), "rate": _rate_figures(done.rate)}
         print_json("encode", figures, output == PIPE)
@@ -197,14 +198,18 @@ def _summary(done: "EncodeSummary") -> str:
     whole = bytes_text(done.bytes)
     if done.streams:
         whole = (
-            f"{bytes_text(done.video_bytes)} of video, {whole} with {done.streams} other streams"
+            f"{bytes_text(done.video_bytes)} of video, "
+            f"{whole} with {counted(done.streams, 'other stream')}"
         )
         bitrate, bpp = done.video_bitrate, done.bpp * done.video_bytes / done.bytes
     else:
         bitrate, bpp = done.bitrate, done.bpp
-    ratio = f", {done.ratio:.1f}x smaller than the source" if done.ratio else ""
+    ratio = ""
+    if done.ratio:
+        times, how = (done.ratio, "smaller") if done.ratio >= 1 else (1 / done.ratio, "larger")
+        ratio = f", {times:.1f}x {how} than the source"
     return (
-        f"{done.frames} frames {done.width}x{done.height}, {whole}{ratio}, "
+        f"{counted(done.frames, 'frame')} {done.width}x{done.height}, {whole}{ratio}, "
         f"{bitrate_text(bitrate)}, {bpp:.4f} bpp, "
         f"PSNR-Y {done.psnr_y:.2f} dB, PSNR-YUV {done.psnr_yuv:.2f} dB, {done.fps:.1f} fps"
     )

@@ -10,6 +10,7 @@ from neuralcodec.cli.report import (
     PIPE,
     bitrate_text,
     bytes_text,
+    counted,
     print_json,
     print_result,
     table_text,
@@ -79,7 +80,7 @@ def _summary(name: str, found: "FileInfo") -> str:
     lines = [
         f"{name}: {bytes_text(found.bytes)}, {bitrate_text(found.bitrate)}, {found.bpp:.4f} bpp",
         f"video    {found.width}x{found.height}, {found.bit_depth} bit 4:2:0, {rate}, "
-        f"{found.frames} frames, {found.duration:.2f} s",
+        f"{counted(found.frames, 'frame')}, {found.duration:.2f} s",
     ]
     for stream in found.streams:
         language = f" ({stream.language})" if stream.language else ""

@@ -7,7 +7,7 @@ import click
 from neuralcodec.cli.completion import complete_file, complete_model, complete_nlc
 from neuralcodec.cli.options import max_pixels_option, output_options
 from neuralcodec.cli.progress import show_progress
-from neuralcodec.cli.report import PIPE, print_json, tell
+from neuralcodec.cli.report import PIPE, counted, print_json, tell
 
 
 @click.command(short_help="Write what is whole of a damaged .nlc file.")
@@ -56,6 +56,9 @@ def repair(
     if not quiet:
         for notice in done.notices:
             tell(notice)
-        tell(f"kept {done.frames} frames in {done.gops} GOPs, {done.packets} packets")
+        tell(
+            f"kept {counted(done.frames, 'frame')} in {counted(done.gops, 'GOP')}, "
+            f"{counted(done.packets, 'packet')}"
+        )
     if as_json:
         print_json("repair", asdict(done), output == PIPE)

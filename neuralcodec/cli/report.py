@@ -29,6 +29,11 @@ def print_result(text: str, on_stderr: bool = False) -> None:
         click.echo(text, err=on_stderr)
 
 
+def counted(count: int, noun: str) -> str:
+    """'1 frame', '2 frames'."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def bytes_text(count: float) -> str:
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:

@@ -44,6 +44,7 @@ PIPE = "-"
 # nothing else that was seen; at 24 faces soften visibly.
 DEFAULT_QUALITY = 32
 DEFAULT_GOP = 96
+OTHER_FORMATS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".y4m", ".yuv"}
 PathLike = str | os.PathLike[str]
 
 
@@ -87,6 +88,7 @@ def encode(
         raise UsageError(f"preset {preset} is none of {', '.join(PRESETS)}")
     refuse_same_file(src, dst)
     if os.fspath(dst) != PIPE:
+        _refuse_other_format(dst)
         check_target(dst, overwrite)
     if resumable:
         _check_resumable(src, dst, rate)
@@ -249,6 +251,13 @@ def _fixed_bytes(header: StreamHeader, gops: int) -> int:
     empty = ContainerWriter(BytesIO(), header)
     headers = empty.bytes_written - empty.packet_bytes + empty.head_copies_bytes(gops)
     return headers + CHUNK_OVERHEAD + TAIL_CHUNK_SIZE
+
+
+def _refuse_other_format(dst: PathLike) -> None:
+    """Raises UsageError for a name under which other programs, and users, expect another format."""
+    suffix = Path(dst).suffix
+    if suffix.lower() in OTHER_FORMATS:
+        raise UsageError(f"{dst}: encode writes .nlc files; name the output {Path(dst).stem}.nlc")
 
 
 def refuse_same_file(src: PathLike, dst: PathLike) -> None:

@@ -34,7 +34,9 @@ class RateTarget:
         if self.kind is RateKind.BPP:
             return f"{value:.4f} bpp"
         if self.kind is RateKind.BITRATE:
-            return f"{value / 1e6:.2f} Mbit/s" if value >= 1e6 else f"{value / 1e3:.1f} kbit/s"
+            if value >= 1e6:
+                return f"{value / 1e6:.2f} Mbit/s"
+            return f"{value / 1e3:.1f} kbit/s" if value >= 1e3 else f"{value:g} bit/s"
         for unit in ("bytes", "KiB", "MiB"):
             if value < 1024:
                 return f"{value:.0f} bytes" if unit == "bytes" else f"{value:.1f} {unit}"

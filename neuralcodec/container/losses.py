@@ -50,6 +50,11 @@ class LossFinder:
             end = self._end + (self.total - self._next_frame) / rate
         return Loss(self._next_frame, self.total, self._end, end)
 
+    @property
+    def has_passed_none(self) -> bool:
+        """Whether no undamaged GOP has come so far."""
+        return self._last is None
+
     def pass_gop(self, gop: GopRecord) -> None:
         """From now on it is the last GOP."""
         self._next_frame = gop.first_frame + len(gop.frames)

@@ -35,6 +35,7 @@ from neuralcodec.container.records import (
 from neuralcodec.errors import DamagedFile
 
 _ADVICE = "use --keep-going to decode the undamaged GOPs"
+_NO_ADVICE = "there is no undamaged GOP: get the file again"
 _CUT_ADVICE = "all before it is whole: use --keep-going to decode that"
 
 
@@ -230,15 +231,19 @@ class ContainerReader:
     def _refused(self, damage: Damage, losses: LossFinder, rest: Iterator[Located]) -> DamagedFile:
         """The error for damage; reads on to the next undamaged GOP, or the end."""
         loss: Loss | None = None
+        is_all = losses.has_passed_none
         for located in rest:
             if isinstance(located.content, FrameTotal):
                 losses.total = located.content.frames
             elif isinstance(located.content, GopRecord):
                 loss = losses.before(damage, located.content)
+                is_all = False
                 break
         else:
             loss = losses.at_end(damage)
         advice = _CUT_ADVICE if damage.ends_file else _ADVICE
+        if is_all:
+            advice = _NO_ADVICE
         what = f"{replace(damage, loss=loss)}; {advice}"
         return self._damaged(what, damage.start, damage.gop)
 

@@ -18,6 +18,7 @@ from neuralcodec.media.source_options import RawInput, SourceOptions
 from neuralcodec.media.stream_selection import Selection, select_streams
 
 STANDARD_INPUT = "-"
+RAW_SUFFIXES = (".yuv", ".raw", ".rgb")
 _BEGINNING = 4096  # bytes of a pipe that are kept: the first boxes of an MP4 file
 _BOX = struct.Struct(">I4s")  # size with these 8 bytes, type
 
@@ -118,6 +119,9 @@ def _open_container(file: Any, name: str, raw: RawInput | None) -> InputContaine
     try:
         container: InputContainer = av.open(file, "r", **kind)
     except (FFmpegError, OSError, ValueError) as error:
+        if raw is None and name.lower().endswith(RAW_SUFFIXES):
+            what = f"cannot read {name}: of raw video, say --pix-fmt and --video-size"
+            raise InputError(what) from error
         if isinstance(error, av.error.InvalidDataError):
             raise InputError(
                 f"{name} is not a video that FFmpeg can read, or was cut off before its index; "
