@@ -390,7 +390,7 @@ def test_a_process_that_crashes_is_reported_with_its_last_words(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--codecs", "x264"), "the anchor 'x265' is not measured"),
+        (("--codecs", "x264", "--anchor", "x265"), "the anchor 'x265' is not measured"),
         (("--codecs", "x265:swift"), "libx265 refuses"),
         (("--metrics", "psnr,mos"), "unknown metric mos"),
         (("--codecs", "x265", "--plot", "no/such/folder.png"), "folder"),
