@@ -68,6 +68,14 @@ def test_encode_ends_with_one_line_of_figures_and_what_to_do_next(small_source, 
     assert shlex.quote(str(out)) in next_step
 
 
+def test_a_gop_longer_than_pictures_stay_alike_is_shortened_and_told(small_source, tmp_path):
+    result = ncodec("encode", "-n", 2, "-g", 250, small_source, tmp_path / "o.nlc", "--json")
+    assert "GOPs have at most 96 frames" in result.stderr
+    assert json.loads(result.stdout)["gop"] == 96
+    told = ncodec("encode", "-n", 2, "-g", 96, small_source, tmp_path / "o.nlc", "-y").stderr
+    assert "at most" not in told
+
+
 def test_the_next_step_is_no_option_where_the_name_begins_with_a_dash(
     small_source, tmp_path, monkeypatch
 ):

@@ -105,7 +105,8 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     type=click.IntRange(1, 65536),
     metavar="FRAMES",
-    help="Most frames from one intra frame to the next: the unit of seeking and of loss by damage.",
+    help="Most frames from one intra frame to the next, 96 in any case: the unit of seeking and of "
+    "loss by damage.",
 )
 @click.option(
     "--scenecut/--no-scenecut",

@@ -23,6 +23,7 @@ from neuralcodec.codec.device import DEFAULT_PRECISION, default_batch, find_devi
 from neuralcodec.codec.encode_summary import EncodeSummary
 from neuralcodec.codec.encode_tally import EncodeTally
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
+from neuralcodec.codec.gop_structure import LONGEST_GOP
 from neuralcodec.codec.packet_queue import PacketQueue
 from neuralcodec.codec.presets import DEFAULT_PRESET, PRESETS
 from neuralcodec.codec.progress import Progress, ProgressState
@@ -43,7 +44,11 @@ PIPE = "-"
 # Crowded hand-held video at 37 dB: beside the source a little texture in dark cloth is lost, and
 # nothing else that was seen; at 24 faces soften visibly.
 DEFAULT_QUALITY = 32
-DEFAULT_GOP = 96
+DEFAULT_GOP = LONGEST_GOP
+_LONG_GOP = (
+    f"GOPs have at most {LONGEST_GOP} frames: in longer ones, pictures would differ from machine "
+    "to machine"
+)
 OTHER_FORMATS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".y4m", ".yuv"}
 PathLike = str | os.PathLike[str]
 
@@ -72,12 +77,12 @@ def encode(
 
     quality: 0 (smallest) .. 63 (best), 32 by default; or a target instead of it: `rate`, in two
     passes where the source is a file; preset: 'fast', 'medium', 'slow' or 'placebo', how much time
-    to spend; gop: most frames from one intra frame to the next; scenecut: whether a GOP begins at
-    each cut as well; model: name or .safetensors file; batch: GOPs coded side by side; frames: stop
-    after so many; source: which part of it to take and how to change it; strict: a source that ends
-    in the middle is an error; resumable: where a call does not come to its end, what is complete
-    stays in dst.part, and the same call goes on from there, to the same file; precision: 'float32'
-    or 'bfloat16' for the transforms, None for what the device does best.
+    to spend; gop: most frames from one intra frame to the next, 96 in any case; scenecut: whether a
+    GOP begins at each cut as well; model: name or .safetensors file; batch: GOPs coded side by
+    side; frames: stop after so many; source: which part of it to take and how to change it; strict:
+    a source that ends in the middle is an error; resumable: where a call does not come to its end,
+    what is complete stays in dst.part, and the same call goes on from there, to the same file;
+    precision: 'float32' or 'bfloat16' for the transforms, None for what the device does best.
 
     Raises NcodecError for everything that is the input's or the environment's fault; the output
     then does not exist, but with `resumable` dst.part may.
@@ -93,6 +98,7 @@ def encode(
     if resumable:
         _check_resumable(src, dst, rate)
     shown = "standard output" if os.fspath(dst) == PIPE else dst
+    asked_gop, gop = gop, min(gop, LONGEST_GOP)
     installed = load_model(os.fspath(model))
     where = find_device(device)
     settings = EncoderSettings(
@@ -160,6 +166,7 @@ def encode(
         notices = [
             *reader.notices,
             *encoder.notices,
+            *([_LONG_GOP] if asked_gop > gop else []),
             *(part.notices if part else []),
             *([outcome.notice] if outcome and outcome.notice else []),
         ]

@@ -13,6 +13,9 @@ from neuralcodec.model.config import QUALITIES
 from neuralcodec.video import Frame
 
 INTRA_BONUS = 8  # saves 4 % of the bits over 12 frames, 9 % where little moves
+# Frames. Each picture is predicted from the last one as the decoder's floats gave it: rounding on
+# another machine grows over hundreds of frames, and a picture is lost (docs/reliability.md).
+LONGEST_GOP = 96
 SUSPICIOUS = 1.6  # growth of the squared error after which a new GOP is tried
 BROKEN = 3.0  # the same from the intra frame on, beyond what its higher quality explains
 CONVINCING = 0.6  # of the squared error, at most, is what an intra frame must leave to be taken
