@@ -2,14 +2,15 @@
 
     python scripts/make_golden_files.py
 
-Only to be run when the shipped model changes before a release; after it, the files of the release
-stay, with their model in the package, and new ones are added.
+To be run when the model that `encode` takes by default changes. Its forerunner stays in the package
+as NAME-SHA256.safetensors, with the first eight digits, and so do its golden files.
 """
 
 import hashlib
 import json
 import sys
 import tempfile
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,14 +22,14 @@ import neuralcodec
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.container import ContainerReader, GopContent, PacketsContent
 from neuralcodec.media.planes import to_picture
-from neuralcodec.model.zoo import find_model
+from neuralcodec.model.zoo import DEFAULT_MODEL, find_model, load_model
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "tests" / "golden"
 sys.path.append(str(ROOT / "tests"))
 
 from codec_clips import city_frames, cropped, ten_bit  # noqa: E402
-from golden_files import describe_frame  # noqa: E402
+from golden_files import describe_frame, golden_files  # noqa: E402
 
 from neuralcodec.video import Frame, VideoFormat  # noqa: E402
 
@@ -43,7 +44,7 @@ def main() -> None:
         "ten_bit.nlc": (ten_bit(*cropped(fmt, frames[:6], 64, 48)), 50, "slow", False),
         "odd_with_sound.nlc": (cropped(fmt, frames[:7], 65, 49), 12, "fast", True),
     }
-    described = {}
+    described = kept_of_older_models()
     for name, ((small, pictures), quality, preset, has_sound) in made.items():
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "source.mkv")
@@ -62,6 +63,23 @@ def main() -> None:
         print(f"{name}: {(FOLDER / name).stat().st_size} bytes")
     lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in described.items()]
     (FOLDER / "golden.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def kept_of_older_models() -> dict[str, dict[str, object]]:
+    """The entries of files made with other models than that of now, renamed after their model."""
+    current = load_model(DEFAULT_MODEL).sha256.hex()
+    kept = {}
+    for golden in golden_files():
+        if golden.model_sha256 == current:
+            continue
+        name, mark = golden.name, f"-{golden.model_sha256[:8]}.nlc"
+        if not name.endswith(mark):
+            name = name.replace(".nlc", mark)
+            golden.path.rename(FOLDER / name)
+        entry = asdict(golden)
+        del entry["name"]
+        kept[name] = entry
+    return kept
 
 
 def write_source(path: Path, fmt: VideoFormat, frames: list[Frame], has_sound: bool) -> None:

@@ -153,12 +153,17 @@ def test_a_plot_is_refused_before_anything_is_read(tmp_path, small_coded, monkey
 
 def test_models_lists_what_is_installed_and_how_it_was_trained():
     words = ncodec("models").stdout
-    (model,) = json.loads(ncodec("models", "--json").stdout)["models"]
+    found = json.loads(ncodec("models", "--json").stdout)["models"]
+    model = next(m for m in found if Path(m["file"]).stem == "fast")
     file = Path(model["file"])
     assert model["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert model["bytes"] == file.stat().st_size
     for part in ("fast", model["sha256"][:16], f"{len(model['data'])} clips", "steps"):
         assert part in words
+    for other in found:  # each by the name that --model takes
+        name = Path(other["file"]).stem
+        assert f"\n{name} " in words
+        assert other["sha256"] in ncodec("models", name).stdout
     full = ncodec("models", "fast").stdout
     assert model["sha256"] in full
     assert all(clip in full for clip in model["data"] + model["held_out"])

@@ -152,8 +152,9 @@ def test_with_any_change_a_model_has_another_identity(key: str, tmp_path: Path):
 def test_beside_a_newer_model_of_the_same_name_the_old_one_still_decodes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    golden = GOLDEN[0]
     shipped = installed_models.installed_file(DEFAULT_MODEL)
+    sha256 = installed_models.file_sha256(shipped).hex()
+    golden = next(golden for golden in GOLDEN if golden.model_sha256 == sha256)
     folder = tmp_path / "weights"
     folder.mkdir()
     (folder / "fast-1.safetensors").symlink_to(shipped)

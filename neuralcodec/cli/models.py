@@ -1,6 +1,7 @@
 """`ncodec models`."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -47,7 +48,7 @@ def _list_text(found: list[ModelDescription]) -> str:
     heads = ("name", "parameters", "size", "channels", "latents", "training", "SHA-256")
     rows = [
         (
-            m.name,
+            Path(m.file).stem,  # as --model takes it; m.name may be that of several
             f"{m.parameters / 1e6:.2f} M",
             bytes_text(m.bytes),
             str(m.channels),
