@@ -8,10 +8,10 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+from container_files import written
 
 from neuralcodec.container import (
     ContainerReader,
-    ContainerWriter,
     Extras,
     FrameRecord,
     GopContent,
@@ -49,15 +49,7 @@ def contents_of(gops, payload=b"payload"):
 
 
 def write(contents, header=HEADER, extras=EXTRAS):
-    file = io.BytesIO()
-    container = ContainerWriter(file, header, extras)
-    for content in contents:
-        if isinstance(content, PacketsContent):
-            container.write_packets(content.packets)
-        else:
-            container.write_gop(content.gop, content.stats)
-    container.finish()
-    return file.getvalue()
+    return written(contents, header, extras)
 
 
 CONTENTS = contents_of(2)

@@ -4,10 +4,10 @@ import io
 from fractions import Fraction
 
 import pytest
+from container_files import written
 
 from neuralcodec.container import (
     ContainerReader,
-    ContainerWriter,
     Extras,
     FrameRecord,
     GopContent,
@@ -50,21 +50,7 @@ def make_contents():
 
 
 CONTENTS = make_contents()
-
-
-def make_file():
-    file = io.BytesIO()
-    container = ContainerWriter(file, HEADER, EXTRAS)
-    for content in CONTENTS:
-        if isinstance(content, PacketsContent):
-            container.write_packets(content.packets)
-        else:
-            container.write_gop(content.gop, content.stats)
-    container.finish()
-    return file.getvalue()
-
-
-FILE = make_file()
+FILE = written(CONTENTS, HEADER, EXTRAS)
 INDEX = ContainerReader(io.BytesIO(FILE), "film.nlc").index()
 
 
