@@ -189,7 +189,7 @@ class GopParser:
 
     def parse(self, payload: bytes, q: int) -> Parsed:
         ans = Ans(payload)
-        vectors = self.vectors(ans) if self.frames else None
+        vectors = self.vectors(ans, q) if self.frames else None
         latent = self.latent(ans, q, vectors)
         assert ans.state == 0 and not ans.words
         h = self.model.magnitude(latent)
@@ -204,7 +204,7 @@ class GopParser:
         self.frames += 1
         return Parsed(vectors, latent)
 
-    def vectors(self, ans: Ans) -> np.ndarray:
+    def vectors(self, ans: Ans, q: int) -> np.ndarray:
         vectors = np.zeros((self.rows, self.columns, 2), np.int64)
         known = np.zeros((self.rows, self.columns), np.int64)
         steps = [(16, "base"), *((d, kind) for d in (8, 4, 2, 1) for kind in ("centre", "edge"))]
@@ -212,7 +212,7 @@ class GopParser:
             grid = [(i, j) for i in range(self.rows) for j in range(self.columns)]
             blocks = [block for block in grid if _in_step(*block, d, kind)]
             away = [(r * d, c * d) for r, c in (CENTRE_AWAY if kind == "centre" else EDGE_AWAY)]
-            indices = self.vector_indices(number, min(d, 8), vectors, known)
+            indices = self.vector_indices(number, min(d, 8), vectors, known, q)
             candidates: dict[tuple[int, int], list[tuple[int, ...] | None]] = {}
             predictions = {}
             for i, j in blocks:
@@ -250,12 +250,14 @@ class GopParser:
         return vectors
 
     def vector_indices(
-        self, step: int, e: int, vectors: np.ndarray, known: np.ndarray
+        self, step: int, e: int, vectors: np.ndarray, known: np.ndarray, q: int
     ) -> np.ndarray:
         near = np.concatenate([self.signed(vectors * known[..., None]), 16 * known[..., None]], -1)
         before = self.signed(self.last)
         inputs = [moved(near, r, c) for r in (-e, 0, e) for c in (-e, 0, e)]
         inputs += [moved(before, r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)]
+        if self.model.config.get("vectors_see_quality", False):
+            inputs.append(np.full((self.rows, self.columns, 1), q - 32))
         x = activation(self.model.matrix(f"vector_prior.read.{step}", np.concatenate(inputs, -1)))
         x = activation(self.model.matrix(f"vector_prior.mix.{step}", x))
         return index(self.model.matrix(f"vector_prior.write.{step}", x))

@@ -17,6 +17,7 @@ from neuralcodec.model.zoo import InstalledModel
 HEIGHT, WIDTH = 96, 128
 MARGIN = 32
 LAMBDA = torch.tensor([2000.0])
+Q = torch.tensor([40])
 
 
 def texture(height: int, width: int, seed: int = 1) -> Tensor:
@@ -147,12 +148,12 @@ def test_vectors_chosen_by_price_take_fewer_bits_and_follow_the_motion_as_before
     before, now = (torch.from_numpy(f.y)[None, None].float() / 255 for f in frames)
     found = search_vectors(now, before, no_vectors(), LAMBDA)
     prior, table = model.vector_prior, model.log_table
-    chosen = choose_vectors(prior, table, now, before, found, no_vectors(), LAMBDA)
-    bits = [float(vector_field_bits(prior, v, no_vectors(), table)) for v in (found, chosen)]
+    chosen = choose_vectors(prior, table, now, before, found, no_vectors(), Q, LAMBDA)
+    bits = [float(vector_field_bits(prior, v, no_vectors(), Q, table)) for v in (found, chosen)]
     assert bits[1] < 0.9 * bits[0]
     uv = torch.zeros(1, 2, HEIGHT // 2, WIDTH // 2)
     errors = [
-        float((warp_planes(before, uv, v)[0] - now).abs().mean())
+        float((warp_planes(before, uv, v, 4)[0] - now).abs().mean())
         for v in (no_vectors(), found, chosen)
     ]
     assert errors[2] < errors[1] + 0.25 * (errors[0] - errors[1])
@@ -165,6 +166,6 @@ def test_price_moves_no_vector_that_a_shift_by_whole_samples_has(installed_model
     current = big[..., MARGIN + 2 : MARGIN + 2 + HEIGHT, MARGIN - 7 : MARGIN - 7 + WIDTH]
     found = search_vectors(current, reference, no_vectors(), LAMBDA)
     chosen = choose_vectors(
-        model.vector_prior, model.log_table, current, reference, found, no_vectors(), LAMBDA
+        model.vector_prior, model.log_table, current, reference, found, no_vectors(), Q, LAMBDA
     )
     assert share(inner(chosen), (-28, 8)) == 1

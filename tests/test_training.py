@@ -1,6 +1,7 @@
 """Training: what a run promises, on a tiny model and the bundled clip."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ import torch
 
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_model, load_tensors, take_over
+from neuralcodec.model.zoo import load_config, load_model, load_tensors
 from neuralcodec.training.frame_cache import build_cache
 from neuralcodec.training.klt import initialise
-from neuralcodec.training.objective import sequence_loss
+from neuralcodec.training.objective import sequence_costs, sequence_loss, source_vectors
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.training.schedule import Schedule
 from neuralcodec.training.trainer import RunOptions, Trainer
+from neuralcodec.training.widen import widen
 
 CLIP = Path(__file__).parent.parent / "clips" / "city.mp4"
 CPU = torch.device("cpu")
@@ -113,12 +115,29 @@ def test_a_finished_run_leaves_a_model_that_can_code(cache: Path, tmp_path: Path
     assert log[-1]["intra_db"] > 10
 
 
-def test_weights_of_another_shape_are_begun_afresh_and_named(tmp_path: Path):
-    model = VideoModel(TINY)
-    fresh = take_over(model, {"intra.head.weight": torch.ones(96, 8, 1, 1)})
-    assert "intra.head.weight" not in fresh
-    assert "intra.head.bias" in fresh
-    assert bool((model.intra.head.weight == 1).all())
+def test_a_widened_model_shows_the_same_until_its_new_channels_are_used(cache: Path):
+    torch.manual_seed(2)
+    trained = VideoModel(TINY)
+    sampler = Sampler(open_cache(cache), 0)
+    initialise(trained, sampler, rounds=2)
+    wide = VideoModel(replace(TINY, latents=24, groups=(4, 16, 24)))
+    changed = widen(wide, trained.state_dict(), sampler, rounds=2)
+    assert "intra_prior.networks.2.read.weight" in changed and "intra.head.weight" not in changed
+    y, uv, q = sampler.batch(2, 3, 64)
+    vectors = source_vectors(TINY, y, q)
+
+    def silence_new(module: torch.nn.Module) -> None:  # their symbols round to zero
+        module.log_gain.anchors[:, 16:] = -20
+
+    with torch.no_grad():
+        fine = [c.distortion for c in sequence_costs(wide.eval(), y, uv, q, vectors)]
+        silence_new(wide.intra)
+        silence_new(wide.inter)
+        silent = sequence_costs(wide.eval(), y, uv, q, vectors)
+        before = sequence_costs(trained.eval(), y, uv, q, vectors)
+    for a, b, c in zip(silent, before, fine, strict=True):
+        torch.testing.assert_close(a.shown.y, b.shown.y, atol=2e-3, rtol=0)
+        assert bool((c < b.distortion).all())  # used, they show more
 
 
 def test_the_shipped_weights_say_how_they_were_made():
@@ -127,6 +146,6 @@ def test_the_shipped_weights_say_how_they_were_made():
 
 
 def test_tensors_of_a_model_file_load_without_building_a_model():
-    model = VideoModel(load_model("fast").model.config)
     weights = Path(__file__).parent.parent / "neuralcodec/model/weights/fast.safetensors"
-    assert take_over(model, load_tensors(weights)) == []
+    model = VideoModel(load_config(weights))
+    assert load_tensors(weights).keys() == model.state_dict().keys()

@@ -4,6 +4,7 @@ It sees symbols only, no picture: a whole GOP can be parsed, checked or cut with
 """
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +69,10 @@ class _GopContext:
         )
         return prior, side
 
+    def _walk(self, vectors: torch.Tensor, q: int) -> Iterator[StepContext]:
+        prior, log_table = self.model.vector_prior, self.model.log_table
+        return prior.walk(vectors, self.last_vectors, torch.tensor([q]), log_table)
+
     def _advance(
         self, symbols: FrameSymbols, magnitudes: torch.Tensor, vectors: torch.Tensor | None
     ) -> None:
@@ -88,7 +93,7 @@ class GopSymbolEncoder(_GopContext):
         with torch.no_grad(), exact_float32("cpu"):
             if symbols.vectors is not None:
                 vectors = torch.from_numpy(symbols.vectors.astype(np.float32))[None]
-                self._encode_vectors(encoder, vectors)
+                self._encode_vectors(encoder, vectors, q)
             magnitudes = log_magnitude(torch.from_numpy(symbols.latent)[None], self.model.log_table)
             prior, side = self._side(q, vectors)
             for group, (start, end) in enumerate(prior.bounds):
@@ -97,9 +102,8 @@ class GopSymbolEncoder(_GopContext):
             self._advance(symbols, magnitudes, vectors)
         return encoder.to_bytes()
 
-    def _encode_vectors(self, encoder: SymbolEncoder, vectors: torch.Tensor) -> None:
-        prior = self.model.vector_prior
-        for context in prior.walk(vectors, self.last_vectors, self.model.log_table):
+    def _encode_vectors(self, encoder: SymbolEncoder, vectors: torch.Tensor, q: int) -> None:
+        for context in self._walk(vectors, q):
             step = _StepArrays(context)
             wanted = vectors[0].flatten(1)[:, context.blocks].T.numpy()
             is_open = np.ones(len(wanted), dtype=bool)
@@ -121,7 +125,7 @@ class GopSymbolDecoder(_GopContext):
         decoder = SymbolDecoder(self.coder, payload)
         latents = self.model.config.latents
         with torch.no_grad(), exact_float32("cpu"):
-            vectors = None if intra else self._decode_vectors(decoder)
+            vectors = None if intra else self._decode_vectors(decoder, q)
             latent = np.zeros((self.height, self.width, latents), dtype=np.int16)
             magnitudes = torch.zeros(1, self.height, self.width, latents)
             prior, side = self._side(q, vectors)
@@ -138,10 +142,9 @@ class GopSymbolDecoder(_GopContext):
             self._advance(symbols, magnitudes, vectors)
         return symbols
 
-    def _decode_vectors(self, decoder: SymbolDecoder) -> torch.Tensor:
-        prior = self.model.vector_prior
+    def _decode_vectors(self, decoder: SymbolDecoder, q: int) -> torch.Tensor:
         vectors = torch.zeros(1, 2, *self.vector_grid)
-        for context in prior.walk(vectors, self.last_vectors, self.model.log_table):
+        for context in self._walk(vectors, q):
             step = _StepArrays(context)
             decoded = step.prediction.copy()
             is_open = np.ones(len(decoded), dtype=bool)

@@ -20,14 +20,14 @@ def predicted_bits(decoder: Decoder, gop: GopRecord) -> list[float]:
             latent = torch.from_numpy(symbols.latent).float()[None]
             magnitudes = log_magnitude(latent, model.log_table)
             total, vectors = 0.0, None
+            q = torch.tensor([record.q])
             if symbols.vectors is not None:
                 vectors = torch.from_numpy(symbols.vectors).float()[None]
                 before = torch.zeros_like(vectors) if last is None else last
-                field = vector_field_bits(model.vector_prior, vectors, before, model.log_table)
+                field = vector_field_bits(model.vector_prior, vectors, before, q, model.log_table)
                 total, last = float(field), vectors
             prior = model.intra_prior if vectors is None else model.inter_prior
             shape = (1, latent.shape[1], latent.shape[2])
-            q = torch.tensor([record.q])
             side = prior.side_information(q, shape, model.log_table, history, vectors)
             values = latent.permute(0, 3, 1, 2)
             bits.append(total + float(latent_bits(prior, side, magnitudes, values)))

@@ -240,7 +240,7 @@ class Transforms:
         if not self.effort.priced_vectors:
             return found
         prior, table = self.model.vector_prior, self.model.log_table
-        return choose_vectors(prior, table, y, self._state.y, found, last, weights)
+        return choose_vectors(prior, table, y, self._state.y, found, last, q, weights)
 
     def _gather(self, arrays: list[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)).to(self.device).float()

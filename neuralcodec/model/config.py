@@ -25,7 +25,11 @@ class ModelConfig:
     channels: width C of the feature maps at 1/8 resolution.
     latents: N, channels of the latent at 1/16 resolution.
     groups: where the channel groups of the latent end; the last equals `latents`.
+    motion_taps: of the filter between samples: 4 (cubic) or 6 (Lanczos).
+    vectors_see_quality: whether the prior of the vectors sees q.
     lambda_min, lambda_max: distortion weight of q = 0 and q = 63 in bpp + λ·MSE, samples in [0, 1].
+
+    Defaults are those of the first models, whose files do not name what came later.
     """
 
     name: str
@@ -40,6 +44,8 @@ class ModelConfig:
     inter_analysis_blocks: int = 2
     inter_synthesis_blocks: int = 3
     quality_anchors: int = 8
+    motion_taps: int = 4
+    vectors_see_quality: bool = False
     lambda_min: float = 50.0
     lambda_max: float = 8000.0
 
@@ -67,6 +73,10 @@ class ModelConfig:
         for key, value in asdict(self).items():
             if key.endswith("_blocks"):
                 _check_size(key, value, 0, MAX_BLOCKS)
+        if self.motion_taps not in (4, 6):
+            raise ValueError(f"motion_taps is {self.motion_taps!r:.40} (allowed: 4 or 6)")
+        if not isinstance(self.vectors_see_quality, bool):
+            raise ValueError(f"vectors_see_quality is {self.vectors_see_quality!r:.40}")
         _check_size("quality_anchors", self.quality_anchors, 2, QUALITIES)
         _check_size("the number of groups", len(self.groups), 1, MAX_GROUPS)
         start = 0

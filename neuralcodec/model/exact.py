@@ -26,6 +26,7 @@ SUM_UNITS = WEIGHT_UNITS * ACTIVATION_UNITS
 LIMIT = 127  # of |k| for weights and activations
 INDEX_GAIN = 8  # an output of 1.0 moves an index by 8 steps
 INDEX_CENTRE = 16
+QUALITY_CENTRE = 32
 FLOAT32_INTEGERS = 2**24
 
 
@@ -89,6 +90,11 @@ class ExactDepthwise(ExactLayer):
 def rectify(x: Tensor) -> Tensor:
     """ReLU, back to the grid of activations."""
     return to_grid(x.clamp(min=0), ACTIVATION_UNITS)
+
+
+def quality_activation(q: Tensor) -> Tensor:
+    """q 0..63 (B,) as an activation, -2..2."""
+    return (q.float() - QUALITY_CENTRE) / ACTIVATION_UNITS
 
 
 def to_index(x: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ class InterCoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         c, n, anchors = config.channels, config.latents, config.quality_anchors
+        self.taps = config.motion_taps
         self.linear = LinearTransform(n)
         self.gather = nn.Conv2d(96 + c + 4, c, 1)
         self.context_bias = QualityVector(c, anchors)
@@ -61,7 +62,7 @@ class InterCoder(nn.Module):
 
     def predict(self, state: State, vectors: Tensor, q: Tensor) -> Prediction:
         """vectors (B, 2, H/8, W/8) in quarter samples, q (B,)."""
-        y, uv = warp_planes(state.y, state.uv, vectors)
+        y, uv = warp_planes(state.y, state.uv, vectors, self.taps)
         warped = planes_to_tokens(y, uv)
         feature = warp_feature(state.feature, vectors)
         motion = vectors / (QUARTER * BLOCK)

@@ -19,13 +19,13 @@ from neuralcodec.model.exact import (
     ExactDepthwise,
     ExactLinear,
     log_magnitude,
+    quality_activation,
     rectify,
     to_index,
 )
 
 SIDE_CHANNELS = 2  # quality, parity
 MOTION_CHANNELS = 5  # |dx|, |dy|, their spread, follows-an-intra-frame
-QUALITY_CENTRE = 32
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class ScalePrior(nn.Module):
     ) -> Tensor:
         """What all groups of a frame see; q (B,), shape (B, h, w), vectors (B, 2, 2h, 2w)."""
         batch, height, width = shape
-        quality = ((q.float() - QUALITY_CENTRE) / ACTIVATION_UNITS)[:, None, None, None]
+        quality = quality_activation(q)[:, None, None, None]
         maps = [
             quality.expand(batch, height, width, 1),
             parity_map(height, width, 1, q.device).expand(batch, height, width, 1),

@@ -76,10 +76,10 @@ def option_bits(context: StepContext, vectors: Tensor) -> Tensor:
 
 
 def vector_field_bits(
-    prior: VectorPrior, vectors: Tensor, last: Tensor, log_table: Tensor
+    prior: VectorPrior, vectors: Tensor, last: Tensor, q: Tensor, log_table: Tensor
 ) -> Tensor:
     """Bits of a whole field (B, 2, h, w), (B,)."""
-    bits = [step_bits(context, vectors) for context in prior.walk(vectors, last, log_table)]
+    bits = [step_bits(context, vectors) for context in prior.walk(vectors, last, q, log_table)]
     return torch.stack(bits).sum(0)
 
 

@@ -27,6 +27,7 @@ def choose_vectors(
     reference: Tensor,
     found: Tensor,
     last: Tensor,
+    q: Tensor,
     mse_lambda: Tensor,
 ) -> Tensor:
     """found: vectors by `search_vectors`, from the same pictures; returns others of that shape."""
@@ -35,7 +36,7 @@ def choose_vectors(
         planes = padded_half_sample_planes(reference)
         costs = BlockCosts(current.float(), planes, weight, 8, support=12, rows_skipped=1)
         chosen = found.clone()
-        for context in prior.walk(chosen, last, log_table):
+        for context in prior.walk(chosen, last, q, log_table):
             wanted = found.flatten(2)[:, :, context.blocks]
             options = torch.cat([context.candidates, wanted[:, None]], 1)  # (B, 7, 2, n)
             bits = option_bits(context, wanted)

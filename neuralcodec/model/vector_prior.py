@@ -17,7 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralcodec.model.config import ModelConfig
-from neuralcodec.model.exact import ExactLinear, log_magnitude, rectify, to_index
+from neuralcodec.model.exact import (
+    ExactLinear,
+    log_magnitude,
+    quality_activation,
+    rectify,
+    to_index,
+)
 
 CANDIDATES = 6  # zero, last frame's, four neighbours
 VECTOR_LIMIT = 1023  # of |component|, in quarter samples
@@ -110,13 +116,18 @@ class VectorPrior(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         hidden = config.vector_channels
-        self.read = nn.ModuleList(ExactLinear(9 * 5, hidden) for _ in STEPS)
+        self.sees_quality = config.vectors_see_quality
+        inputs = 9 * 5 + self.sees_quality
+        self.read = nn.ModuleList(ExactLinear(inputs, hidden) for _ in STEPS)
         self.mix = nn.ModuleList(ExactLinear(hidden, hidden) for _ in STEPS)
         self.write = nn.ModuleList(ExactLinear(hidden, OUTPUTS, gain=0.3) for _ in STEPS)
 
-    def walk(self, vectors: Tensor, last: Tensor, log_table: Tensor) -> Iterator[StepContext]:
+    def walk(
+        self, vectors: Tensor, last: Tensor, q: Tensor, log_table: Tensor
+    ) -> Iterator[StepContext]:
         """All steps in coding order. vectors (B, 2, h, w) in quarter samples, which a decoder fills
-        in between steps; last: the field of the frame before, zero after an intra frame."""
+        in between steps; last: the field of the frame before, zero after an intra frame; q (B,)."""
+        quality = quality_activation(q)
         height, width = vectors.shape[-2:]
         known = torch.zeros(1, height * width, device=vectors.device)
         before = _pad(torch.cat([last, _signed_log(last, log_table)], 1))
@@ -127,14 +138,20 @@ class VectorPrior(nn.Module):
             now = torch.cat(
                 [visible, _signed_log(visible, log_table), mask.expand_as(visible[:, :1])], 1
             )
-            yield self._context(number, places, _pad(now), before, last.flatten(2))
+            yield self._context(number, places, _pad(now), before, last.flatten(2), quality)
             known[:, places.blocks] = 1
 
     def _context(
-        self, number: int, places: StepPlaces, now: Tensor, before: Tensor, last: Tensor
+        self,
+        number: int,
+        places: StepPlaces,
+        now: Tensor,
+        before: Tensor,
+        last: Tensor,
+        quality: Tensor,
     ) -> StepContext:
         """now (B, 5, padded grid): known vectors, their signed logs, what is known; before
-        (B, 4, padded grid): the last field and its signed logs; last (B, 2, h w)."""
+        (B, 4, padded grid): the last field and its signed logs; last (B, 2, h w); quality (B,)."""
         here = last[:, :, places.blocks]
         around = now[:, :, places.neighbours]  # (B, 5, 4, n)
         inside = around[:, 4]
@@ -147,13 +164,17 @@ class VectorPrior(nn.Module):
             candidates,
             _usable(candidates, inside.bool()),
             torch.where(count > 0, mean, here),
-            self._indices(number, places, now, before),
+            self._indices(number, places, now, before, quality),
         )
 
-    def _indices(self, number: int, places: StepPlaces, now: Tensor, before: Tensor) -> Tensor:
+    def _indices(
+        self, number: int, places: StepPlaces, now: Tensor, before: Tensor, quality: Tensor
+    ) -> Tensor:
         seen = [now[:, 2:][:, :, places.near], before[:, 2:][:, :, places.close]]
         # inputs by offset, then channel: 9 x 3 of the known, 9 x 2 of the last field
         x = torch.cat([part.transpose(1, 2).flatten(1, 2) for part in seen], 1).transpose(1, 2)
+        if self.sees_quality:
+            x = torch.cat([x, quality[:, None, None].expand_as(x[..., :1])], -1)
         x = rectify(self.read[number](x))
         x = rectify(self.mix[number](x))
         return to_index(self.write[number](x))

@@ -77,18 +77,16 @@ def is_installed(sha256: bytes) -> bool:
     return _installed_with(sha256) is not None
 
 
+def load_config(path: Path) -> ModelConfig:
+    """The configuration in a model file, without its weights."""
+    with safe_open(path, framework="pt") as file:
+        return ModelConfig.from_json(file.metadata()["config"])
+
+
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """The networks' weights in a model file, without building a model of them."""
     with safe_open(path, framework="pt") as file:
         return _with_prefix({key: file.get_tensor(key) for key in file.keys()}, MODEL_PREFIX)  # noqa: SIM118
-
-
-def take_over(model: VideoModel, tensors: dict[str, Tensor]) -> list[str]:
-    """Copies all weights that fit; returns the names of those that do not."""
-    own = model.state_dict()
-    fitting = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
-    model.load_state_dict(fitting, strict=False)
-    return sorted(own.keys() - fitting.keys())
 
 
 def _installed_with(sha256: bytes) -> Path | None:

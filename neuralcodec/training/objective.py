@@ -70,7 +70,9 @@ def inter_cost(
     history: History,
     vectors: Tensor,
     last: Tensor,
+    count_vectors: bool = True,
 ) -> tuple[FrameCost, History]:
+    """count_vectors: whether bits of the vectors are counted; they are 0 otherwise."""
     coder = model.inter
     prediction = coder.predict(state, vectors, q)
     latent = coder.analyse(y, uv, prediction, q)
@@ -78,8 +80,10 @@ def inter_cost(
     bits, magnitudes = _latent_cost(
         model, model.inter_prior, latent, means, rounded, q, history, vectors
     )
-    with exact_float32(y.device.type):
-        vector_bits = vector_field_bits(model.vector_prior, vectors, last, model.log_table)
+    vector_bits = torch.zeros_like(bits)
+    if count_vectors:
+        with exact_float32(y.device.type):
+            vector_bits = vector_field_bits(model.vector_prior, vectors, last, q, model.log_table)
     shown = coder.synthesise(rounded, prediction, q)
     pixels = y.shape[-2] * y.shape[-1]
     cost = FrameCost(bits / pixels, vector_bits / pixels, distortion(shown, y, uv), shown)
@@ -92,6 +96,7 @@ def sequence_costs(
     uv: Tensor,
     q: Tensor,
     vectors: Tensor,
+    count_vectors: bool = True,
 ) -> list[FrameCost]:
     """y (B, T, 1, H, W), uv (B, T, 2, H/2, W/2) in [0, 1], q (B, T): one GOP per item;
     vectors (B, T - 1, 2, H/8, W/8). Gradients go through the reference pictures as well."""
@@ -103,7 +108,9 @@ def sequence_costs(
         state = costs[-1].shown
         if model.training:
             state = unsettled(state)
-        cost, history = inter_cost(model, y[:, t], uv[:, t], q[:, t], state, history, field, last)
+        cost, history = inter_cost(
+            model, y[:, t], uv[:, t], q[:, t], state, history, field, last, count_vectors
+        )
         costs.append(cost)
         last = field
     return costs

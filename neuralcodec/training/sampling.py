@@ -9,13 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neuralcodec.codec.gop_structure import INTRA_BONUS
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.training.synthetic import stretch_contrast, synthetic_sequence
 
 GOOD_SOURCE_BPP = 0.5  # sources compressed harder than this are drawn less often
 SYNTHETIC_SHARE = 0.06  # of the sequences
 STRETCHED_SHARE = 0.06
-PATTERNS = ((0, 0, 0, 0), (8, 0, 4, 0), (6, 0, 0, 0))  # quality offsets over four frames
+GREY_SHARE = 0.03
+# Quality offsets over four frames: mostly what the encoder does, and what rate control may do.
+PATTERNS = ((0, 0, 0, 0), (8, 0, 4, 0), (6, 0, 0, 0))
+PATTERN_ODDS = (0.7, 0.15, 0.15)
+GREY = 128
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,11 @@ class Sampler:
 
     def _qualities(self, length: int) -> Tensor:
         base = self.random.uniform(-4, QUALITIES - 1)
-        pattern = PATTERNS[self.random.integers(len(PATTERNS))]
+        pattern = PATTERNS[self.random.choice(len(PATTERNS), p=PATTERN_ODDS)]
         start = self.random.integers(4)
         offsets = [pattern[(start + t) % 4] for t in range(length)]
-        if self.random.random() < 0.5:
-            offsets[0] += 6
+        if self.random.random() < 0.8:
+            offsets[0] = INTRA_BONUS
         return torch.tensor([min(max(base + o, 0.0), QUALITIES - 1.0) for o in offsets])
 
     def _sequence(self, length: int, size: int) -> tuple[Tensor, Tensor]:
@@ -96,6 +101,8 @@ class Sampler:
             y, uv = y.transpose(-1, -2), uv.transpose(-1, -2)
         if random.random() < STRETCHED_SHARE:
             y, uv = stretch_contrast(y, uv, random)
+        if random.random() < GREY_SHARE:
+            uv = torch.full_like(uv, GREY)
         return y, uv
 
 

@@ -33,6 +33,7 @@ class RunOptions:
     save_every: int = 500
     log_every: int = 200
     minutes: float | None = None  # stop early after this long
+    count_vectors: bool = True  # train the prior of the vectors too
     started_from: str | None = None  # model file that the run began with
 
 
@@ -116,7 +117,9 @@ class Trainer:
             group["lr"] = self.schedule.rate(self.step)
         self.model.train()
         with torch.autocast(self.device.type, torch.bfloat16):
-            costs = sequence_costs(self.model, batch.y, batch.uv, batch.q, batch.vectors)
+            costs = sequence_costs(
+                self.model, batch.y, batch.uv, batch.q, batch.vectors, self.options.count_vectors
+            )
             loss = sequence_loss(self.model, costs, batch.q)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -1,0 +1,144 @@
+"""`python -m neuralcodec.training.vectors`: the prior of the vectors, trained on those that the
+encoder chooses.
+
+The fields that training sequences are made with come from a plain search between the source's own
+frames. The encoder's differ: it searches in decoded pictures, and takes what the prior charges
+little for. So the two are brought into agreement by turns: code sequences with the present prior,
+train it on their vectors. Nothing else of the model changes.
+"""
+
+import copy
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from torch import Tensor
+
+from neuralcodec.codec.gop_structure import INTRA_BONUS, frame_quality
+from neuralcodec.codec.transforms import Transforms
+from neuralcodec.model.config import QUALITIES
+from neuralcodec.model.exact import exact_float32
+from neuralcodec.model.rate import vector_field_bits
+from neuralcodec.model.video_model import VideoModel
+from neuralcodec.model.zoo import load_model, model_bytes
+from neuralcodec.training.sampling import Sampler, open_cache
+from neuralcodec.video import Frame, VideoFormat
+
+SIZE = 256  # luma samples per side of a sequence
+LENGTH = 8  # frames
+BATCH = 12  # fields
+LEARNING_RATE = 2e-3
+CHECKED_SHARE = 10  # one field in so many is not trained on, and says what was gained
+
+
+@dataclass(frozen=True)
+class Fields:
+    """n inter frames: vectors (n, 2, h, w), those of the frame before, q (n,)."""
+
+    vectors: Tensor
+    last: Tensor
+    q: Tensor
+
+    def part(self, chosen: Tensor) -> "Fields":
+        return Fields(self.vectors[chosen], self.last[chosen], self.q[chosen])
+
+
+def encoded_fields(model: VideoModel, sampler: Sampler, sequences: int, first: int) -> Fields:
+    """Codes sequences `first`, `first` + 1, ... of the sampler as `ncodec encode` would."""
+    fmt = VideoFormat(SIZE, SIZE, Fraction(1, 25))
+    transforms = Transforms(model, fmt, torch.device("cpu"), torch.float32)
+    vectors, before, qualities = [], [], []
+    for number in range(first, first + sequences):
+        sampler.start_step(number)
+        y, uv, _ = sampler.batch(1, LENGTH, SIZE)
+        quality = int(sampler.random.integers(-INTRA_BONUS, QUALITIES))
+        transforms.begin()
+        last = np.zeros((2, SIZE // 8, SIZE // 8), np.int16)
+        for position in range(LENGTH):
+            q = frame_quality(quality, position)
+            [symbols], _ = transforms.encode([_frame(y[0, position], uv[0, position])], [q])
+            if symbols.vectors is not None:
+                vectors.append(symbols.vectors)
+                before.append(last)
+                qualities.append(q)
+                last = symbols.vectors
+    stacked = (torch.from_numpy(np.stack(fields)).float() for fields in (vectors, before))
+    return Fields(*stacked, torch.tensor(qualities))
+
+
+def train_prior(model: VideoModel, fields: Fields, steps: int, seed: int) -> tuple[float, float]:
+    """Trains the prior of the vectors. Returns bits per block of fields that were not trained on,
+    before and after."""
+    number = torch.arange(len(fields.q))
+    checked = fields.part(number % CHECKED_SHARE == 0)
+    trained = fields.part(number % CHECKED_SHARE != 0)
+    before = _bits_per_block(model, checked)
+    prior = model.vector_prior.requires_grad_(True)
+    optimizer = torch.optim.AdamW(prior.parameters(), LEARNING_RATE, weight_decay=0)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    draw = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        batch = trained.part(torch.randint(len(trained.q), (BATCH,), generator=draw))
+        optimizer.zero_grad(set_to_none=True)
+        _bits(model, batch).mean().backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(prior.parameters(), 1000.0)
+        optimizer.step()
+        decay.step()
+    prior.requires_grad_(False)
+    return before, _bits_per_block(model, checked)
+
+
+def _bits(model: VideoModel, fields: Fields) -> Tensor:
+    with exact_float32("cpu"):
+        return vector_field_bits(
+            model.vector_prior, fields.vectors, fields.last, fields.q, model.log_table
+        )
+
+
+@torch.no_grad()
+def _bits_per_block(model: VideoModel, fields: Fields) -> float:
+    return float(_bits(model, fields).mean()) / fields.vectors[0, 0].numel()
+
+
+def _frame(y: Tensor, uv: Tensor) -> Frame:
+    """y (1, S, S), uv (2, S/2, S/2) in [0, 1]."""
+    planes = [(255 * p).round().to(torch.uint8).numpy() for p in (y[0], uv[0], uv[1])]
+    return Frame(*planes, 0)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.argument("trained", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("cache", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Model file.")
+@click.option("--rounds", default=3, type=click.IntRange(1), help="Turns of coding and training.")
+@click.option("--sequences", default=150, type=click.IntRange(2), help="Coded in each round.")
+@click.option("--steps", default=800, type=click.IntRange(1), help="Trained in each round.")
+@click.option("--held-out", multiple=True, help="Clip not to be used; may be repeated.")
+@click.option("--seed", default=0)
+def main(
+    trained: Path,
+    cache: Path,
+    out: Path,
+    rounds: int,
+    sequences: int,
+    steps: int,
+    held_out: tuple[str, ...],
+    seed: int,
+) -> None:
+    """Train the vector prior of the model TRAINED on what the encoder makes of clips in CACHE."""
+    installed = load_model(str(trained))
+    model = copy.deepcopy(installed.model)
+    sampler = Sampler(open_cache(cache, frozenset(held_out)), seed)
+    for number in range(rounds):
+        fields = encoded_fields(model, sampler, sequences, number * sequences)
+        before, after = train_prior(model, fields, steps, seed + number)
+        click.echo(f"round {number + 1}: {before:.3f} -> {after:.3f} bits a block", err=True)
+        record = {**installed.record, "vector_rounds": number + 1}
+        out.write_bytes(model_bytes(model, record))
+
+
+if __name__ == "__main__":
+    main()
