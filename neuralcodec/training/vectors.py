@@ -65,8 +65,7 @@ def encoded_fields(model: VideoModel, sampler: Sampler, sequences: int, first: i
                 before.append(last)
                 qualities.append(q)
                 last = symbols.vectors
-    stacked = (torch.from_numpy(np.stack(fields)).float() for fields in (vectors, before))
-    return Fields(*stacked, torch.tensor(qualities))
+    return Fields(_stack(vectors), _stack(before), torch.tensor(qualities))
 
 
 def train_prior(model: VideoModel, fields: Fields, steps: int, seed: int) -> tuple[float, float]:
@@ -83,7 +82,7 @@ def train_prior(model: VideoModel, fields: Fields, steps: int, seed: int) -> tup
     for _ in range(steps):
         batch = trained.part(torch.randint(len(trained.q), (BATCH,), generator=draw))
         optimizer.zero_grad(set_to_none=True)
-        _bits(model, batch).mean().backward()  # type: ignore[no-untyped-call]
+        _bits(model, batch).mean().backward()
         torch.nn.utils.clip_grad_norm_(prior.parameters(), 1000.0)
         optimizer.step()
         decay.step()
@@ -105,8 +104,12 @@ def _bits_per_block(model: VideoModel, fields: Fields) -> float:
 
 def _frame(y: Tensor, uv: Tensor) -> Frame:
     """y (1, S, S), uv (2, S/2, S/2) in [0, 1]."""
-    planes = [(255 * p).round().to(torch.uint8).numpy() for p in (y[0], uv[0], uv[1])]
-    return Frame(*planes, 0)
+    luma, u, v = ((255 * p).round().to(torch.uint8).numpy() for p in (y[0], uv[0], uv[1]))
+    return Frame(luma, u, v, 0)
+
+
+def _stack(fields: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(fields)).float()
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
