@@ -95,6 +95,34 @@ class _Interpolation(torch.autograd.Function):
         return result, None, None, None
 
 
+class _Overlap(torch.autograd.Function):
+    """The sum of what four windows give to the square between their block centres; (B, rows - 1,
+    columns - 1, C, block, block). Its gradient is written out for the same reason."""
+
+    @staticmethod
+    def forward(ctx: Any, windows: Tensor, block: int) -> Tensor:
+        ctx.block, ctx.shape = block, windows.shape
+        upper_left, *others = _quarters(windows, block)
+        return upper_left + others[0] + others[1] + others[2]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        result = gradient.new_zeros(ctx.shape)
+        for quarter in _quarters(result, ctx.block):
+            quarter.add_(gradient)
+        return result, None
+
+
+def _quarters(windows: Tensor, block: int) -> tuple[Tensor, ...]:
+    """Views of the quarters that lie on the same square between four block centres."""
+    return (
+        windows[:, :-1, :-1, :, block:, block:],
+        windows[:, :-1, 1:, :, block:, :block],
+        windows[:, 1:, :-1, :, :block, block:],
+        windows[:, 1:, 1:, :, :block, :block],
+    )
+
+
 def _interpolate(windows: Tensor, weights: Tensor, dim: int, size: int) -> Tensor:
     """weights (taps, B, rows, columns): each window is filtered along dim, to `size` samples."""
     result: Tensor = _Interpolation.apply(windows, weights[..., None, None, None], dim, size)
@@ -137,12 +165,6 @@ def _weights(window: int, device: torch.device) -> Tensor:
 def _add_up(windows: Tensor, block: int) -> Tensor:
     """Windows (B, rows, columns, C, 2 block, 2 block) -> the picture between the centres of the
     outer blocks, (B, C, block (rows - 1), block (columns - 1))."""
-    # quarters of windows that lie on the same square between four block centres
-    squares = (
-        windows[:, :-1, :-1, :, block:, block:]
-        + windows[:, :-1, 1:, :, block:, :block]
-        + windows[:, 1:, :-1, :, :block, block:]
-        + windows[:, 1:, 1:, :, :block, :block]
-    )
+    squares: Tensor = _Overlap.apply(windows, block)
     batch, rows, columns, channels = squares.shape[:4]
     return squares.permute(0, 3, 1, 4, 2, 5).reshape(batch, channels, rows * block, columns * block)

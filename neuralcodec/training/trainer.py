@@ -43,7 +43,8 @@ class Trainer:
     def __init__(
         self, model: VideoModel, schedule: Schedule, options: RunOptions, device: torch.device
     ) -> None:
-        self.model = model.to(device)
+        model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model
         self.schedule, self.options, self.device = schedule, options, device
         self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
