@@ -14,7 +14,7 @@ from neuralcodec.codec.presets import DEFAULT_PRESET, MEDIUM, PRESETS, Effort
 from neuralcodec.codec.refinement import LEANING
 from neuralcodec.codec.transforms import Transforms
 from neuralcodec.metrics import frame_psnr
-from neuralcodec.model.distortion import LUMA_WEIGHT, distortion
+from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT, distortion
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
@@ -49,7 +49,7 @@ def cost(installed: InstalledModel, clip: Clip, gops: list[CodedGop]) -> float:
     error = 0.0
     for planes in (figures for g in gops for figures in g.stats.psnr):
         y, u, v = (10 ** (-db / 10) for db in planes)
-        error += LUMA_WEIGHT * y + (1 - LUMA_WEIGHT) * (u + v) / 2
+        error += LUMA_WEIGHT * y + CHROMA_WEIGHT * (u + v) / 2
     return (bits / (fmt.width * fmt.height) + weight * error) / len(frames)
 
 

@@ -15,7 +15,7 @@ from neuralcodec.codec.pictures import grid_size
 from neuralcodec.codec.presets import Effort
 from neuralcodec.codec.transforms import Transforms
 from neuralcodec.metrics import frame_psnr
-from neuralcodec.model.distortion import LUMA_WEIGHT
+from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
@@ -71,4 +71,4 @@ def _squared_error(frame: Frame, shown: Frame) -> float:
     """Mean over the samples, in [0, 1], Y : U : V weighted 6 : 1 : 1."""
     psnr = frame_psnr(frame, shown)
     y, u, v = (10 ** (-db / 10) for db in (psnr.y, psnr.u, psnr.v))
-    return LUMA_WEIGHT * y + (1 - LUMA_WEIGHT) / 2 * (u + v)
+    return LUMA_WEIGHT * y + CHROMA_WEIGHT / 2 * (u + v)

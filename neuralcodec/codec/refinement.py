@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neuralcodec.model.distortion import LUMA_WEIGHT, distortion
+from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT, distortion
 from neuralcodec.model.exact import exact_float32, log_magnitude
 from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
@@ -60,7 +60,7 @@ def linear_curvature(coder: IntraCoder | InterCoder, q: Tensor) -> Tensor:
     energy = basis.unflatten(0, (96, 4)).square().sum(1)
     luma, chroma = energy[:64].sum(0), energy[64:].sum(0)
     # half as many chroma samples as luma samples
-    weighted = LUMA_WEIGHT * luma + (1 - LUMA_WEIGHT) * 2 * chroma
+    weighted = LUMA_WEIGHT * luma + CHROMA_WEIGHT * 2 * chroma
     return 2 * weighted[None, :, None, None] * torch.exp(2 * coder.log_step(q))
 
 

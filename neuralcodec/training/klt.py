@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from neuralcodec.model.config import QUALITIES, ModelConfig
+from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.layers import LinearTransform, QualityVector, planes_to_tokens
 from neuralcodec.model.state import MIDDLE
 from neuralcodec.model.video_model import VideoModel
@@ -14,7 +15,8 @@ from neuralcodec.model.warp import warp_planes
 from neuralcodec.training.objective import source_vectors
 from neuralcodec.training.sampling import Sampler
 
-CHROMA_GAIN = math.sqrt(0.5 / 0.75)  # chroma samples weigh less in the distortion
+# Of a chroma sample, beside one of luma: there are half as many.
+CHROMA_GAIN = math.sqrt(2 * CHROMA_WEIGHT / LUMA_WEIGHT)
 LOW_RATE = 0.8  # steps are a little finer than high-rate theory says
 
 

@@ -27,7 +27,7 @@ from neuralcodec.model.zoo import load_model, model_bytes
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.video import Frame, VideoFormat
 
-SIZE = 256  # luma samples per side of a sequence
+SIZE = 240  # luma samples per side of a sequence; no clip of a cache is smaller
 LENGTH = 8  # frames
 BATCH = 12  # fields
 LEARNING_RATE = 2e-3
@@ -119,6 +119,11 @@ def _stack(fields: list[np.ndarray]) -> Tensor:
 @click.option("--rounds", default=3, type=click.IntRange(1), help="Turns of coding and training.")
 @click.option("--sequences", default=150, type=click.IntRange(2), help="Coded in each round.")
 @click.option("--steps", default=800, type=click.IntRange(1), help="Trained in each round.")
+@click.option(
+    "--prior-from",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Begin with the prior of this model.",
+)
 @click.option("--held-out", multiple=True, help="Clip not to be used; may be repeated.")
 @click.option("--seed", default=0)
 def main(
@@ -128,12 +133,17 @@ def main(
     rounds: int,
     sequences: int,
     steps: int,
+    prior_from: Path | None,
     held_out: tuple[str, ...],
     seed: int,
 ) -> None:
     """Train the vector prior of the model TRAINED on what the encoder makes of clips in CACHE."""
     installed = load_model(str(trained))
     model = copy.deepcopy(installed.model)
+    if prior_from:
+        model.vector_prior.load_state_dict(
+            load_model(str(prior_from)).model.vector_prior.state_dict()
+        )
     sampler = Sampler(open_cache(cache, frozenset(held_out)), seed)
     for number in range(rounds):
         fields = encoded_fields(model, sampler, sequences, number * sequences)
