@@ -45,7 +45,16 @@ def models(model: str | None, as_json: bool) -> None:
 
 
 def _list_text(found: list[ModelDescription]) -> str:
-    heads = ("name", "parameters", "size", "channels", "latents", "training", "SHA-256")
+    heads = (
+        "name",
+        "parameters",
+        "size",
+        "channels",
+        "latents",
+        "kMAC/pixel",
+        "training",
+        "SHA-256",
+    )
     rows = [
         (
             Path(m.file).stem,  # as --model takes it; m.name may be that of several
@@ -53,6 +62,7 @@ def _list_text(found: list[ModelDescription]) -> str:
             bytes_text(m.bytes),
             str(m.channels),
             str(m.latents),
+            f"{m.kmac_per_pixel:.1f}",
             _training_text(m),
             f"{m.sha256[:16]}...",
         )
@@ -79,6 +89,7 @@ def _full_text(model: ModelDescription) -> str:
         f"size       {bytes_text(model.bytes)}, {model.parameters:,} parameters",
         f"SHA-256    {model.sha256}",
         f"networks   {model.channels} feature channels, {model.latents} latent channels",
+        f"decoding   {model.kmac_per_pixel:.1f} kMAC for each luma sample of an inter frame",
         f"training   {_training_text(model)}",
     ]
     if model.note:

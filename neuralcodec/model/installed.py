@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from safetensors import SafetensorError, safe_open
 
 from neuralcodec.errors import ModelError
+from neuralcodec.model.complexity import kmac_per_pixel
 
 SUFFIX = ".safetensors"
 MODEL_PREFIX = "model."  # of the names of its networks' tensors
@@ -31,6 +32,7 @@ class ModelDescription:
     parameters: int
     channels: int  # of the feature maps
     latents: int  # channels of the latent
+    kmac_per_pixel: float  # to decode an inter frame, thousands for each luma sample
     steps: int | None
     hours: float | None
     device: str | None
@@ -92,7 +94,7 @@ def describe_model(path: Path) -> ModelDescription:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             keys = [k for k in file.keys() if k.startswith(MODEL_PREFIX) and k != _CONSTANT]  # noqa: SIM118
-            parameters = sum(math.prod(file.get_slice(key).get_shape()) for key in keys)
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in keys}
         config = json.loads(metadata["config"])
         record = json.loads(metadata.get("record", "{}"))
         name = check_name(config["name"])
@@ -106,9 +108,12 @@ def describe_model(path: Path) -> ModelDescription:
         file=str(path),
         sha256=file_sha256(path).hex(),
         bytes=size,
-        parameters=parameters,
+        parameters=sum(map(math.prod, shapes.values())),
         channels=channels,
         latents=latents,
+        kmac_per_pixel=round(
+            kmac_per_pixel({k.removeprefix(MODEL_PREFIX): s for k, s in shapes.items()}), 2
+        ),
         steps=_taken(record, "steps", int),
         hours=_taken(record, "hours", _finite),
         device=_taken(record, "device", _printable),

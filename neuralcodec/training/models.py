@@ -1,0 +1,56 @@
+"""The models that have a name: what `--model` builds where no weights are given."""
+
+from dataclasses import dataclass
+
+from neuralcodec.errors import UsageError
+from neuralcodec.model.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """Sizes of a model, whom it is for, and how fast it learns."""
+
+    config: ModelConfig
+    purpose: str
+    learning_rate: float  # the highest of a run from nothing; trained weights take half of it
+
+
+FAST = NamedModel(
+    ModelConfig(
+        "fast",
+        latents=320,
+        groups=(8, 24, 56, 112, 192, 320),
+        motion_taps=6,
+        vectors_see_quality=True,
+    ),
+    "for CPUs and laptops",
+    6e-4,
+)
+
+BASE = NamedModel(
+    ModelConfig(
+        "base",
+        channels=384,
+        latents=320,
+        groups=(8, 24, 56, 112, 192, 320),
+        prior_channels=128,
+        vector_channels=64,
+        intra_analysis_blocks=6,
+        intra_synthesis_blocks=8,
+        context_blocks=2,
+        inter_analysis_blocks=4,
+        inter_synthesis_blocks=4,
+        motion_taps=6,
+        vectors_see_quality=True,
+    ),
+    "for GPUs",
+    3e-4,
+)
+
+MODELS = {model.config.name: model for model in (FAST, BASE)}
+
+
+def named_model(name: str) -> NamedModel:
+    if name not in MODELS:
+        raise UsageError(f"no model is named '{name}'; there are: {', '.join(MODELS)}")
+    return MODELS[name]
