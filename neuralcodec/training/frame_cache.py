@@ -1,49 +1,96 @@
 """`python -m neuralcodec.training.frame_cache`: a folder of clips -> memory-mapped 4:2:0 frames."""
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
 
-from neuralcodec.errors import NcodecError
-from neuralcodec.media import VideoReader
+from neuralcodec.atomic_file import AtomicFile, output_errors
+from neuralcodec.errors import InputError, NcodecError
+from neuralcodec.training.footage import Footage, FootagePart, find_footage
 from neuralcodec.video import Frame
 
 POOR_SOURCE_BPP = 0.08  # what was compressed this hard is clean again at half the size
 MANY_ROWS = 1000  # half of 1080p has more detail per sample, and trains as well
-SMALLEST_SIDE = 256  # luma samples; validation crops need them
+SMALLEST_SIDE = 240  # luma samples
+PART = 200  # frames that follow one another, of a clip that is longer than asked for
 
 
-def build_cache(clips: list[Path], out: Path, frame_limit: int) -> list[dict[str, object]]:
-    """Writes NAME.npy per clip, (T, 3H/2, W) uint8, planar, even sizes; and index.json."""
-    out.mkdir(parents=True, exist_ok=True)
-    entries = []
-    for path in clips:
+@dataclass(frozen=True)
+class CachedClip:
+    """An entry of index.json: NAME.npy holds (T, 3H/2, W) uint8, planar 4:2:0."""
+
+    name: str
+    frames: int
+    bpp: float  # of the source: how good its pictures are
+    clip: str  # that it is a part of
+
+
+def build_cache(
+    footage: Sequence[Footage],
+    out: Path,
+    frame_limit: int,
+    *,
+    end_apart: int = 0,
+    tell: Callable[[str], None] = lambda text: None,
+) -> list[CachedClip]:
+    """Writes NAME.npy per clip, even sizes; and index.json, when all others are written.
+
+    frame_limit: of each clip. end_apart: so many frames at the end of the last part become an
+    entry of their own, NAME@end, to be held out. What cannot be read, or is too small, is told
+    and left out. Raises OutputError."""
+    with output_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "index.json").unlink(missing_ok=True)
+    entries: list[CachedClip] = []
+    for clip in footage:
         try:
-            entry = _cache_clip(path, out, frame_limit)
+            parts = clip.parts(frame_limit, PART)
+            for part in parts:
+                apart = end_apart if part is parts[-1] else 0
+                entries += _cache_part(part, out, apart)
         except NcodecError as error:
-            click.echo(f"left out: {error}", err=True)
+            tell(f"left out: {error}")
+            entries = [entry for entry in entries if entry.clip != clip.name]
             continue
-        if entry:
-            click.echo(f"{entry['name']}: {entry['frames']} frames", err=True)
-            entries.append(entry)
-    (out / "index.json").write_text(json.dumps(entries, indent=1))
+        count = sum(entry.frames for entry in entries if entry.clip == clip.name)
+        tell(f"{clip.name}: {count} frames")
+    with AtomicFile(out / "index.json", overwrite=True) as file:
+        file.file.write(json.dumps([vars(entry) for entry in entries], indent=1).encode())
     return entries
 
 
-def _cache_clip(path: Path, out: Path, frame_limit: int) -> dict[str, object] | None:
-    with VideoReader(path, limit=frame_limit) as reader:
-        fmt = reader.format
-        expected = reader.frame_count_hint or frame_limit
-        bpp = 8 * path.stat().st_size / (fmt.width * fmt.height * max(expected, 1))
-        halve = bpp < POOR_SOURCE_BPP or fmt.height >= MANY_ROWS
-        scale = 2 if halve else 1
-        if min(fmt.width, fmt.height) < scale * SMALLEST_SIDE - 16:
-            return None
-        frames = [_planar(frame, fmt.bit_depth, halve) for frame in reader]
-    np.save(out / f"{path.stem}.npy", np.stack(frames))
-    return {"name": path.stem, "frames": len(frames), "bpp": bpp * scale**2}
+def _cache_part(part: FootagePart, out: Path, end_apart: int) -> list[CachedClip]:
+    planar: list[np.ndarray] = []
+    scale = 1
+    bpp = 0.0
+    for frame, bit_depth in part.read():
+        if not planar:
+            height, width = frame.y.shape
+            bpp = 8 * part.footage.bytes / (width * height * max(part.of_frames, 1))
+            is_large = min(width, height) >= 2 * SMALLEST_SIDE
+            scale = 2 if is_large and (bpp < POOR_SOURCE_BPP or height >= MANY_ROWS) else 1
+            if min(width, height) < SMALLEST_SIDE:
+                raise InputError(
+                    f"{part.footage.path} is {width}x{height}; "
+                    f"at least {SMALLEST_SIDE}x{SMALLEST_SIDE} is needed"
+                )
+        planar.append(_planar(frame, bit_depth, scale == 2))
+        if planar[-1].shape != planar[0].shape:
+            raise InputError(f"{part.footage.path}: its pictures are not all of one size")
+    if len(planar) <= end_apart:
+        raise InputError(f"{part.footage.path} has {len(planar)} frames; more are needed")
+    kept = len(planar) - end_apart
+    entries = []
+    for name, frames in ((part.name, planar[:kept]), (f"{part.footage.name}@end", planar[kept:])):
+        if frames:
+            with output_errors(out):
+                np.save(out / f"{name}.npy", np.stack(frames))
+            entries.append(CachedClip(name, len(frames), bpp * scale**2, part.footage.name))
+    return entries
 
 
 def _planar(frame: Frame, bit_depth: int, halve: bool) -> np.ndarray:
@@ -68,10 +115,9 @@ def _plane(plane: np.ndarray, bit_depth: int, halve: bool) -> np.ndarray:
 @click.option("--frames", default=200, help="At most so many frames of each clip.")
 @click.option("--exclude", multiple=True, metavar="NAME", help="Clip to leave out.")
 def main(clips: tuple[Path, ...], out: Path, frames: int, exclude: tuple[str, ...]) -> None:
-    """Decode CLIPS (files, or folders of files) into a cache to train from."""
-    files = [f for c in clips for f in (sorted(c.rglob("*")) if c.is_dir() else [c])]
-    videos = [f for f in files if f.is_file() and f.stem not in exclude and f.suffix != ".tsv"]
-    build_cache(videos, out, frames)
+    """Decode CLIPS (files, or folders of files or of pictures) into a cache to train from."""
+    footage = [f for f in find_footage(clips) if f.name not in exclude]
+    build_cache(footage, out, frames, tell=lambda text: click.echo(text, err=True))
 
 
 if __name__ == "__main__":
