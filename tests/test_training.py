@@ -8,50 +8,32 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from training_runs import TINY, make_cache, start
 
+from neuralcodec.errors import InputError
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_config, load_model, load_tensors
-from neuralcodec.training.frame_cache import build_cache
 from neuralcodec.training.klt import initialise
 from neuralcodec.training.objective import sequence_costs, sequence_loss, source_vectors
+from neuralcodec.training.run_log import read_log
+from neuralcodec.training.run_options import RunOptions
 from neuralcodec.training.sampling import Sampler, open_cache
-from neuralcodec.training.schedule import Schedule
-from neuralcodec.training.trainer import RunOptions, Trainer
+from neuralcodec.training.schedule import Phase, Schedule
+from neuralcodec.training.team import Team
+from neuralcodec.training.trainer import Trainer
 from neuralcodec.training.widen import widen
-
-CLIP = Path(__file__).parent.parent / "clips" / "city.mp4"
-CPU = torch.device("cpu")
-TINY = ModelConfig(
-    "tiny",
-    channels=8,
-    latents=16,
-    groups=(4, 16),
-    prior_channels=8,
-    vector_channels=8,
-    intra_analysis_blocks=1,
-    intra_synthesis_blocks=1,
-    context_blocks=1,
-    inter_analysis_blocks=1,
-    inter_synthesis_blocks=1,
-)
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cache")
-    build_cache([CLIP], folder, 20)
-    return folder
+    return make_cache(tmp_path_factory.mktemp("cache"))
 
 
-def start(cache: Path, out: Path, steps: int, held_out: tuple[str, ...] = ()) -> Trainer:
-    torch.manual_seed(0)
-    model = VideoModel(TINY)
-    initialise(model, Sampler(open_cache(cache), 0), rounds=2)
-    options = RunOptions(cache, out, held_out=held_out, save_every=1, log_every=1)
-    trainer = Trainer(model, Schedule(steps, 1e-3), options, CPU)
-    trainer.resume()
-    return trainer
+@pytest.fixture(autouse=True)
+def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are made in this process: a second one takes its time to start."""
+    monkeypatch.setattr("neuralcodec.training.trainer.load_in_background", iter)
 
 
 def test_the_cache_holds_the_frames_as_the_source_gives_them(cache: Path):
@@ -60,20 +42,6 @@ def test_the_cache_holds_the_frames_as_the_source_gives_them(cache: Path):
     assert (entry["name"], entry["frames"]) == ("city", 20)
     assert frames.shape == (20, 240 * 3 // 2, 432)
     assert frames.std() > 30
-
-
-def test_a_run_resumed_ends_with_the_weights_of_a_run_not_interrupted(cache: Path, tmp_path: Path):
-    whole = start(cache, tmp_path / "whole", 4)
-    whole.run()
-    first = start(cache, tmp_path / "parts", 4)
-    first.options = RunOptions(cache, tmp_path / "parts", save_every=1, log_every=1, minutes=1e-9)
-    first.run()
-    assert first.step == 1
-    second = start(cache, tmp_path / "parts", 4)
-    assert second.step == 1
-    second.run()
-    for a, b in zip(whole.averaged.parameters(), second.averaged.parameters(), strict=True):
-        assert torch.equal(a, b)
 
 
 def test_the_linear_path_alone_already_shows_the_picture(cache: Path):
@@ -93,26 +61,38 @@ def test_the_linear_path_alone_already_shows_the_picture(cache: Path):
 def test_a_blow_up_is_skipped_and_counted(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    trainer = start(cache, tmp_path / "run", 4)
-    before = [p.clone() for p in trainer.model.parameters()]
+    trainer = start(cache, tmp_path / "run", 2)
+    before = [p.clone() for p in trainer.state.model.parameters()]
 
     def blown_up(*args: Any) -> torch.Tensor:
         return sequence_loss(*args) * float("nan")
 
-    monkeypatch.setattr("neuralcodec.training.trainer.sequence_loss", blown_up)
+    monkeypatch.setattr("neuralcodec.training.training_step.sequence_loss", blown_up)
     trainer.run()
-    assert trainer.skipped == 4
-    after = trainer.model.parameters()
+    assert trainer.state.position.skipped == 2
+    assert read_log(tmp_path / "run")[-1]["skipped"] == 2
+    after = trainer.state.model.parameters()
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_a_finished_run_leaves_a_model_that_can_code(cache: Path, tmp_path: Path):
-    trainer = start(cache, tmp_path / "run", 2, held_out=())
-    trainer.options = RunOptions(cache, tmp_path / "run", log_every=1)
+def test_a_finished_run_leaves_a_model_and_its_log(cache: Path, tmp_path: Path):
+    trainer = start(cache, tmp_path / "run", 2)
     trainer.run()
-    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
-    assert [entry["step"] for entry in log] == [1, 2]
+    log = read_log(tmp_path / "run")
+    assert [entry["step"] for entry in log] == [0, 1, 2]
     assert log[-1]["intra_db"] > 10
+    left = load_model(str(tmp_path / "run" / "best.safetensors"))
+    assert left.record["steps"] == 2
+    kept = trainer.state.averaged.intra.linear.forward_basis
+    assert torch.equal(left.model.intra.linear.forward_basis, kept)
+
+
+def test_clips_too_short_for_the_schedule_are_refused_at_once(cache: Path, tmp_path: Path):
+    """The sampler would look for a long one without end."""
+    model = VideoModel(TINY)
+    with pytest.raises(InputError, match="the longest clip to train on has 20 frames; 24 are"):
+        schedule = Schedule(2, 1e-3, phases=(Phase(0.0, 1, 24, 32),))
+        Trainer(model, schedule, RunOptions(cache, tmp_path), Team())
 
 
 def test_a_widened_model_shows_the_same_until_its_new_channels_are_used(cache: Path):

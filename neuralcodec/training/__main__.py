@@ -1,20 +1,32 @@
-"""`python -m neuralcodec.training`: train a model from a folder of clips."""
+"""`python -m neuralcodec.training`: train a model from a cache of clips, with all the options."""
 
+import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
 
-from neuralcodec.model.config import ModelConfig
-from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_config, load_tensors
-from neuralcodec.training.klt import initialise
-from neuralcodec.training.sampling import Sampler, open_cache
-from neuralcodec.training.schedule import Schedule
-from neuralcodec.training.trainer import RunOptions, Trainer
+from neuralcodec.codec.device import find_device
+from neuralcodec.errors import NcodecError
+from neuralcodec.training.beginning import STEPS_FROM_NOTHING, Beginning, begin_run, beginning_of
+from neuralcodec.training.interruption import stop_requests
+from neuralcodec.training.models import MODELS
+from neuralcodec.training.run_log import Observer
+from neuralcodec.training.run_options import RunOptions
+from neuralcodec.training.team import team_of
 
-WARM_PHASE = 0.3  # sequences of four frames and more
+
+class JsonLines(Observer):
+    """The log on stdout too, notices on stderr."""
+
+    def logged(self, entry: dict[str, Any]) -> None:
+        click.echo(json.dumps(entry))
+
+    def noticed(self, text: str) -> None:
+        click.echo(text, err=True)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -26,61 +38,85 @@ WARM_PHASE = 0.3  # sequences of four frames and more
     required=True,
     help="Folder of the run; a checkpoint found there is resumed.",
 )
-@click.option("--name", default="fast", help="Name of the model.")
+@click.option(
+    "--model", default="fast", type=click.Choice(list(MODELS)), help="Its name; its sizes."
+)
 @click.option(
     "--start-from",
     type=click.Path(exists=True, path_type=Path),
     help="Start from a trained model (.safetensors), of its sizes.",
 )
-@click.option("--steps", default=20000, type=click.IntRange(1), help="Length of the schedule.")
+@click.option("--steps", type=click.IntRange(1), help="Length of the schedule.  [default: 20000]")
 @click.option("--minutes", type=float, help="Stop after this long, resumable.")
-@click.option("--rate", default=6e-4, help="Highest learning rate.")
+@click.option("--rate", type=float, help="Highest learning rate.  [default: the model's]")
 @click.option("--held-out", multiple=True, help="Clip for validation only; may be repeated.")
-@click.option("--seed", default=0)
+@click.option("--validate-every", default=2000, type=click.IntRange(1), help="Steps.")
+@click.option(
+    "--patience",
+    default=10,
+    type=click.IntRange(0),
+    help="End after so many validations that were worse on the clips held out while the training "
+    "clips got better; 0: never.",
+)
+@click.option("--seed", default=0, type=click.IntRange(0))
 @click.option("--threads", type=int, help="CPU threads of the networks [default: all cores].")
 @click.option(
     "--vectors/--no-vectors",
     default=True,
     help="Train the prior of the motion vectors too, on vectors between the source's frames.",
 )
-@click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option("--compile", "compiled", is_flag=True, help="Compile the networks' blocks.")
 def main(
     cache: Path,
     out: Path,
-    name: str,
+    model: str,
     start_from: Path | None,
-    steps: int,
+    steps: int | None,
     minutes: float | None,
-    rate: float,
+    rate: float | None,
     held_out: tuple[str, ...],
+    validate_every: int,
+    patience: int,
     seed: int,
     threads: int | None,
     vectors: bool,
     device: str,
+    compiled: bool,
 ) -> None:
-    """Train on the clips in CACHE (made by `python -m neuralcodec.training.frame_cache`)."""
+    """Train on the clips in CACHE (made by `python -m neuralcodec.training.frame_cache`).
+
+    On several GPUs: torchrun --nproc-per-node 8 -m neuralcodec.training CACHE ..."""
     if threads:
         torch.set_num_threads(threads)
-    torch.manual_seed(seed)
-    config = replace(load_config(start_from), name=name) if start_from else ModelConfig(name)
-    model = VideoModel(config)
-    schedule = Schedule(steps, rate, first_phase=WARM_PHASE if start_from else 0.0)
     options = RunOptions(
         cache,
         out,
         seed,
         held_out,
+        validate_every=validate_every,
         minutes=minutes,
+        patience=patience,
         count_vectors=vectors,
-        started_from=start_from.name if start_from else None,
+        compile=compiled,
     )
-    if not start_from and not (out / "checkpoint.pt").exists():
-        initialise(model, Sampler(open_cache(cache, frozenset(held_out)), seed))
-    if start_from:
-        model.load_state_dict(load_tensors(start_from))
-    trainer = Trainer(model, schedule, options, torch.device(device))
-    trainer.resume()
-    trainer.run()
+    try:
+        beginning = Beginning(MODELS[model].config)
+        if start_from:
+            config = beginning_of(str(start_from)).config
+            beginning = Beginning(replace(config, name=model), start_from)
+        schedule = beginning.schedule(steps or STEPS_FROM_NOTHING, rate)
+        with team_of(find_device(device)) as team, stop_requests() as stop:
+            trainer = begin_run(beginning, schedule, options, team, [JsonLines()], stop)
+            ending = trainer.run()
+    except NcodecError as error:
+        click.echo(error, err=True)
+        sys.exit(error.exit_code)
+    if team.leads and ending is not None:
+        click.echo(f"ended at step {trainer.state.position.step}: {ending.value}", err=True)
+    if stop.number is not None:
+        sys.exit(128 + stop.number)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,8 @@
 """How a run changes from its first to its last step."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 WARM_UP_STEPS = 200
 DECAY_START = 0.35  # fraction of the run from which the learning rate goes down
@@ -27,18 +28,25 @@ PHASES = (
     Phase(0.75, 2, 12, 128),
     Phase(0.92, 2, 20, 128),
 )
+WARM_PHASE = 0.3  # of PHASES: trained weights need no short sequences
 
 
 @dataclass(frozen=True)
 class Schedule:
     steps: int
     learning_rate: float
-    first_phase: float = 0.0  # where in PHASES to begin; trained weights need no short sequences
+    first_phase: float = 0.0  # where in `phases` to begin
+    phases: tuple[Phase, ...] = PHASES
+
+    @property
+    def longest(self) -> int:
+        """Frames of the longest sequences: a clip must have so many."""
+        return max(phase.length for phase in self.phases)
 
     def phase(self, step: int) -> Phase:
         at = step / self.steps
         at = self.first_phase + (1 - self.first_phase) * at
-        return [phase for phase in PHASES if phase.start <= at][-1]
+        return [phase for phase in self.phases if phase.start <= at][-1]
 
     def rate(self, step: int) -> float:
         """Warm-up, constant, then half a cosine down."""
@@ -47,3 +55,9 @@ class Schedule:
         decay = max(0.0, (at - DECAY_START) / (1 - DECAY_START))
         down = FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * decay))
         return self.learning_rate * warm * down
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "Schedule":
+        """From what `dataclasses.asdict` makes of one."""
+        known = {field.name: plain[field.name] for field in fields(cls)}
+        return cls(**known | {"phases": tuple(Phase(**phase) for phase in plain["phases"])})

@@ -1,214 +1,280 @@
 """The training loop: resumes exactly, guards against blow-ups, validates, keeps the best."""
 
-import copy
-import json
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from neuralcodec.atomic_file import AtomicFile, output_errors
+from neuralcodec.errors import InputError
+from neuralcodec.model.layers import Block
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import model_bytes
-from neuralcodec.training.objective import FrameCost, sequence_costs, sequence_loss
+from neuralcodec.training.checkpoint import (
+    RunIdentity,
+    TrainingState,
+    read_checkpoint,
+    write_checkpoint,
+)
+from neuralcodec.training.crops import crops_of, some_crops
+from neuralcodec.training.run_log import Observer, RunLog, mean_figures
+from neuralcodec.training.run_options import Ending, RunOptions
 from neuralcodec.training.sampling import open_cache
 from neuralcodec.training.schedule import Schedule
 from neuralcodec.training.stream import Batch, BatchStream, load_in_background
-from neuralcodec.training.validation import Validation
+from neuralcodec.training.team import Team
+from neuralcodec.training.training_step import TrainingStep
+from neuralcodec.training.validation import Validation, overfits
+from neuralcodec.training.x265_curves import Curve, NoCurves, x265_curves
 
 GRADIENT_LIMIT = 1.0
-AVERAGING = 0.999  # decay of the running mean of the weights, which is what is kept
 BLOW_UP = 4.0  # a loss this many times the running mean is skipped
-EXACT_RATE = 1.0  # learning rate of the exact layers relative to the others
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    cache: Path
-    out: Path  # folder of the run: checkpoint.pt, log.jsonl, best.safetensors
-    seed: int = 0
-    held_out: tuple[str, ...] = ()
-    validate_every: int = 2000
-    save_every: int = 500
-    log_every: int = 200
-    minutes: float | None = None  # stop early after this long
-    count_vectors: bool = True  # train the prior of the vectors too
-    started_from: str | None = None  # model file that the run began with
+WATCH_FROM = 200  # steps: at the beginning losses fall too fast for that
 
 
 class Trainer:
-    """One run of one model. `run` returns when the schedule or the time is over."""
+    """One run of one model. `run` returns when the schedule or the time is over.
+
+    asked_to_stop: looked at before every step; the run ends after that one, with a checkpoint.
+    """
 
     def __init__(
-        self, model: VideoModel, schedule: Schedule, options: RunOptions, device: torch.device
+        self,
+        model: VideoModel,
+        schedule: Schedule,
+        options: RunOptions,
+        team: Team,
+        observers: Sequence[Observer] = (),
+        asked_to_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model = model
-        self.schedule, self.options, self.device = schedule, options, device
-        self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.99), weight_decay=0
+        self.schedule, self.options, self.team = schedule, options, team
+        self.device = team.device
+        self.asked_to_stop = asked_to_stop
+        self.validation_seconds = 0.0  # of the last one
+        held_out = frozenset(options.held_out)
+        clips = open_cache(options.cache)
+        self.clips = [clip for clip in clips if clip.name not in held_out]
+        self.held_out = [clip for clip in clips if clip.name in held_out]
+        self._check_clips()
+        model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.vector_prior.requires_grad_(options.count_vectors)
+        self.state = TrainingState(model, schedule.learning_rate)
+        if options.compile:
+            for module in model.modules():
+                if isinstance(module, Block):
+                    module.compile()
+        self.learning = team.joined(TrainingStep(model, options.count_vectors))
+        self.identity = RunIdentity(
+            model.config.to_json(),
+            options.seed,
+            tuple(clip.name for clip in self.clips),
+            options.held_out,
+            options.started_from,
         )
-        self.step = 0
-        self.seconds = 0.0
-        self.skipped = 0
-        self.usual_loss: float | None = None
-        self.best = float("inf")
-        clips = open_cache(options.cache, frozenset(options.held_out))
-        self.clips = [clip.name for clip in clips]
-        options.out.mkdir(parents=True, exist_ok=True)
+        with output_errors(options.out):
+            options.out.mkdir(parents=True, exist_ok=True)
+        self.log = RunLog(options.out if team.leads else None, observers)
 
     @property
     def checkpoint(self) -> Path:
         return self.options.out / "checkpoint.pt"
 
+    @property
+    def best_weights(self) -> Path:
+        return self.options.out / "best.safetensors"
+
     def resume(self) -> None:
-        """From the checkpoint of the run's folder, when there is one."""
-        if not self.checkpoint.exists():
+        """From the checkpoint of the run's folder, when there is one.
+
+        Raises UsageError where that is of another run, InputError where it cannot be read."""
+        saved = read_checkpoint(self.checkpoint, self.device)
+        if saved is None:
+            self.log.forget_after(-1)
             return
-        saved = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(saved["model"])
-        self.averaged.load_state_dict(saved["averaged"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        for field in ("step", "seconds", "skipped", "usual_loss", "best"):
-            setattr(self, field, saved[field])
+        saved.check_same(self.identity)
+        self.state.restore(saved.state)
+        self.log.forget_after(self.state.position.step)
 
     def save(self) -> None:
-        saved = {
-            "model": self.model.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        for field in ("step", "seconds", "skipped", "usual_loss", "best"):
-            saved[field] = getattr(self, field)
-        temporary = self.checkpoint.with_suffix(".new")
-        torch.save(saved, temporary)
-        temporary.replace(self.checkpoint)
+        if self.team.leads:
+            write_checkpoint(self.checkpoint, self.identity, self.schedule, self.state)
 
-    def run(self) -> None:
-        options = self.options
-        held_out = frozenset(options.held_out)
+    def run(self, until: int | None = None) -> Ending | None:
+        """To the end of the schedule, or until so many steps are done; that gives None."""
+        options, position = self.options, self.state.position
+        until = self.schedule.steps if until is None else until
+        if position.step >= until:
+            return Ending.STEPS if position.step >= self.schedule.steps else None
         stream = BatchStream(
-            options.cache, held_out, self.model.config, self.schedule, options.seed, self.step
+            options.cache,
+            frozenset(options.held_out),
+            self.state.model.config,
+            self.schedule,
+            self.team.own_seed(options.seed),
+            position.step,
         )
-        validation = Validation(options.cache, held_out, self.model.config) if held_out else None
-        started, before = time.monotonic(), self.seconds
-        sums = RunningFigures()
+        started, before = time.monotonic(), position.seconds
+        if position.step == 0:
+            self.log.write({"step": 0, "run": self.record()})
+            self._validate()
         for batch in load_in_background(stream):
-            loss, costs = self._train(batch.to(self.device))
-            sums.add(loss, costs)
-            self.step += 1
-            self.seconds = before + time.monotonic() - started
-            last = self.step == self.schedule.steps
-            if options.minutes and self.seconds - before > 60 * options.minutes:
-                last = True
-            if self.step % options.log_every == 0 or last:
-                self._log(sums.take())
-            if validation and (self.step % options.validate_every == 0 or last):
-                self._validate(validation)
-            if self.step % options.save_every == 0 or last:
+            ending = self._wish(position.seconds - before)
+            row, ending = self._train(batch, ending)
+            position.figures.append(row)
+            position.step += 1
+            position.seconds = before + time.monotonic() - started
+            if position.step >= self.schedule.steps:
+                ending = Ending.STEPS
+            is_over = ending is not None or position.step >= until
+            for observer in self.log.observers:
+                observer.stepped(position.step, self.schedule.steps, row[0])
+            if position.step % options.log_every == 0 or ending in (Ending.STEPS, Ending.TIME):
+                self._log()
+            due = position.step % options.validate_every == 0
+            if (due or ending in (Ending.STEPS, Ending.TIME)) and self._validate():
+                ending, is_over = Ending.OVERFITTING, True
+            if position.step % options.save_every == 0 or is_over:
                 self.save()
-            if last:
-                break
+            if is_over:
+                return ending
+        raise AssertionError("the stream of batches ended before the schedule")
 
-    def _train(self, batch: Batch) -> tuple[float, list[FrameCost]]:
-        torch.manual_seed(self.options.seed * 1_000_003 + self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.rate(self.step)
-        self.model.train()
-        with torch.autocast(self.device.type, torch.bfloat16):
-            costs = sequence_costs(
-                self.model, batch.y, batch.uv, batch.q, batch.vectors, self.options.count_vectors
+    def _check_clips(self) -> None:
+        """Raises InputError where the sampler would look for a sequence without end."""
+        longest = max((len(clip.frames) for clip in self.clips), default=0)
+        if longest < self.schedule.longest:
+            raise InputError(
+                f"{self.options.cache}: the longest clip to train on has {longest} frames; "
+                f"{self.schedule.longest} are needed"
             )
-            loss = sequence_loss(self.model, costs, batch.q)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_LIMIT)
-        value = float(loss.detach())
-        if self._sound(value, norm):
-            self.optimizer.step()
-            self._average()
-        else:
-            self.skipped += 1
-        return value, costs
+        missing = set(self.options.held_out) - {clip.name for clip in self.held_out}
+        if missing:
+            raise InputError(f"{self.options.cache}: no clip {sorted(missing)[0]} to hold out")
 
-    def _sound(self, loss: float, norm: Tensor) -> bool:
+    def _wish(self, seconds: float) -> Ending | None:
+        """Whether this process wants to stop after the coming step."""
+        if self.asked_to_stop():
+            return Ending.ASKED
+        limit = self.options.minutes
+        return Ending.TIME if limit and seconds > 60 * limit else None
+
+    def _train(self, batch: Batch, wish: Ending | None) -> tuple[list[float], Ending | None]:
+        """One step. Gives its figures and, where one of the team wants to stop, why."""
+        position, team = self.state.position, self.team
+        torch.manual_seed(team.own_seed(self.options.seed * 1_000_003 + position.step))
+        for group in self.state.optimizer.param_groups:
+            group["lr"] = self.schedule.rate(position.step)
+        self.state.model.train()
+        batch = batch.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            loss, figures = self.learning(batch.y, batch.uv, batch.q, batch.vectors)
+        self.state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.state.model.parameters(), GRADIENT_LIMIT)
+        endings = list(Ending)
+        number = endings.index(wish) if wish else -1
+        found = team.gather([float(loss.detach()), *figures.tolist(), number])
+        row: list[float] = found[:, :-1].mean(0).tolist()
+        if self._is_sound(row[0], norm):
+            self.state.optimizer.step()
+            self.state.average()
+        else:
+            position.skipped += 1
+        last = int(found[:, -1].max())
+        return row, endings[last] if last >= 0 else None
+
+    def _is_sound(self, loss: float, norm: Tensor) -> bool:
         if not bool(torch.isfinite(norm)):
             return False
-        usual = loss if self.usual_loss is None else self.usual_loss
-        self.usual_loss = usual + 0.01 * (min(loss, 2 * usual) - usual)
-        return self.step < 200 or loss < BLOW_UP * usual
+        position = self.state.position
+        usual = loss if position.usual_loss is None else position.usual_loss
+        position.usual_loss = usual + 0.01 * (min(loss, 2 * usual) - usual)
+        return position.step < WATCH_FROM or loss < BLOW_UP * usual
 
-    def _average(self) -> None:
-        decay = min(AVERAGING, (self.step + 1) / (self.step + 10))
-        with torch.no_grad():
-            for kept, new in zip(self.averaged.parameters(), self.model.parameters(), strict=True):
-                kept.lerp_(new, 1 - decay)
+    def _log(self) -> None:
+        position = self.state.position
+        entry = {
+            "step": position.step,
+            "seconds": round(position.seconds),
+            "skipped": position.skipped,
+            **mean_figures(position.figures),
+            "rate": round(self.schedule.rate(position.step - 1), 7),
+        }
+        position.figures.clear()
+        self.log.write(entry)
 
-    def _log(self, figures: dict[str, float]) -> None:
-        entry = {"step": self.step, "seconds": round(self.seconds), "skipped": self.skipped}
-        self._write({**entry, **figures, "rate": round(self.schedule.rate(self.step - 1), 7)})
+    @cached_property
+    def _validation(self) -> tuple[Validation, Validation | None] | None:
+        """Of the clips held out, and of some to train on; None where nothing is held out."""
+        if not self.team.leads or not self.held_out:
+            return None
+        held_out = crops_of(self.held_out)
+        if not held_out:
+            raise InputError(f"{self.options.cache}: the clips held out are too short to validate")
+        trained = some_crops(self.clips, len(held_out))
+        curves: dict[str, Curve] = {}
+        try:
+            curves = x265_curves([*held_out, *trained], self.options.out / "x265-curves.json")
+        except NoCurves as error:
+            self.log.notice(str(error))
+        config = self.state.model.config
+        return (
+            Validation(held_out, config, self.device, curves),
+            Validation(trained, config, self.device, curves) if trained else None,
+        )
 
-    def _validate(self, validation: Validation) -> None:
-        figures = validation.measure(self.averaged, self.device)
-        self._write({"step": self.step, "validation": figures})
-        if figures["score"] < self.best:
-            self.best = figures["score"]
-            (self.options.out / "best.safetensors").write_bytes(
-                model_bytes(self.averaged, self.record())
-            )
+    def _validate(self) -> bool:
+        """Keeps the best weights. True where the run should end because it overfits."""
+        position = self.state.position
+        over = False
+        if self._validation is not None:
+            of_held_out, of_trained = self._validation
+            started = time.monotonic()
+            held_out = of_held_out.measure(self.state.averaged)
+            trained = of_trained.measure(self.state.averaged) if of_trained else None
+            self.validation_seconds = time.monotonic() - started
+            entry: dict[str, object] = {"step": position.step, "validation": held_out.entry()}
+            if trained:
+                entry["training_crops"] = trained.entry()
+                position.scores.append((held_out.score, trained.score))
+                over = overfits(position.scores, self.options.patience)
+            self.log.write(entry)
+            for observer in self.log.observers:
+                observer.validated(position.step, held_out, trained)
+            if held_out.score < position.best:
+                position.best = held_out.score
+                self.write_weights()
+        elif self.team.leads and not self.held_out:
+            self.write_weights()
+        return self.team.any(over)
+
+    def write_weights(self) -> None:
+        with AtomicFile(self.best_weights, overwrite=True) as file:
+            file.file.write(model_bytes(self.state.averaged, self.record()))
 
     def record(self) -> dict[str, object]:
         """What the model file says about its making."""
+        position = self.state.position
         return {
-            "data": self.clips,
+            "data": list(self.identity.clips),
             "held_out": list(self.options.held_out),
             "started_from": self.options.started_from,
-            "steps": self.step,
-            "hours": round(self.seconds / 3600, 2),
-            "device": str(self.device),
+            "steps": position.step,
+            "skipped": position.skipped,
+            "hours": round(position.seconds / 3600, 2),
+            "device": device_text(self.device)
+            + f", {self.team.size} of them" * (self.team.size > 1),
             "seed": self.options.seed,
             "schedule": asdict(self.schedule),
         }
 
-    def _write(self, entry: dict[str, object]) -> None:
-        line = json.dumps(entry)
-        print(line, flush=True)
-        with (self.options.out / "log.jsonl").open("a") as file:
-            file.write(line + "\n")
 
-
-class RunningFigures:
-    """Means of the training figures since the last line of the log."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[float, ...]] = []
-
-    def add(self, loss: float, costs: list[FrameCost]) -> None:
-        with torch.no_grad():
-            bpp = [float(c.latent_bpp.mean()) for c in costs]
-            error = [float(c.distortion.mean()) for c in costs]
-            vectors = sum(float(c.vector_bpp.mean()) for c in costs) / (len(costs) - 1)
-        inter = len(costs) - 1
-        self.rows.append(
-            (loss, bpp[0], error[0], sum(bpp[1:]) / inter, sum(error[1:]) / inter, vectors)
-        )
-
-    def take(self) -> dict[str, float]:
-        loss, intra, intra_error, inter, inter_error, vectors = (
-            torch.tensor(self.rows, dtype=torch.float64).mean(0).tolist()
-        )
-        self.rows.clear()
-        return {
-            "loss": round(loss, 4),
-            "intra_bpp": round(intra, 4),
-            "intra_db": round(_decibels(intra_error), 3),
-            "inter_bpp": round(inter, 4),
-            "inter_db": round(_decibels(inter_error), 3),
-            "vector_bpp": round(vectors, 4),
-        }
-
-
-def _decibels(error: float) -> float:
-    return float(-10 * torch.log10(torch.tensor(max(error, 1e-10))))
+def device_text(device: torch.device) -> str:
+    """'NVIDIA H100 80GB HBM3', '2 CPU threads'."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} CPU threads"

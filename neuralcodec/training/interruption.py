@@ -1,0 +1,42 @@
+"""Ctrl-C while training: the step on its way is finished, then all is saved."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopRequest:
+    """Whether the user wants an end; `number` is that of the signal."""
+
+    number: int | None = None
+
+    def __call__(self) -> bool:
+        return self.number is not None
+
+
+@contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Within it Ctrl-C, SIGTERM and a closed terminal ask to stop; the same once more does what it
+    did before."""
+    request, owner = StopRequest(), os.getpid()
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one is not everywhere
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != owner:
+            if number == signal.SIGTERM:  # so does the trainer end the process that reads
+                os._exit(0)
+            return  # a terminal's Ctrl-C goes to that process too
+        request.number = number
+        signal.signal(number, before[number])
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,184 @@
+"""Validation: its figures, x265 beside them, the best weights, the end of a run that overfits."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from codec_clips import city_frames, cropped
+from training_runs import start
+
+from neuralcodec.bench.peers import PEERS
+from neuralcodec.metrics.psnr import PsnrMeter
+from neuralcodec.model.video_model import VideoModel
+from neuralcodec.model.zoo import InstalledModel, load_model
+from neuralcodec.training import x265_curves
+from neuralcodec.training.crops import Crop, some_crops
+from neuralcodec.training.objective import sequence_costs
+from neuralcodec.training.run_log import Observer, read_log
+from neuralcodec.training.run_options import Ending, RunOptions
+from neuralcodec.training.sampling import Clip, open_cache
+from neuralcodec.training.team import CPU
+from neuralcodec.training.trainer import Trainer
+from neuralcodec.training.validation import Validation, overfits
+from neuralcodec.video import Frame
+
+
+def crop(count: int = 3, side: int = 64) -> Crop:
+    _, frames = cropped(*city_frames(count), side, side)
+    y = np.stack([f.y[None] for f in frames])
+    uv = np.stack([np.stack([f.u, f.v]) for f in frames])
+    return Crop("city", torch.from_numpy(y), torch.from_numpy(uv))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two clips of the city, a and b, of which small crops are validated."""
+    monkeypatch.setattr("neuralcodec.training.crops.SIDE", 32)
+    monkeypatch.setattr("neuralcodec.training.crops.FRAMES", 2)
+    _, frames = city_frames(8)
+    planar = [np.concatenate([p.ravel() for p in f.planes]).reshape(360, 432) for f in frames]
+    for name, part in (("a", planar[:4]), ("b", planar[4:])):
+        np.save(tmp_path / f"{name}.npy", np.stack(part))
+    index = [{"name": name, "frames": 4, "bpp": 1.0} for name in "ab"]
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    return tmp_path
+
+
+@pytest.fixture
+def no_x265(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = replace(PEERS["x265"], encoder="libx265-missing")
+    monkeypatch.setitem(PEERS, "x265", peer)
+
+
+@pytest.fixture(autouse=True)
+def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are made in this process: a second one takes its time to start."""
+    monkeypatch.setattr("neuralcodec.training.trainer.load_in_background", iter)
+
+
+def test_psnr_is_what_the_metrics_measure_of_the_pictures_shown(installed_model: InstalledModel):
+    source, model = crop(2), installed_model.model
+    validation = Validation([source], model.config, CPU)
+    batch = validation.batches[0]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        costs = sequence_costs(model, batch.y, batch.uv, batch.quality(40), batch.vectors[40])
+    meter = PsnrMeter()
+    for frame, cost in zip(source.frames(), costs, strict=True):
+        y, uv = (
+            (p[0] * 255).round().clamp(0, 255).byte().numpy() for p in (cost.shown.y, cost.shown.uv)
+        )
+        meter.add(frame, Frame(y[0], uv[0], uv[1], 0))
+    assert validation.measure(model).points[40][0].psnr == pytest.approx(meter.mean.yuv, abs=1e-4)
+    assert meter.mean.yuv > 30
+
+
+def test_bd_rate_is_measured_against_x265_on_the_same_crops(
+    installed_model: InstalledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source, config = crop(), installed_model.model.config
+    curves = x265_curves.x265_curves([source], tmp_path / "curves.json")
+    (curve,) = curves.values()
+    assert [p.rate for p in curve] == sorted((p.rate for p in curve), reverse=True)
+    assert curve[0].psnr > 40 > 30 > curve[-1].psnr
+    figures = Validation([source], config, CPU, curves).measure(installed_model.model)
+    assert figures.compared == 1 and figures.bd_rate is not None
+    twice = {k: [replace(p, rate=2 * p.rate) for p in c] for k, c in curves.items()}
+    half = Validation([source], config, CPU, twice).measure(installed_model.model)
+    assert half.bd_rate is not None
+    assert 1 + half.bd_rate / 100 == pytest.approx((1 + figures.bd_rate / 100) / 2)
+
+    monkeypatch.setattr(x265_curves, "encode_point", None)  # the second time nothing is encoded
+    assert x265_curves.x265_curves([source], tmp_path / "curves.json") == curves
+    with pytest.raises(TypeError):  # but other pictures are
+        x265_curves.x265_curves([crop(side=48)], tmp_path / "curves.json")
+
+
+def test_without_x265_validation_goes_on_with_one_notice(
+    cache: Path, tmp_path: Path, no_x265: None
+):
+    notices: list[str] = []
+
+    class Listener(Observer):
+        def noticed(self, text: str) -> None:
+            notices.append(text)
+
+    options = RunOptions(cache, tmp_path, held_out=("b",), validate_every=1)
+    start(cache, tmp_path / "run", 1, options, observers=[Listener()]).run()
+    assert len(notices) == 1 and "no BD-rate against x265" in notices[0]
+    entries = [e for e in read_log(tmp_path / "run") if "validation" in e]
+    assert [entry["step"] for entry in entries] == [0, 1]
+    for entry in entries:
+        assert entry["validation"]["bd_rate"] is None
+        assert entry["validation"]["psnr_8"] > 5
+        assert entry["training_crops"]["score"] != entry["validation"]["score"]
+
+
+def scored_run(
+    cache: Path, out: Path, monkeypatch: pytest.MonkeyPatch, held_out: list[float], patience: int
+) -> tuple[Trainer, Ending | None]:
+    """A run whose validations give these scores, while the training crops get better and better."""
+    scores = iter([s for step, h in enumerate(held_out) for s in (h, -10.0 - step)])
+    measure = Validation.measure
+
+    def scored(self: Validation, model: VideoModel) -> object:
+        return replace_score(measure(self, model), next(scores))
+
+    monkeypatch.setattr(Validation, "measure", scored)
+    options = RunOptions(cache, out, held_out=("b",), validate_every=1, patience=patience)
+    trainer = start(cache, out, len(held_out) - 1, options)
+    return trainer, trainer.run()
+
+
+def replace_score(figures: object, score: float) -> object:
+    class Scored(type(figures)):  # type: ignore[misc]
+        score = 0.0
+
+    scored = Scored(**vars(figures))
+    object.__setattr__(scored, "score", score)
+    return scored
+
+
+def test_a_run_that_overfits_ends_and_the_best_weights_are_kept_not_the_last(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_x265: None
+):
+    trainer, ending = scored_run(cache, tmp_path / "run", monkeypatch, [-1, -3, -2, -2, -4], 2)
+    assert ending is Ending.OVERFITTING
+    assert trainer.state.position.step == 3
+    assert trainer.state.position.best == -3
+    assert load_model(str(trainer.best_weights)).record["steps"] == 1
+    assert trainer.checkpoint.exists()
+
+
+@pytest.mark.parametrize(
+    ("held_out", "trained", "expected"),
+    [
+        ([-1, -2, -1.9, -1.8], [-1, -2, -3, -4], True),
+        ([-1, -2, -1.9, -2.1], [-1, -2, -3, -4], False),  # still better on clips held out
+        ([-1, -2, -1.9, -1.8], [-1, -2, -2, -1.9], False),  # stands still, but for another reason
+        ([-2, -1], [-1, -4], False),  # too early to say
+    ],
+)
+def test_overfitting_is_worse_held_out_and_better_on_what_was_trained_on(
+    held_out: list[float], trained: list[float], expected: bool
+):
+    assert overfits(list(zip(held_out, trained, strict=True)), 2) is expected
+    assert not overfits(list(zip(held_out, trained, strict=True)), 0)
+
+
+def test_the_training_crops_are_the_same_ones_every_time_and_spread_over_all_clips():
+    frames = np.zeros((12, 48, 32), np.uint8)
+    clips = [Clip(str(n), frames, 1.0) for n in range(20)]
+    names = [c.name for c in some_crops(clips, 5)]
+    assert names == ["0", "4", "8", "12", "16"]
+    assert [c.name for c in some_crops(clips, 5)] == names
+    assert len(some_crops(clips, 1)) == 4
+    assert len(some_crops(clips[:2], 5)) == 2
+
+
+def test_a_clip_smaller_than_the_crop_is_validated_in_whole_blocks(cache: Path):
+    clip = open_cache(cache)[0]
+    whole = some_crops([Clip("small", clip.frames[:, :45, :70].copy(), 1.0)], 1)[0]
+    assert (whole.y.shape, whole.uv.shape) == ((2, 1, 16, 32), (2, 2, 8, 16))
