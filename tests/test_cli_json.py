@@ -38,7 +38,7 @@ def documented() -> dict[str, Table]:
 
 
 TABLES = documented()
-VERBS = ("encode", "decode", "info", "check", "repair", "models")
+VERBS = ("encode", "decode", "info", "check", "repair", "models", "train")
 
 
 def check(value: Any, kind: str, where: str) -> None:

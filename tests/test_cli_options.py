@@ -31,7 +31,7 @@ def test_help_lists_all_verbs_in_the_order_of_use():
     listed = ncodec("--help").stdout.split("Commands:\n")[1].splitlines()
     assert [line.split()[0] for line in listed] == list(main.commands)
     assert list(main.commands) == (
-        ["encode", "decode", "info", "check", "repair", "bench", "models", "completion"]
+        ["encode", "decode", "info", "check", "repair", "bench", "models", "train", "completion"]
     )
     assert not any(line.endswith("...") for line in listed)
 

@@ -19,6 +19,7 @@ from neuralcodec.cli.encode import encode
 from neuralcodec.cli.info import info
 from neuralcodec.cli.models import models
 from neuralcodec.cli.repair import repair
+from neuralcodec.cli.train import train
 from neuralcodec.errors import NcodecError
 from neuralcodec.version import __version__
 
@@ -104,6 +105,7 @@ def main() -> None:
     ncodec check out.nlc                 whether it is whole; 'repair' keeps what is
     ncodec bench in.mp4                  compare with x264, x265, SVT-AV1 and VP9
     ncodec models                        what models are installed
+    ncodec train clips -o a.safetensors  a model for footage of your own
 
     '-' is standard input or output, so that commands can be joined by pipes:
 
@@ -122,5 +124,5 @@ def main() -> None:
     """
 
 
-for verb in (encode, decode, info, check, repair, bench, models, completion):
+for verb in (encode, decode, info, check, repair, bench, models, train, completion):
     main.add_command(verb)
