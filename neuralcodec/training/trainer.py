@@ -105,6 +105,16 @@ class Trainer:
 
     def run(self, until: int | None = None) -> Ending | None:
         """To the end of the schedule, or until so many steps are done; that gives None."""
+        try:
+            return self._run(until)
+        except RuntimeError:
+            if not self.asked_to_stop():
+                raise
+            # Who ends all processes at once has ended the one that reads; a step may be half done.
+            self.resume()
+            return Ending.ASKED
+
+    def _run(self, until: int | None) -> Ending | None:
         options, position = self.options, self.state.position
         until = self.schedule.steps if until is None else until
         if position.step >= until:
