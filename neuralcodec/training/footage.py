@@ -7,8 +7,6 @@ from fractions import Fraction
 from pathlib import Path
 
 from neuralcodec.errors import InputError
-from neuralcodec.media import VideoReader
-from neuralcodec.media.source_options import SourceOptions
 from neuralcodec.video import Frame
 
 # fmt: off
@@ -39,6 +37,8 @@ class Footage:
     def parts(self, most: int, length: int) -> list["FootagePart"]:
         """At most `most` frames: the clip, or where it has more, parts of `length` spread evenly
         over it. Raises InputError for what cannot be read."""
+        from neuralcodec.media import VideoReader  # PyAV: what only trains can do without
+
         if self.pictures:
             count, rate = len(self.pictures), Fraction(1)
         else:
@@ -68,6 +68,8 @@ class FootagePart:
 
     def read(self) -> Iterator[tuple[Frame, int]]:
         """Frames with their bit depth. Raises InputError."""
+        from neuralcodec.media import SourceOptions, VideoReader
+
         first = int(self.start)
         if self.footage.pictures:
             for path in self.footage.pictures[first : first + self.length]:

@@ -16,6 +16,7 @@ from neuralcodec.video import Frame
 POOR_SOURCE_BPP = 0.08  # what was compressed this hard is clean again at half the size
 MANY_ROWS = 1000  # half of 1080p has more detail per sample, and trains as well
 SMALLEST_SIDE = 240  # luma samples
+FRAME_LIMIT = 200  # of each clip
 PART = 200  # frames that follow one another, of a clip that is longer than asked for
 
 
@@ -71,14 +72,8 @@ def _cache_part(part: FootagePart, out: Path, end_apart: int) -> list[CachedClip
         if not planar:
             height, width = frame.y.shape
             bpp = 8 * part.footage.bytes / (width * height * max(part.of_frames, 1))
-            is_large = min(width, height) >= 2 * SMALLEST_SIDE
-            scale = 2 if is_large and (bpp < POOR_SOURCE_BPP or height >= MANY_ROWS) else 1
-            if min(width, height) < SMALLEST_SIDE:
-                raise InputError(
-                    f"{part.footage.path} is {width}x{height}; "
-                    f"at least {SMALLEST_SIDE}x{SMALLEST_SIDE} is needed"
-                )
-        planar.append(_planar(frame, bit_depth, scale == 2))
+            scale = scale_of(width, height, bpp, part.footage.path)
+        planar.append(planar_frame(frame, bit_depth, scale == 2))
         if planar[-1].shape != planar[0].shape:
             raise InputError(f"{part.footage.path}: its pictures are not all of one size")
     if len(planar) <= end_apart:
@@ -93,7 +88,18 @@ def _cache_part(part: FootagePart, out: Path, end_apart: int) -> list[CachedClip
     return entries
 
 
-def _planar(frame: Frame, bit_depth: int, halve: bool) -> np.ndarray:
+def scale_of(width: int, height: int, bpp: float, path: Path) -> int:
+    """2 for a clip that is stored at half its size. Raises InputError for one too small."""
+    if min(width, height) < SMALLEST_SIDE:
+        raise InputError(
+            f"{path} is {width}x{height}; at least {SMALLEST_SIDE}x{SMALLEST_SIDE} is needed"
+        )
+    is_large = min(width, height) >= 2 * SMALLEST_SIDE
+    return 2 if is_large and (bpp < POOR_SOURCE_BPP or height >= MANY_ROWS) else 1
+
+
+def planar_frame(frame: Frame, bit_depth: int, halve: bool) -> np.ndarray:
+    """(3H/2, W) uint8 of even sizes."""
     planes = [_plane(p, bit_depth, halve) for p in frame.planes]
     rows, columns = (2 * (n // 2) for n in planes[0].shape)
     y = planes[0][:rows, :columns]
@@ -112,7 +118,7 @@ def _plane(plane: np.ndarray, bit_depth: int, halve: bool) -> np.ndarray:
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.argument("clips", type=click.Path(exists=True, path_type=Path), nargs=-1, required=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Cache folder.")
-@click.option("--frames", default=200, help="At most so many frames of each clip.")
+@click.option("--frames", default=FRAME_LIMIT, help="At most so many frames of each clip.")
 @click.option("--exclude", multiple=True, metavar="NAME", help="Clip to leave out.")
 def main(clips: tuple[Path, ...], out: Path, frames: int, exclude: tuple[str, ...]) -> None:
     """Decode CLIPS (files, or folders of files or of pictures) into a cache to train from."""

@@ -69,10 +69,8 @@ def inter_cost(
     state: State,
     history: History,
     vectors: Tensor,
-    last: Tensor,
-    count_vectors: bool = True,
+    vector_bits: Tensor,
 ) -> tuple[FrameCost, History]:
-    """count_vectors: whether bits of the vectors are counted; they are 0 otherwise."""
     coder = model.inter
     prediction = coder.predict(state, vectors, q)
     latent = coder.analyse(y, uv, prediction, q)
@@ -80,10 +78,6 @@ def inter_cost(
     bits, magnitudes = _latent_cost(
         model, model.inter_prior, latent, means, rounded, q, history, vectors
     )
-    vector_bits = torch.zeros_like(bits)
-    if count_vectors:
-        with exact_float32(y.device.type):
-            vector_bits = vector_field_bits(model.vector_prior, vectors, last, q, model.log_table)
     shown = coder.synthesise(rounded, prediction, q)
     pixels = y.shape[-2] * y.shape[-1]
     cost = FrameCost(bits / pixels, vector_bits / pixels, distortion(shown, y, uv), shown)
@@ -99,21 +93,38 @@ def sequence_costs(
     count_vectors: bool = True,
 ) -> list[FrameCost]:
     """y (B, T, 1, H, W), uv (B, T, 2, H/2, W/2) in [0, 1], q (B, T): one GOP per item;
-    vectors (B, T - 1, 2, H/8, W/8). Gradients go through the reference pictures as well."""
+    vectors (B, T - 1, 2, H/8, W/8). Gradients go through the reference pictures as well.
+    count_vectors: whether bits of the vectors are counted; they are 0 otherwise."""
     cost, history = intra_cost(model, y[:, 0], uv[:, 0], q[:, 0])
     costs = [cost]
-    last = torch.zeros_like(vectors[:, 0])
+    vector_bits = torch.zeros_like(q[:, 1:])
+    if count_vectors:
+        vector_bits = _bits_of_fields(model, vectors, q[:, 1:])
     for t in range(1, y.shape[1]):
         field = vectors[:, t - 1]
         state = costs[-1].shown
         if model.training:
             state = unsettled(state)
         cost, history = inter_cost(
-            model, y[:, t], uv[:, t], q[:, t], state, history, field, last, count_vectors
+            model, y[:, t], uv[:, t], q[:, t], state, history, field, vector_bits[:, t - 1]
         )
         costs.append(cost)
-        last = field
     return costs
+
+
+def _bits_of_fields(model: VideoModel, vectors: Tensor, q: Tensor) -> Tensor:
+    """vectors (B, T, 2, h, w), q (B, T) -> bits (B, T), of all frames in one walk: they depend on
+    no picture, and a walk is thousands of small operations."""
+    last = torch.cat([torch.zeros_like(vectors[:, :1]), vectors[:, :-1]], 1)
+    with exact_float32(vectors.device.type):
+        bits = vector_field_bits(
+            model.vector_prior,
+            vectors.flatten(0, 1),
+            last.flatten(0, 1),
+            q.flatten(),
+            model.log_table,
+        )
+    return bits.unflatten(0, q.shape)
 
 
 def unsettled(state: State) -> State:

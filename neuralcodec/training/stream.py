@@ -27,6 +27,9 @@ class Batch:
         parts = (self.y, self.uv, self.q, self.vectors)
         return Batch(*(part.to(device, non_blocking=True) for part in parts))
 
+    def first(self, items: int) -> "Batch":
+        return Batch(self.y[:items], self.uv[:items], self.q[:items], self.vectors[:items])
+
 
 class BatchStream(IterableDataset[Batch]):
     """All batches of a run from `first_step` on; step s is the same whatever came before it."""
