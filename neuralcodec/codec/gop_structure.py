@@ -22,12 +22,25 @@ CONVINCING = 0.6  # of the squared error, at most, is what an intra frame must l
 
 
 @dataclass(frozen=True)
+class Outlook:
+    """What is known of a frame before it is coded."""
+
+    number: int
+    begins_gop: bool
+    pts: int
+    intra_cost: float  # see `scene_cuts.JudgedFrame`
+    inter_cost: float
+
+
+@dataclass(frozen=True)
 class PlacedFrame:
     """A frame of the source, and its place among the GOPs."""
 
     frame: Frame
     number: int  # from 0
     begins_gop: bool
+    ahead: tuple[Outlook, ...] = ()  # of this frame and those after it, where one looks ahead
+    sees_end: bool = False  # whether no frame comes after these
 
 
 def frame_quality(quality: int, position: int, intra_bonus: int = INTRA_BONUS) -> int:
