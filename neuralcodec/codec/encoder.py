@@ -21,6 +21,7 @@ from neuralcodec.codec.gop_structure import (
 )
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
 from neuralcodec.codec.gop_trials import BonusTrials
+from neuralcodec.codec.look_ahead import look_ahead, place_judged
 from neuralcodec.codec.pictures import grid_size
 from neuralcodec.codec.presets import MEDIUM, Effort
 from neuralcodec.codec.rate_control import FrameCost, QualityControl
@@ -119,13 +120,7 @@ class Encoder:
     def _coded_gops(
         self, frames: Iterator[Frame], on_cost: Callable[[FrameCost], None], skip: int = 0
     ) -> Iterator[CodedGop]:
-        settings = self.settings
-        placed = place_gops(
-            self.stopwatch.watch("reading", frames),
-            settings.gop,
-            settings.batch,
-            settings.scene_cuts,
-        )
+        placed = self._placed(self.stopwatch.watch("reading", frames))
         wanted = (frame for frame in placed if frame.number >= skip)
         pending: list[list[_GopInProgress]] = []  # of each item of the batch
         batch = 0
@@ -147,6 +142,13 @@ class Encoder:
                     self.feedback.put(cost)
                 on_cost(cost)
             yield from _finish(pending)
+
+    def _placed(self, frames: Iterator[Frame]) -> Iterator[PlacedFrame]:
+        s = self.settings
+        ahead = self.feedback.control.frames_ahead if self.feedback else 0
+        if not ahead:
+            return place_gops(frames, s.gop, s.batch, s.scene_cuts)
+        return look_ahead(place_judged(frames, s.gop, s.batch, s.scene_cuts), ahead)
 
     def _end(self, read: RunAhead[PlacedFrame], coded: RunAhead[CodedFrame]) -> None:
         if self.feedback:

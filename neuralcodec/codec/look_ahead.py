@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from neuralcodec.codec.gop_structure import Outlook, PlacedFrame, place_after_cuts
 from neuralcodec.codec.scene_cuts import JudgedFrame, judge_frames
@@ -36,9 +36,7 @@ def place_judged(
         )
 
 
-def look_ahead(
-    frames: Iterator[tuple[PlacedFrame, Outlook]], most: int
-) -> Iterator[PlacedFrame]:
+def look_ahead(frames: Iterator[tuple[PlacedFrame, Outlook]], most: int) -> Iterator[PlacedFrame]:
     """The frames, each with the outlook of at most `most` frames from itself on."""
     held: deque[tuple[PlacedFrame, Outlook]] = deque()
     all_seen = False

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from neuralcodec.codec.gop_structure import PlacedFrame
+from neuralcodec.codec.gop_structure import Outlook, PlacedFrame
 from neuralcodec.codec.rate_curve import HIGHEST, LOWEST
 
 
@@ -20,6 +20,8 @@ class FrameCost:
 
 class QualityControl(Protocol):
     """Asked for each frame in the order of coding, told in the same order, some frames later."""
+
+    frames_ahead: int  # of each frame that it wants to see when it is asked; 0: none
 
     def quality(self, frame: PlacedFrame) -> int:
         """LOWEST..HIGHEST; the frame's own q depends on its position in the GOP as well, see
@@ -42,3 +44,11 @@ class Smoother:
         whole = round(self.value + self._owed)
         self._owed += self.value - whole
         return min(max(whole, LOWEST), HIGHEST)
+
+
+def alike(outlook: Outlook) -> float:
+    """How much a frame has in common with the one before it, 0..1: the share of its cost that
+    prediction saves."""
+    if outlook.intra_cost <= 0:
+        return 1.0
+    return min(max(1 - outlook.inter_cost / outlook.intra_cost, 0.0), 1.0)

@@ -1,133 +1,144 @@
-"""One pass: the source cannot be read twice, its length is not known. What was spent too much or
-too little is paid back over the next seconds."""
+"""One pass: the source cannot be read twice, its length is not known. One looks ahead as far as a
+GOP lasts; what was spent too much or too little is paid back over the next seconds, and what is
+owed when the end comes in sight, until then."""
 
 import math
-from fractions import Fraction
 
-from neuralcodec.codec.gop_structure import INTRA_BONUS, PlacedFrame
-from neuralcodec.codec.rate_control import FrameCost, Smoother
-from neuralcodec.codec.rate_curve import DB_PER_Q, OCTAVES_PER_Q
-from neuralcodec.codec.time_span import USUAL_RATE
+from neuralcodec.codec.gop_structure import Outlook, PlacedFrame
+from neuralcodec.codec.look_ahead import frames_held
+from neuralcodec.codec.rate_bits import BitsForecast, BitsLaw, FrameBits
+from neuralcodec.codec.rate_control import FrameCost, Smoother, alike
+from neuralcodec.codec.rate_curve import DB_PER_Q, Curve, solve
+from neuralcodec.codec.rate_psnr import FramePsnr, PsnrForecast
+from neuralcodec.codec.rate_usual import USUAL_Q, usual_bpp, usual_psnr
+from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.video import VideoFormat
 
 WINDOW_SECONDS = 2  # or a GOP, where that is longer: its intra frame takes the bits of many others
-STEP, FIRST_STEP = 0.4, 2.0  # most that q moves from frame to frame; at first and when urgent
+STEP, FIRST_STEP = 0.4, 2.0  # most that q moves from frame to frame; in a new scene
 FIRST_FRAMES = 16
-MEMORY = 12  # frames of one kind over which their cost is estimated
-URGENT_SHARE = 0.3  # of the usual bits of a window, spent too much
+BITS_TRUST = 0.05  # see `BitsForecast`: clips differ much
 LEAST_SHARE = 0.2  # of the usual bits is spent at least, however much is owed
-PSNR_WINDOW = 16  # frames
-USUAL_BPP, USUAL_BPP_Q = 0.28, 32  # of a usual clip
-INTRA_WEIGHT = 5.0  # bits of an intra frame, in inter frames of the same GOP
-USUAL_DB, USUAL_DB_Q = 37.5, 32
+PSNR_WINDOW = 48  # frames
 
 
-class LiveBits:
+class _Live:
+    """What is known of the source, and q that moves with it: at the first frame of a GOP at once,
+    as all others lean on it, within it by small steps."""
+
+    def __init__(self, fmt: VideoFormat, gop: int) -> None:
+        samples = fmt.width * fmt.height * 3 // 2
+        self.frames_ahead = frames_held(gop, samples * (2 if fmt.bit_depth > 8 else 1))
+        self._span = TimeSpan(fmt)  # of all frames seen
+        self._gop, self._position = -1, 0  # of the frame seen last
+        self._smoother: Smoother | None = None
+        self._in_scene = 0  # frames begun of it
+        self._begun = 0  # frames
+
+    def _see(self, frame: PlacedFrame) -> list[tuple[Outlook, int, int]]:
+        """The frames that were not yet seen, each with the number of its GOP and its position."""
+        new = []
+        for outlook in frame.ahead:
+            if outlook.number < self._span.frames:
+                continue
+            self._span.add([outlook.pts])
+            self._position += 1
+            if outlook.begins_gop:
+                self._gop, self._position = self._gop + 1, 0
+            new.append((outlook, self._gop, self._position))
+        return new
+
+    def _rate(self) -> float:
+        """Frames a second."""
+        return self._span.frames / self._span.seconds
+
+    def _move(self, wanted: float, frame: PlacedFrame) -> int:
+        if self._smoother is None:
+            self._smoother = Smoother(wanted)
+        self._begun += 1
+        if frame.begins_gop:
+            like_before = alike(frame.ahead[0])
+            self._in_scene = round(like_before * FIRST_FRAMES)
+            return self._smoother.approach(wanted, math.inf)
+        self._in_scene += 1
+        step = FIRST_STEP if self._in_scene <= FIRST_FRAMES else STEP
+        return self._smoother.approach(wanted, step)
+
+
+class LiveBits(_Live):
     """Keeps to so many bits a second, or a frame."""
 
     def __init__(
         self, fmt: VideoFormat, gop: int, per_second: float | None, per_frame: float | None
     ) -> None:
         """One of per_second and per_frame is given, in bits."""
-        rate = fmt.frame_rate or USUAL_RATE
-        self._per_second = per_second
-        self._time_base: Fraction = fmt.time_base
-        self._per_frame = per_frame if per_second is None else per_second / float(rate)
-        assert self._per_frame is not None
-        self._window = max(round(WINDOW_SECONDS * rate), gop)
-        self._intra_share = 1 / gop
-        samples = fmt.width * fmt.height
-        bpp = self._per_frame / samples
-        start = USUAL_BPP_Q + math.log2(bpp / USUAL_BPP) / OCTAVES_PER_Q
-        self._smoother = Smoother(min(max(start, 0.0), 63.0))
-        inter = USUAL_BPP * samples * 2.0 ** (-USUAL_BPP_Q * OCTAVES_PER_Q)
-        self._weights = [_Mean(inter), _Mean(INTRA_WEIGHT * inter)]  # bits at q 0: inter, intra
-        self._spent = 0.0
-        self._unknown: dict[int, float] = {}
-        self._first_pts: int | None = None
-        self._frames = 0
+        super().__init__(fmt, gop)
+        self._per_second, self._per_frame = per_second, per_frame
+        self._longest_gop = gop
+        self._samples = fmt.width * fmt.height
+        self._forecast = BitsForecast(BitsLaw.usual(), USUAL_Q, BITS_TRUST)
+        self._spent = 0.0  # bits of the frames observed
 
     def quality(self, frame: PlacedFrame) -> int:
-        owed = self._spent + sum(self._unknown.values()) - self._due(frame.frame.pts)
-        # What a still part leaves unspent is not saved up for ever: the bucket leaks.
-        self._spent += max(0.0, -self._window * self._usual_bits - owed)
-        owed = max(owed, -self._window * self._usual_bits)
-        wanted_bits = self._window * self._usual_bits - owed
-        wanted_bits = max(wanted_bits, LEAST_SHARE * self._window * self._usual_bits)
-        inter, intra = (w.value for w in self._weights)
-        at_zero = self._window * (self._intra_share * intra + (1 - self._intra_share) * inter)
-        wanted = math.log2(wanted_bits / at_zero) / OCTAVES_PER_Q
-        hurry = (
-            self._frames <= FIRST_FRAMES or owed > URGENT_SHARE * self._window * self._usual_bits
-        )
-        step = FIRST_STEP if hurry else STEP
-        q = self._smoother.approach(wanted, step)
-        weight = self._weights[frame.begins_gop].value
-        self._unknown[frame.number] = weight * 2.0 ** (q * OCTAVES_PER_Q)
-        self._frames += 1
+        for outlook, gop, _ in self._see(frame):
+            bits = usual_bpp(outlook) * self._samples
+            self._forecast.add(FrameBits(outlook.number, gop, outlook.begins_gop, bits))
+        usual = self._usual_bits()
+        owed = self._spent + self._forecast.waiting() - usual * self._begun
+        known = self._span.frames - self._begun
+        if frame.sees_end:
+            coming, wanted_bits = self._forecast.coming(), usual * known - owed
+        else:
+            window = max(WINDOW_SECONDS * self._rate(), self._longest_gop, known)
+            # What a still part leaves unspent is not saved up for ever: the bucket leaks.
+            leak = max(0.0, -window * usual - owed)
+            self._spent, owed = self._spent + leak, owed + leak
+            more_intra = (window - known) / self._longest_gop
+            coming = self._forecast.coming(more_intra, window - known - more_intra)
+            wanted_bits = max(window * usual - owed, LEAST_SHARE * window * usual)
+        q = self._move(solve(coming.at, wanted_bits), frame)
+        self._forecast.begin(frame.number, q)
         return q
 
     def observe(self, cost: FrameCost) -> None:
         self._spent += cost.bits
-        del self._unknown[cost.number]
-        self._weights[cost.is_intra].add(cost.bits * 2.0 ** (-cost.quality * OCTAVES_PER_Q))
+        self._forecast.observe(cost)
 
-    @property
     def _usual_bits(self) -> float:
-        assert self._per_frame is not None
-        return self._per_frame
-
-    def _due(self, pts: int) -> float:
-        """Bits to be spent before the frame with this time stamp."""
-        if self._first_pts is None:
-            self._first_pts = pts
+        """To be spent on a frame, on the mean."""
         if self._per_second is None:
-            return self._usual_bits * self._frames
-        return self._per_second * float((pts - self._first_pts) * self._time_base)
+            assert self._per_frame is not None
+            return self._per_frame
+        return self._per_second / self._rate()
 
 
-class LivePsnr:
+class LivePsnr(_Live):
     """Keeps the mean PSNR at the target."""
 
-    def __init__(self, target: float) -> None:
+    def __init__(self, fmt: VideoFormat, gop: int, target: float) -> None:
+        super().__init__(fmt, gop)
         self._target = target
-        self._smoother = Smoother(USUAL_DB_Q + (target - USUAL_DB) / DB_PER_Q)
-        self._at_zero = _Mean(USUAL_DB - DB_PER_Q * USUAL_DB_Q)  # dB of inter frames at q 0
-        self._owed = 0.0  # dB, summed over the frames known
-        self._unknown: dict[int, float] = {}
-        self._in_scene = 0
+        self._forecast = PsnrForecast(Curve(((0.0, 0.0),), DB_PER_Q), USUAL_Q, trust=0)
+        self._owed = 0.0  # dB, summed over the frames observed
+        self._unknown = 0  # frames begun and not observed
+        self._intra_cost = 0.0  # of the first frame of the GOP seen last
 
     def quality(self, frame: PlacedFrame) -> int:
-        owed = self._owed + sum(self._target - psnr for psnr in self._unknown.values())
-        wanted = (self._target + owed / PSNR_WINDOW - self._at_zero.value) / DB_PER_Q
-        if frame.begins_gop:
-            self._in_scene = 0
-        self._in_scene += 1
-        step = STEP if self._in_scene > FIRST_FRAMES else FIRST_STEP
-        q = self._smoother.approach(wanted, step)
-        self._unknown[frame.number] = self._at_zero.value + DB_PER_Q * q
+        for outlook, gop, position in self._see(frame):
+            if position == 0:
+                self._intra_cost = outlook.intra_cost
+            psnr = usual_psnr(self._intra_cost, outlook.inter_cost)
+            self._forecast.add(FramePsnr(outlook.number, gop, position, psnr, alike(outlook)))
+        owed = self._owed + self._unknown * self._target - self._forecast.waiting()
+        known = self._span.frames - self._begun
+        window = known if frame.sees_end else max(PSNR_WINDOW, known)
+        wanted = known * self._target + owed * known / window
+        q = self._move(solve(self._forecast.coming, wanted), frame)
+        self._forecast.begin(frame.number, q)
+        self._unknown += 1
         return q
 
     def observe(self, cost: FrameCost) -> None:
         self._owed += self._target - cost.psnr
-        del self._unknown[cost.number]
-        if cost.is_intra:
-            # another scene, probably: what the frames before it had says nothing of it
-            self._at_zero.start(cost.psnr - DB_PER_Q * (cost.quality + INTRA_BONUS))
-        else:
-            self._at_zero.add(cost.psnr - DB_PER_Q * cost.quality)
-
-
-class _Mean:
-    """Of the values lately; until one is there, a guess."""
-
-    def __init__(self, guess: float) -> None:
-        self.start(guess)
-
-    def start(self, guess: float) -> None:
-        self.value = guess
-        self._count = 0
-
-    def add(self, value: float) -> None:
-        self._count = min(self._count + 1, MEMORY)
-        self.value += (value - self.value) / self._count
+        self._unknown -= 1
+        self._forecast.observe(cost)

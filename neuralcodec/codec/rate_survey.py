@@ -1,0 +1,124 @@
+"""The first pass reads the whole source: what it saw, and the frames it keeps to be tried."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from neuralcodec.codec.encoder import EncoderSettings
+from neuralcodec.codec.gop_structure import Outlook
+from neuralcodec.codec.look_ahead import place_judged
+from neuralcodec.codec.time_span import TimeSpan
+from neuralcodec.video import Frame, VideoFormat
+
+SAMPLED_FRAMES = 64  # at most, of the whole source
+SAMPLED_BYTES = 192 << 20  # at most, of their planes
+BEGINNING_SHARE = 0.4  # of them are the first ones of GOPs
+SEGMENT_FRAMES = 4  # in a row; more of the beginnings where there are few GOPs
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Frames in a row."""
+
+    first: int  # number of its first frame
+    begins_gop: bool  # whether this is the first of its GOP too
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the first pass saw of the source."""
+
+    outlooks: tuple[Outlook, ...]  # of all frames
+    segments: tuple[Segment, ...]  # in order; none overlap
+    seconds: float
+
+    @property
+    def frames(self) -> int:
+        return len(self.outlooks)
+
+    @property
+    def gops(self) -> int:
+        return sum(outlook.begins_gop for outlook in self.outlooks)
+
+
+class _Beginnings:
+    """First frames of GOPs at regular distances, thinned as more GOPs come."""
+
+    def __init__(self, most: int) -> None:
+        self._most = max(most, SEGMENT_FRAMES)
+        self._every = 1  # GOPs
+        self._gop = -1
+        self.kept: dict[int, list[tuple[int, Frame]]] = {}  # by the number of the GOP
+
+    def add(self, frame: Frame, number: int, begins_gop: bool) -> None:
+        self._gop += begins_gop
+        if self._gop % self._every:
+            return
+        segment = self.kept.setdefault(self._gop, [])
+        if len(segment) < max(SEGMENT_FRAMES, self._most // len(self.kept)):
+            segment.append((number, frame))
+        while sum(map(len, self.kept.values())) > self._most:
+            self._thin()
+
+    def _thin(self) -> None:
+        longest = max(SEGMENT_FRAMES, self._most // len(self.kept))
+        if any(len(s) > longest for s in self.kept.values()):
+            self.kept = {g: s[:longest] for g, s in self.kept.items()}
+            return
+        self._every *= 2
+        self.kept = {g: s for g, s in self.kept.items() if g % self._every == 0}
+
+
+class _Middles:
+    """Frames from within GOPs at regular distances, thinned as the source goes on."""
+
+    def __init__(self, most: int) -> None:
+        self._most = max(most // SEGMENT_FRAMES, 1)  # segments
+        self._every = 2 * SEGMENT_FRAMES  # frames
+        self.kept: dict[int, list[Frame]] = {}  # by the number of the first
+
+    def add(self, frame: Frame, number: int, begins_gop: bool) -> None:
+        place = number % self._every
+        first = number - place
+        if place == 0 and not begins_gop:
+            self.kept[first] = [frame]
+        elif place < SEGMENT_FRAMES and first in self.kept:
+            if begins_gop:
+                del self.kept[first]
+            else:
+                self.kept[first].append(frame)
+        while len(self.kept) > self._most:
+            self._every *= 2
+            self.kept = {n: s for n, s in self.kept.items() if n % self._every == 0}
+
+
+def survey(frames: Iterator[Frame], fmt: VideoFormat, settings: EncoderSettings) -> Survey:
+    """Reads all frames. Memory: a few numbers a frame, and those of the sample."""
+    frame_bytes = (2 if fmt.bit_depth > 8 else 1) * fmt.width * fmt.height * 3 // 2
+    most = min(SAMPLED_FRAMES, SAMPLED_BYTES // frame_bytes)
+    beginnings = _Beginnings(round(BEGINNING_SHARE * most))
+    middles = _Middles(most - round(BEGINNING_SHARE * most))
+    span = TimeSpan(fmt)
+    outlooks: list[Outlook] = []
+    for placed, outlook in place_judged(frames, settings.gop, settings.batch, settings.scene_cuts):
+        span.add([outlook.pts])
+        outlooks.append(outlook)
+        for kept in (beginnings, middles):
+            kept.add(placed.frame, placed.number, placed.begins_gop)
+    segments = _joined(beginnings, middles)
+    return Survey(tuple(outlooks), segments, span.seconds)
+
+
+def _joined(beginnings: _Beginnings, middles: _Middles) -> tuple[Segment, ...]:
+    """In order; what the middles have in common with the beginnings is left out of them."""
+    taken = {number for segment in beginnings.kept.values() for number, _ in segment}
+    found = [
+        Segment(segment[0][0], True, tuple(frame for _, frame in segment))
+        for segment in beginnings.kept.values()
+    ]
+    found += [
+        Segment(first, False, tuple(frames))
+        for first, frames in middles.kept.items()
+        if taken.isdisjoint(range(first, first + len(frames))) and len(frames) > 1
+    ]
+    return tuple(sorted(found, key=lambda segment: segment.first))
