@@ -1,7 +1,7 @@
 """What the frames to come will cost: a forecast, corrected by what frames did cost."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neuralcodec.codec.rate_control import FrameCost
 from neuralcodec.codec.rate_curve import (
@@ -61,6 +61,15 @@ class BitsForecast:
         self._intra_later = 0.0
         self._fixed = 0.0  # bits of frames not begun that do not react
         self._typical = {True: 0.0, False: 0.0}  # reacting bits of an intra and an inter frame
+
+    def revise(self, number: int, bits: float) -> None:
+        """Of an inter frame that is not begun."""
+        frame = self._frames[number]
+        gop = self._gops[frame.gop]
+        gop.rest += bits - frame.bits
+        if gop.correction is None:
+            self._later += bits - frame.bits
+        self._frames[number] = replace(frame, bits=bits)
 
     def add(self, frame: FrameBits) -> None:
         self._frames[frame.number] = frame

@@ -3,14 +3,17 @@ GOP lasts; what was spent too much or too little is paid back over the next seco
 owed when the end comes in sight, until then."""
 
 import math
+from collections.abc import Callable
 
 from neuralcodec.codec.gop_structure import Outlook, PlacedFrame
 from neuralcodec.codec.look_ahead import frames_held
 from neuralcodec.codec.rate_bits import BitsForecast, BitsLaw, FrameBits
 from neuralcodec.codec.rate_control import FrameCost, Smoother, alike
 from neuralcodec.codec.rate_curve import DB_PER_Q, Curve, solve
+from neuralcodec.codec.rate_overhead import fixed_bits
 from neuralcodec.codec.rate_psnr import FramePsnr, PsnrForecast
-from neuralcodec.codec.rate_usual import USUAL_Q, usual_bpp, usual_psnr
+from neuralcodec.codec.rate_trend import Tilt
+from neuralcodec.codec.rate_usual import USUAL_Q, inter_look, motion_look, usual_bpp, usual_psnr
 from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.video import VideoFormat
 
@@ -20,17 +23,27 @@ FIRST_FRAMES = 16
 BITS_TRUST = 0.05  # see `BitsForecast`: clips differ much
 LEAST_SHARE = 0.2  # of the usual bits is spent at least, however much is owed
 PSNR_WINDOW = 48  # frames
+FEW = 24  # frames after the last full GOP, with which they are planned
+TILT_MEMORY = 100  # frames
+BITS_TILT_TRUST = 20.0  # see `Tilt`
+PSNR_TILT_TRUST = 20.0
+LEAST_BITS = 4.0  # of a frame that react to q: no logarithm of nothing
 
 
 class _Live:
     """What is known of the source, and q that moves with it: at the first frame of a GOP at once,
     as all others lean on it, within it by small steps."""
 
-    def __init__(self, fmt: VideoFormat, gop: int) -> None:
+    def __init__(
+        self, fmt: VideoFormat, gop: int, look: Callable[[Outlook], float], tilt_trust: float
+    ) -> None:
         samples = fmt.width * fmt.height * 3 // 2
         self.frames_ahead = frames_held(gop, samples * (2 if fmt.bit_depth > 8 else 1))
         self._span = TimeSpan(fmt)  # of all frames seen
         self._gop, self._position = -1, 0  # of the frame seen last
+        self._look = look
+        self._looks: dict[int, float] = {}  # of inter frames seen and not observed
+        self._tilt = Tilt(TILT_MEMORY, tilt_trust)
         self._smoother: Smoother | None = None
         self._in_scene = 0  # frames begun of it
         self._begun = 0  # frames
@@ -45,6 +58,8 @@ class _Live:
             self._position += 1
             if outlook.begins_gop:
                 self._gop, self._position = self._gop + 1, 0
+            else:
+                self._looks[outlook.number] = self._look(outlook)
             new.append((outlook, self._gop, self._position))
         return new
 
@@ -57,8 +72,7 @@ class _Live:
             self._smoother = Smoother(wanted)
         self._begun += 1
         if frame.begins_gop:
-            like_before = alike(frame.ahead[0])
-            self._in_scene = round(like_before * FIRST_FRAMES)
+            self._in_scene = round(alike(frame.ahead[0]) * FIRST_FRAMES)
             return self._smoother.approach(wanted, math.inf)
         self._in_scene += 1
         step = FIRST_STEP if self._in_scene <= FIRST_FRAMES else STEP
@@ -72,17 +86,22 @@ class LiveBits(_Live):
         self, fmt: VideoFormat, gop: int, per_second: float | None, per_frame: float | None
     ) -> None:
         """One of per_second and per_frame is given, in bits."""
-        super().__init__(fmt, gop)
+        super().__init__(fmt, gop, inter_look, BITS_TILT_TRUST)
         self._per_second, self._per_frame = per_second, per_frame
         self._longest_gop = gop
         self._samples = fmt.width * fmt.height
-        self._forecast = BitsForecast(BitsLaw.usual(), USUAL_Q, BITS_TRUST)
+        self._law = BitsLaw.usual()
+        self._forecast = BitsForecast(self._law, USUAL_Q, BITS_TRUST)
+        self._usual: dict[int, float] = {}  # bits of inter frames seen and not observed
         self._spent = 0.0  # bits of the frames observed
 
     def quality(self, frame: PlacedFrame) -> int:
         for outlook, gop, _ in self._see(frame):
             bits = usual_bpp(outlook) * self._samples
             self._forecast.add(FrameBits(outlook.number, gop, outlook.begins_gop, bits))
+            if not outlook.begins_gop:
+                self._usual[outlook.number] = bits
+        self._revise(frame)
         usual = self._usual_bits()
         owed = self._spent + self._forecast.waiting() - usual * self._begun
         known = self._span.frames - self._begun
@@ -100,9 +119,20 @@ class LiveBits(_Live):
         self._forecast.begin(frame.number, q)
         return q
 
+    def _revise(self, frame: PlacedFrame) -> None:
+        for outlook in frame.ahead:
+            if not outlook.begins_gop:
+                n = outlook.number
+                self._forecast.revise(n, self._usual[n] * 2.0 ** self._tilt.at(self._looks[n]))
+
     def observe(self, cost: FrameCost) -> None:
         self._spent += cost.bits
         self._forecast.observe(cost)
+        usual = self._usual.pop(cost.number, None)
+        if usual is not None and not cost.is_intra:
+            foretold = usual * self._law.factor(cost.quality, USUAL_Q, False)
+            happened = max(cost.bits - fixed_bits(False), LEAST_BITS)
+            self._tilt.add(self._looks.pop(cost.number), math.log2(happened / foretold))
 
     def _usual_bits(self) -> float:
         """To be spent on a frame, on the mean."""
@@ -113,27 +143,46 @@ class LiveBits(_Live):
 
 
 class LivePsnr(_Live):
-    """Keeps the mean PSNR at the target."""
+    """Keeps the mean PSNR at the target, GOP by GOP: what the next scene will give is not known
+    before its first frame is coded."""
 
     def __init__(self, fmt: VideoFormat, gop: int, target: float) -> None:
-        super().__init__(fmt, gop)
+        super().__init__(fmt, gop, motion_look, PSNR_TILT_TRUST)
         self._target = target
         self._forecast = PsnrForecast(Curve(((0.0, 0.0),), DB_PER_Q), USUAL_Q, trust=0)
         self._owed = 0.0  # dB, summed over the frames observed
         self._unknown = 0  # frames begun and not observed
-        self._intra_cost = 0.0  # of the first frame of the GOP seen last
+        self._first: Outlook | None = None  # frame of the GOP seen last
+        self._usual: dict[int, float] = {}  # dB of inter frames seen and not observed
+        self._gops: dict[int, int] = {}  # of frames seen and not begun
+        self._tilted: dict[int, float] = {}
 
     def quality(self, frame: PlacedFrame) -> int:
         for outlook, gop, position in self._see(frame):
             if position == 0:
-                self._intra_cost = outlook.intra_cost
-            psnr = usual_psnr(self._intra_cost, outlook.inter_cost)
+                self._first = outlook
+            assert self._first is not None
+            psnr = usual_psnr(self._first, outlook)
             self._forecast.add(FramePsnr(outlook.number, gop, position, psnr, alike(outlook)))
+            self._gops[outlook.number] = gop
+            self._usual[outlook.number] = psnr
+        for outlook in frame.ahead:
+            n = outlook.number
+            if n in self._looks:
+                self._tilted[n] = self._tilt.at(self._looks[n])
+                self._forecast.revise(n, self._usual[n] + self._tilted[n])
         owed = self._owed + self._unknown * self._target - self._forecast.waiting()
         known = self._span.frames - self._begun
-        window = known if frame.sees_end else max(PSNR_WINDOW, known)
-        wanted = known * self._target + owed * known / window
-        q = self._move(solve(self._forecast.coming, wanted), frame)
+        gop = self._gops.pop(frame.number)
+        rest = self._forecast.rest_of_gop(gop)
+        if frame.sees_end and known - rest <= FEW:
+            wanted = solve(self._forecast.coming, known * self._target + owed)
+        else:
+            wanted = solve(
+                lambda q: self._forecast.coming_of_gop(gop, q),
+                rest * self._target + owed * rest / max(rest, PSNR_WINDOW),
+            )
+        q = self._move(wanted, frame)
         self._forecast.begin(frame.number, q)
         self._unknown += 1
         return q
@@ -141,4 +190,6 @@ class LivePsnr(_Live):
     def observe(self, cost: FrameCost) -> None:
         self._owed += self._target - cost.psnr
         self._unknown -= 1
-        self._forecast.observe(cost)
+        error = self._forecast.observe(cost)
+        if cost.number in self._looks:
+            self._tilt.add(self._looks.pop(cost.number), error + self._tilted.pop(cost.number))

@@ -6,7 +6,7 @@ that a frame seems to have been coded at. How much is inherited differs from cli
 guesses go along, and the one is believed that foretold best lately.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -85,6 +85,15 @@ class PsnrForecast:
         if not gop.is_begun:
             self._later.add(frame, gop.alike)
 
+    def revise(self, number: int, psnr: float) -> None:
+        """Of a frame that is not begun."""
+        frame = self._frames[number]
+        gop = self._gops[frame.gop]
+        gop.rest.psnr += psnr - frame.psnr
+        if not gop.is_begun:
+            self._later.psnr += psnr - frame.psnr
+        self._frames[number] = replace(frame, psnr=psnr)
+
     def begin(self, number: int, q: float) -> None:
         frame = self._frames[number]
         gop = self._gops[frame.gop]
@@ -110,10 +119,11 @@ class PsnrForecast:
         self._later.alike -= rest.alike
         self._later.excess -= rest.excess
 
-    def observe(self, cost: FrameCost) -> None:
+    def observe(self, cost: FrameCost) -> float:
+        """Gives the error of the forecast, in dB."""
         frame = self._frames.pop(cost.number, None)
         if frame is None:
-            return
+            return 0.0
         gop = self._gops[frame.gop]
         error = cost.psnr - self._begun.pop(cost.number)
         if gop.weight >= 1:
@@ -126,6 +136,7 @@ class PsnrForecast:
         gop.unseen -= 1
         if gop.unseen == 0:
             del self._gops[frame.gop]
+        return float(error[self._best])
 
     @property
     def _overall(self) -> np.ndarray:
@@ -145,26 +156,41 @@ class PsnrForecast:
             for number, foretold in self._begun.items()
         )
 
+    def rest_of_gop(self, number: int) -> int:
+        """Frames of a GOP that are not begun."""
+        return self._gops[number].rest.frames
+
     def coming(self, q: float) -> float:
         """The same over the frames not begun, all of them at this q."""
-        best, total = self._best, 0.0
-        own, first = inter_quality(q), intra_quality(q)
-        for gop in self._gops.values():
-            if gop.is_begun and gop.rest.frames:
-                inherited = float(gop.seeming[best]) - own
-                kept = KEPT[best] if inherited > 0 else LACKING
-                n = gop.rest.frames
-                mean = own + inherited * kept * (1 - kept**n) / (1 - kept) / n
-                error = float(gop.error[best])
-                total += gop.rest.psnr + n * (self.curve(mean) - self._at_reference + error)
-        later = self._later
-        if later.frames:
-            n = later.frames
-            mean = own + (first - own) * float(later.excess[best]) / n
-            soon = min(1.0, HORIZON / n) * later.alike / n
-            error = soon * float(self._recent[best]) + (1 - soon) * float(self._overall[best])
-            total += later.psnr + n * (self.curve(mean) - self._at_reference + error)
-        return total
+        begun = sum(self._rest(gop, q) for gop in self._gops.values() if gop.is_begun)
+        return begun + self._not_begun(self._later, q)
+
+    def coming_of_gop(self, number: int, q: float) -> float:
+        """The same of one GOP."""
+        gop = self._gops[number]
+        return self._rest(gop, q) if gop.is_begun else self._not_begun(gop.rest, q)
+
+    def _rest(self, gop: _Gop, q: float) -> float:
+        n = gop.rest.frames
+        if n == 0:
+            return 0.0
+        best, own = self._best, inter_quality(q)
+        inherited = float(gop.seeming[best]) - own
+        kept = KEPT[best] if inherited > 0 else LACKING
+        mean = own + inherited * kept * (1 - kept**n) / (1 - kept) / n
+        rise = self.curve(mean) - self._at_reference
+        return gop.rest.psnr + n * (rise + float(gop.error[best]))
+
+    def _not_begun(self, rest: _Sum, q: float) -> float:
+        n = rest.frames
+        if n == 0:
+            return 0.0
+        best, own = self._best, inter_quality(q)
+        mean = own + (intra_quality(q) - own) * float(rest.excess[best]) / n
+        rise = self.curve(mean) - self._at_reference
+        soon = min(1.0, HORIZON / n) * rest.alike / n
+        error = soon * float(self._recent[best]) + (1 - soon) * float(self._overall[best])
+        return rest.psnr + n * (rise + error)
 
 
 def kept_excess(position: int) -> np.ndarray:

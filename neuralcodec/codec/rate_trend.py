@@ -44,3 +44,26 @@ def spread(
         inside, own = np.flatnonzero(scenes == scene), of_place == scene
         every[inside] = trend[inside] + np.interp(inside, centres[own], rests[own])
     return every
+
+
+class Tilt:
+    """How an error goes with a look, lately: what a forecast lacks of the true slope."""
+
+    def __init__(self, memory: float, trust: float) -> None:
+        """memory: in frames; trust: as if so many, one apart in their looks, had shown no tilt."""
+        self._keep, self._trust = 1 - 1 / memory, trust
+        self._count = self._look = self._error = self._shown = self._spread = 0.0
+
+    def add(self, look: float, error: float) -> None:
+        """error: of a forecast without the tilt."""
+        self._count = self._count * self._keep + 1
+        away, off = look - self._look, error - self._error
+        self._look += away / self._count
+        self._error += off / self._count
+        # As if the means had been known before, and with them: an old trick against cancellation.
+        self._shown = self._shown * self._keep + away * (error - self._error)
+        self._spread = self._spread * self._keep + away * (look - self._look)
+
+    def at(self, look: float) -> float:
+        """What to add to a forecast."""
+        return self._shown / (self._trust + self._spread) * (look - self._look)

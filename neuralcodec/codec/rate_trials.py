@@ -23,10 +23,12 @@ from neuralcodec.codec.rate_psnr import KEPT, FramePsnr
 from neuralcodec.codec.rate_survey import Segment, Survey
 from neuralcodec.codec.rate_trend import Place, spread
 from neuralcodec.codec.rate_usual import (
-    GROWTH,
+    INTRA_GROWTH,
     MOTION_DB,
     USUAL_Q,
-    octaves,
+    inter_look,
+    intra_look,
+    motion_look,
     usual_bpp,
     usual_psnr,
 )
@@ -92,11 +94,11 @@ class Trials:
         self._scene = np.cumsum(self._is_intra & (self._alike < SCENE_ALIKE))
         starts = np.flatnonzero(self._is_intra)
         self._position = np.arange(len(outlooks)) - starts[self._gop]
-        self._intra_look = np.array([octaves(o.intra_cost) for o in outlooks])
-        look = np.array([octaves(o.inter_cost) for o in outlooks])
+        self._intra_look = np.array([intra_look(o) for o in outlooks])
+        self._inter_look = np.array([inter_look(o) for o in outlooks])
+        motion = np.array([motion_look(o) for o in outlooks])
         # What predicting it would cost says nothing of a frame that is not predicted.
-        following = np.append(look[1:], look[-1:])
-        self._inter_look = np.where(self._is_intra, following, look)
+        self._motion_look = np.where(self._is_intra, np.append(motion[1:], motion[-1:]), motion)
 
     def plan_bits(self, budget: float) -> BitsPlan:
         """budget: bits of all GOPS and stat chunks."""
@@ -111,9 +113,9 @@ class Trials:
 
     def plan_psnr(self, target: float) -> PsnrPlan:
         """target: dB, mean over the frames."""
-        firsts = [self._survey.outlooks[n].intra_cost for n in np.flatnonzero(self._is_intra)]
+        firsts = [self._survey.outlooks[n] for n in np.flatnonzero(self._is_intra)]
         usual = [
-            usual_psnr(firsts[gop], outlook.inter_cost)
+            usual_psnr(firsts[gop], outlook)
             for gop, outlook in zip(self._gop, self._survey.outlooks, strict=True)
         ]
         curve = Curve(((USUAL_Q, 0.0),), DB_PER_Q)
@@ -139,9 +141,9 @@ class Trials:
         """From the costs at the q nearest to what will be used."""
         bits = np.empty(self._survey.frames)
         curves = {}
-        for is_intra, own, octaves_per_q, look in (
-            (True, intra_quality, INTRA_OCTAVES, self._intra_look),
-            (False, inter_quality, INTER_OCTAVES, self._inter_look),
+        for is_intra, own, octaves_per_q, look, growth in (
+            (True, intra_quality, INTRA_OCTAVES, self._intra_look, INTRA_GROWTH),
+            (False, inter_quality, INTER_OCTAVES, self._inter_look, 1.0),
         ):
             found = {q: self._reacting(q, is_intra) for q in self._costs}
             sums = {
@@ -152,14 +154,14 @@ class Trials:
             kind = self._is_intra == is_intra
             places = found[tried]
             if places:
-                bits[kind] = self._spread_bits(look, places)[kind]
+                bits[kind] = self._spread_bits(look, places, growth)[kind]
             else:  # single frames only
                 bits[kind] = LEAST_BITS
         return self._as_bits_plan(bits, BitsLaw(curves[True], curves[False]), tried, budget)
 
-    def _spread_bits(self, look: np.ndarray, places: list[Place]) -> np.ndarray:
+    def _spread_bits(self, look: np.ndarray, places: list[Place], growth: float) -> np.ndarray:
         logs = [Place(p.numbers, np.log2(np.maximum(p.figures, LEAST_BITS))) for p in places]
-        bits: np.ndarray = 2.0 ** spread(look, self._scene, logs, GROWTH, TRUST)
+        bits: np.ndarray = 2.0 ** spread(look, self._scene, logs, growth, TRUST)
         numbers = np.concatenate([p.numbers for p in places])
         # The mean of logarithms is not that of the bits.
         return bits * sum(p.figures.sum() for p in places) / bits[numbers].sum()
@@ -194,7 +196,7 @@ class Trials:
                 for segment, costs in zip(self._survey.segments, self._costs[tried], strict=True)
                 if (kept := costs if segment.begins_gop else costs[1:])
             ]
-            psnr = spread(self._inter_look, self._scene, places, MOTION_DB, TRUST)
+            psnr = spread(self._motion_look, self._scene, places, MOTION_DB, TRUST)
             error = sum(float(np.square(p.figures - psnr[p.numbers]).sum()) for p in places)
             if best is None or error < best[0]:
                 best = error, psnr
