@@ -206,7 +206,7 @@ class Encoder:
         for item, source in zip(items, sources, strict=True):
             if source.begins_gop:
                 item.begin_gop()
-        wanted = [self._quality_for(source) for source in sources]
+        wanted = [self._quality_for(source, transforms) for source in sources]
         frames = [source.frame for source in sources]
         each = list(zip(items, frames, wanted, strict=True))
         bonuses = [self._intra_bonus(item, frame, q) for item, frame, q in each]
@@ -251,8 +251,15 @@ class Encoder:
         lambdas = self.installed.model.config.quality_lambdas(torch.tensor([q, lower]))
         return float(lambdas[0] / lambdas[1])
 
-    def _quality_for(self, source: PlacedFrame) -> int:
-        return self.feedback.control.quality(source) if self.feedback else self.settings.quality
+    def _quality_for(self, source: PlacedFrame, transforms: Transforms | SideBySide) -> int:
+        if not self.feedback:
+            return self.settings.quality
+
+        def try_intra(quality: int) -> float:
+            shown = transforms.try_intra(source.frame, frame_quality(quality, 0)).shown
+            return frame_psnr(source.frame, shown).yuv
+
+        return self.feedback.control.quality(source, try_intra)
 
     def _intra_bonus(self, item: "_Item", frame: Frame, quality: int) -> int:
         """What this frame gets on top if it begins a GOP. Tried where it is known to; where

@@ -1,5 +1,6 @@
 """What the frames to come will cost: a forecast, corrected by what frames did cost."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -47,16 +48,18 @@ class BitsForecast:
     """Frames are added as they become known, begun when their q is decided, and observed when
     their cost is known, each in any order."""
 
-    def __init__(self, law: BitsLaw, reference: float, trust: float) -> None:
-        """trust: how much the forecast counts against what happens, as a share of the memory of
-        each correction."""
+    def __init__(
+        self, law: BitsLaw, reference: float, inter_trust: float, intra_trust: float
+    ) -> None:
+        """Trust: how much the forecast counts against what happens, as a share of the memory of
+        each correction; infinity: there is none."""
         self.law, self.reference = law, reference
         self._frames: dict[int, FrameBits] = {}  # not yet observed
         self._begun: dict[int, float] = {}  # reacting bits foretold, at the q decided, by number
         self._gops: dict[int, _Gop] = {}
-        self._trust = trust
-        self._intra = _Correction(INTRA_MEMORY, trust)
-        self._inter = _Correction(INTER_MEMORY, trust)
+        self._inter_trust = inter_trust
+        self._intra = _Correction(INTRA_MEMORY, intra_trust)
+        self._inter = _Correction(INTER_MEMORY, inter_trust)
         self._later = 0.0  # reacting bits of inter frames in GOPs not begun
         self._intra_later = 0.0
         self._fixed = 0.0  # bits of frames not begun that do not react
@@ -91,7 +94,7 @@ class BitsForecast:
         self._fixed -= fixed_bits(frame.is_intra)
         gop = self._gops[frame.gop]
         if gop.correction is None:
-            gop.correction = _Correction(GOP_MEMORY, self._trust, self._inter.factor)
+            gop.correction = _Correction(GOP_MEMORY, self._inter_trust, self._inter.factor)
             self._later -= gop.rest
         if frame.is_intra:
             self._intra_later -= frame.bits
@@ -178,6 +181,8 @@ class _Correction:
         self._foretold = self._happened = 0.0
 
     def add(self, happened: float, foretold: float) -> None:
+        if math.isinf(self._prior):
+            return
         if self._foretold == 0.0:
             self._foretold = self._prior * foretold
             self._happened = self._foretold * self.factor

@@ -3,16 +3,15 @@ GOP lasts; what was spent too much or too little is paid back over the next seco
 owed when the end comes in sight, until then."""
 
 import math
-from collections.abc import Callable
 
 from neuralcodec.codec.gop_structure import Outlook, PlacedFrame
 from neuralcodec.codec.look_ahead import frames_held
 from neuralcodec.codec.rate_bits import BitsForecast, BitsLaw, FrameBits
-from neuralcodec.codec.rate_control import FrameCost, Smoother, alike
+from neuralcodec.codec.rate_control import FrameCost, Smoother, TryIntra, alike
 from neuralcodec.codec.rate_curve import DB_PER_Q, Curve, solve
 from neuralcodec.codec.rate_overhead import fixed_bits
 from neuralcodec.codec.rate_psnr import FramePsnr, PsnrForecast
-from neuralcodec.codec.rate_trend import Tilt
+from neuralcodec.codec.rate_trend import RunningTrend
 from neuralcodec.codec.rate_usual import USUAL_Q, inter_look, motion_look, usual_bpp, usual_psnr
 from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.video import VideoFormat
@@ -20,13 +19,15 @@ from neuralcodec.video import VideoFormat
 WINDOW_SECONDS = 2  # or a GOP, where that is longer: its intra frame takes the bits of many others
 STEP, FIRST_STEP = 0.4, 2.0  # most that q moves from frame to frame; in a new scene
 FIRST_FRAMES = 16
+LAST_STEP, LAST_FRAMES = 1.0, 40
 BITS_TRUST = 0.05  # see `BitsForecast`: clips differ much
 LEAST_SHARE = 0.2  # of the usual bits is spent at least, however much is owed
 PSNR_WINDOW = 48  # frames
 FEW = 24  # frames after the last full GOP, with which they are planned
-TILT_MEMORY = 100  # frames
-BITS_TILT_TRUST = 20.0  # see `Tilt`
-PSNR_TILT_TRUST = 20.0
+BITS_MEMORY = 32.0  # frames, see `RunningTrend`
+LEVEL_TRUST, SLOPE_TRUST = 1.5, 1.0
+TRIALS, NEAR = 2, 2.0  # of a GOP's first frame; q: a trial so near to the solution is the last
+REACH = 8  # q: so much the frames of a GOP may fall below its first one's
 LEAST_BITS = 4.0  # of a frame that react to q: no logarithm of nothing
 
 
@@ -34,16 +35,11 @@ class _Live:
     """What is known of the source, and q that moves with it: at the first frame of a GOP at once,
     as all others lean on it, within it by small steps."""
 
-    def __init__(
-        self, fmt: VideoFormat, gop: int, look: Callable[[Outlook], float], tilt_trust: float
-    ) -> None:
+    def __init__(self, fmt: VideoFormat, gop: int) -> None:
         samples = fmt.width * fmt.height * 3 // 2
         self.frames_ahead = frames_held(gop, samples * (2 if fmt.bit_depth > 8 else 1))
         self._span = TimeSpan(fmt)  # of all frames seen
         self._gop, self._position = -1, 0  # of the frame seen last
-        self._look = look
-        self._looks: dict[int, float] = {}  # of inter frames seen and not observed
-        self._tilt = Tilt(TILT_MEMORY, tilt_trust)
         self._smoother: Smoother | None = None
         self._in_scene = 0  # frames begun of it
         self._begun = 0  # frames
@@ -58,8 +54,6 @@ class _Live:
             self._position += 1
             if outlook.begins_gop:
                 self._gop, self._position = self._gop + 1, 0
-            else:
-                self._looks[outlook.number] = self._look(outlook)
             new.append((outlook, self._gop, self._position))
         return new
 
@@ -76,6 +70,8 @@ class _Live:
             return self._smoother.approach(wanted, math.inf)
         self._in_scene += 1
         step = FIRST_STEP if self._in_scene <= FIRST_FRAMES else STEP
+        if frame.sees_end and len(frame.ahead) <= LAST_FRAMES:
+            step = max(step, LAST_STEP)
         return self._smoother.approach(wanted, step)
 
 
@@ -86,21 +82,24 @@ class LiveBits(_Live):
         self, fmt: VideoFormat, gop: int, per_second: float | None, per_frame: float | None
     ) -> None:
         """One of per_second and per_frame is given, in bits."""
-        super().__init__(fmt, gop, inter_look, BITS_TILT_TRUST)
+        super().__init__(fmt, gop)
+        self._trend = RunningTrend(BITS_MEMORY, LEVEL_TRUST, SLOPE_TRUST)
+        self._looks: dict[int, float] = {}  # of inter frames seen and not observed
         self._per_second, self._per_frame = per_second, per_frame
         self._longest_gop = gop
         self._samples = fmt.width * fmt.height
         self._law = BitsLaw.usual()
-        self._forecast = BitsForecast(self._law, USUAL_Q, BITS_TRUST)
+        self._forecast = BitsForecast(self._law, USUAL_Q, math.inf, BITS_TRUST)
         self._usual: dict[int, float] = {}  # bits of inter frames seen and not observed
         self._spent = 0.0  # bits of the frames observed
 
-    def quality(self, frame: PlacedFrame) -> int:
+    def quality(self, frame: PlacedFrame, try_intra: TryIntra) -> int:
         for outlook, gop, _ in self._see(frame):
             bits = usual_bpp(outlook) * self._samples
             self._forecast.add(FrameBits(outlook.number, gop, outlook.begins_gop, bits))
             if not outlook.begins_gop:
                 self._usual[outlook.number] = bits
+                self._looks[outlook.number] = inter_look(outlook)
         self._revise(frame)
         usual = self._usual_bits()
         owed = self._spent + self._forecast.waiting() - usual * self._begun
@@ -123,7 +122,7 @@ class LiveBits(_Live):
         for outlook in frame.ahead:
             if not outlook.begins_gop:
                 n = outlook.number
-                self._forecast.revise(n, self._usual[n] * 2.0 ** self._tilt.at(self._looks[n]))
+                self._forecast.revise(n, self._usual[n] * 2.0 ** self._trend.at(self._looks[n]))
 
     def observe(self, cost: FrameCost) -> None:
         self._spent += cost.bits
@@ -132,7 +131,7 @@ class LiveBits(_Live):
         if usual is not None and not cost.is_intra:
             foretold = usual * self._law.factor(cost.quality, USUAL_Q, False)
             happened = max(cost.bits - fixed_bits(False), LEAST_BITS)
-            self._tilt.add(self._looks.pop(cost.number), math.log2(happened / foretold))
+            self._trend.add(self._looks.pop(cost.number), math.log2(happened / foretold))
 
     def _usual_bits(self) -> float:
         """To be spent on a frame, on the mean."""
@@ -147,49 +146,76 @@ class LivePsnr(_Live):
     before its first frame is coded."""
 
     def __init__(self, fmt: VideoFormat, gop: int, target: float) -> None:
-        super().__init__(fmt, gop, motion_look, PSNR_TILT_TRUST)
+        super().__init__(fmt, gop)
         self._target = target
         self._forecast = PsnrForecast(Curve(((0.0, 0.0),), DB_PER_Q), USUAL_Q, trust=0)
         self._owed = 0.0  # dB, summed over the frames observed
         self._unknown = 0  # frames begun and not observed
         self._first: Outlook | None = None  # frame of the GOP seen last
-        self._usual: dict[int, float] = {}  # dB of inter frames seen and not observed
         self._gops: dict[int, int] = {}  # of frames seen and not begun
-        self._tilted: dict[int, float] = {}
+        self._lowest = 0.0  # q that the GOP may fall to
 
-    def quality(self, frame: PlacedFrame) -> int:
-        for outlook, gop, position in self._see(frame):
-            if position == 0:
-                self._first = outlook
-            assert self._first is not None
-            psnr = usual_psnr(self._first, outlook)
-            self._forecast.add(FramePsnr(outlook.number, gop, position, psnr, alike(outlook)))
-            self._gops[outlook.number] = gop
-            self._usual[outlook.number] = psnr
-        for outlook in frame.ahead:
-            n = outlook.number
-            if n in self._looks:
-                self._tilted[n] = self._tilt.at(self._looks[n])
-                self._forecast.revise(n, self._usual[n] + self._tilted[n])
-        owed = self._owed + self._unknown * self._target - self._forecast.waiting()
-        known = self._span.frames - self._begun
+    def quality(self, frame: PlacedFrame, try_intra: TryIntra) -> int:
+        self._add_seen(frame)
         gop = self._gops.pop(frame.number)
-        rest = self._forecast.rest_of_gop(gop)
-        if frame.sees_end and known - rest <= FEW:
-            wanted = solve(self._forecast.coming, known * self._target + owed)
+        if frame.begins_gop:
+            wanted = self._try_first(frame, gop, try_intra)
         else:
-            wanted = solve(
-                lambda q: self._forecast.coming_of_gop(gop, q),
-                rest * self._target + owed * rest / max(rest, PSNR_WINDOW),
-            )
+            wanted = self._solve(gop, frame.sees_end)
+        if frame.begins_gop:
+            self._lowest = wanted - REACH
+        elif not self._is_final(gop, frame.sees_end):
+            wanted = max(wanted, self._lowest)
         q = self._move(wanted, frame)
         self._forecast.begin(frame.number, q)
         self._unknown += 1
         return q
 
+    def _add_seen(self, frame: PlacedFrame) -> None:
+        for outlook, gop, position in self._see(frame):
+            if position == 0:
+                self._first = outlook
+            self._forecast.add(self._foretold(outlook, gop, position, motion_look(outlook)))
+            self._gops[outlook.number] = gop
+        if frame.begins_gop and len(frame.ahead) > 1:
+            # What predicting it would cost says nothing of a frame that is not predicted.
+            look = motion_look(frame.ahead[1])
+            self._forecast.revise(self._foretold(frame.ahead[0], self._gops[frame.number], 0, look))
+
+    def _foretold(self, outlook: Outlook, gop: int, position: int, look: float) -> FramePsnr:
+        first = outlook if position == 0 else self._first
+        assert first is not None
+        psnr = usual_psnr(first, look)
+        return FramePsnr(outlook.number, gop, position, psnr, alike(outlook), look)
+
+    def _try_first(self, frame: PlacedFrame, gop: int, try_intra: TryIntra) -> float:
+        wanted = solve(self._forecast.coming, self._coming_frames * self._target)
+        for _ in range(TRIALS):
+            tried = round(wanted)
+            self._forecast.learn(frame.number, tried, try_intra(tried))
+            wanted = self._solve(gop, frame.sees_end)
+            if abs(wanted - tried) <= NEAR:
+                break
+        return wanted
+
+    @property
+    def _coming_frames(self) -> int:
+        """Seen and not begun."""
+        return self._span.frames - self._begun
+
+    def _is_final(self, gop: int, sees_end: bool) -> bool:
+        later = self._coming_frames - self._forecast.rest_of_gop(gop)
+        return sees_end and later <= FEW
+
+    def _solve(self, gop: int, sees_end: bool) -> float:
+        owed = self._owed + self._unknown * self._target - self._forecast.waiting()
+        if self._is_final(gop, sees_end):
+            return solve(self._forecast.coming, self._coming_frames * self._target + owed)
+        rest = self._forecast.rest_of_gop(gop)
+        wanted = rest * self._target + owed * rest / max(rest, PSNR_WINDOW)
+        return solve(lambda q: self._forecast.coming_of_gop(gop, q), wanted)
+
     def observe(self, cost: FrameCost) -> None:
         self._owed += self._target - cost.psnr
         self._unknown -= 1
-        error = self._forecast.observe(cost)
-        if cost.number in self._looks:
-            self._tilt.add(self._looks.pop(cost.number), error + self._tilted.pop(cost.number))
+        self._forecast.observe(cost)

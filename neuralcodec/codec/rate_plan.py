@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from neuralcodec.codec.gop_structure import PlacedFrame
 from neuralcodec.codec.rate_bits import BitsForecast, BitsLaw, FrameBits
-from neuralcodec.codec.rate_control import FrameCost, Smoother
+from neuralcodec.codec.rate_control import FrameCost, Smoother, TryIntra
 from neuralcodec.codec.rate_curve import Curve, solve
 from neuralcodec.codec.rate_psnr import FramePsnr, PsnrForecast
 
@@ -23,7 +23,7 @@ class BitsPlan:
     budget: float  # bits
 
     def forecast(self) -> BitsForecast:
-        forecast = BitsForecast(self.law, self.reference, BITS_TRUST)
+        forecast = BitsForecast(self.law, self.reference, BITS_TRUST, BITS_TRUST)
         for frame in self.frames:
             forecast.add(frame)
         return forecast
@@ -81,7 +81,7 @@ class PlannedBits(_Planned):
         self._forecast = plan.forecast()
         self._left = plan.budget  # less what is known to be spent
 
-    def quality(self, frame: PlacedFrame) -> int:
+    def quality(self, frame: PlacedFrame, try_intra: TryIntra) -> int:
         if self._frames_left == 0:
             return self._last()
         coming = self._forecast.coming()
@@ -103,7 +103,7 @@ class PlannedPsnr(_Planned):
         self._forecast = plan.forecast()
         self._needed = plan.target * len(plan.frames)  # dB, summed, less what is known
 
-    def quality(self, frame: PlacedFrame) -> int:
+    def quality(self, frame: PlacedFrame, try_intra: TryIntra) -> int:
         if self._frames_left == 0:
             return self._last()
         wanted = solve(self._forecast.coming, self._needed - self._forecast.waiting())

@@ -17,7 +17,10 @@ from neuralcodec.codec.rate_curve import Curve, inter_quality, intra_quality
 KEPT = (0.8, 0.9, 0.95, 0.98)
 LACKING = 0.6  # the same of quality that lacks: it is made up for in a few frames
 GOP_MEMORY = 12  # frames that correct the forecast of their GOP
+SLOPE_MEMORY = 200  # frames over which it is learned how PSNR goes with motion
+SLOPE_TRUST = 4.0  # as if so many frames, with looks 1 apart, had been as foretold
 SCORE_MEMORY = 60  # frames over which the guesses are compared
+TRIED_WEIGHT = 4.0  # frames that count as much as a trial of the first one
 HORIZON = 48  # frames for which the error of the forecast lately is believed to last
 
 
@@ -30,6 +33,7 @@ class FramePsnr:
     position: int  # in its GOP
     psnr: float  # dB, if it seemed to be coded at the reference
     alike: float  # 0..1: how much it has in common with the frame before it
+    look: float  # of its motion, see `rate_usual.motion_look`
 
 
 @dataclass
@@ -39,12 +43,14 @@ class _Sum:
     frames: int = 0
     psnr: float = 0.0  # dB, all seeming to be coded at the reference
     alike: float = 0.0  # of the first frame of each one's GOP
+    look: float = 0.0
     excess: np.ndarray = field(default_factory=lambda: np.zeros(len(KEPT)))  # see `kept_excess`
 
     def add(self, frame: FramePsnr, alike: float, sign: int = 1) -> None:
         self.frames += sign
         self.psnr += sign * frame.psnr
         self.alike += sign * alike
+        self.look += sign * frame.look
         self.excess += sign * kept_excess(frame.position)
 
 
@@ -53,10 +59,16 @@ class _Gop:
     alike: float  # of its first frame
     rest: _Sum = field(default_factory=_Sum)
     unseen: int = 0  # frames not observed
+    is_open: bool = False  # whether frames of it are begun, or the first was tried
     is_begun: bool = False
     seeming: np.ndarray = field(default_factory=lambda: np.zeros(len(KEPT)))  # q of the last frame
     error: np.ndarray = field(default_factory=lambda: np.zeros(len(KEPT)))  # dB, of the forecast
-    weight: float = 0.0  # frames that this error rests on
+    look: float = 0.0  # of the frames that this error rests on
+    weight: float = 0.0  # how many these are
+    first_error: np.ndarray | None = None  # of the first frame, where it was tried
+    sum: np.ndarray = field(default_factory=lambda: np.zeros(len(KEPT)))  # of later frames' errors
+    sum_look: float = 0.0
+    seen: int = 0  # frames in these sums
 
 
 class PsnrForecast:
@@ -74,7 +86,10 @@ class PsnrForecast:
         self._gops: dict[int, _Gop] = {}
         self._later = _Sum()  # frames of GOPs not begun
         self._recent = np.zeros(len(KEPT))  # error of the GOP observed last
-        self._errors, self._known = np.zeros(len(KEPT)), 0  # sum over all frames observed
+        self._recent_look = 0.0
+        self._gap = np.zeros(len(KEPT))  # error of a GOP, less that of its first frame
+        self._slope = _Slope()
+        self._errors, self._looks, self._known = np.zeros(len(KEPT)), 0.0, 0  # of all observed
         self._scores = np.zeros(len(KEPT))  # mean square of what came as a surprise
 
     def add(self, frame: FramePsnr) -> None:
@@ -82,23 +97,32 @@ class PsnrForecast:
         gop = self._gops.setdefault(frame.gop, _Gop(frame.alike))
         gop.unseen += 1
         gop.rest.add(frame, gop.alike)
-        if not gop.is_begun:
+        if not gop.is_open:
             self._later.add(frame, gop.alike)
 
-    def revise(self, number: int, psnr: float) -> None:
-        """Of a frame that is not begun."""
+    def revise(self, frame: FramePsnr) -> None:
+        """What was added of a frame, in a GOP of which nothing is begun."""
+        gop = self._gops[frame.gop]
+        for total in (gop.rest, self._later):
+            total.add(self._frames[frame.number], gop.alike, -1)
+            total.add(frame, gop.alike)
+        self._frames[frame.number] = frame
+
+    def learn(self, number: int, q: float, psnr: float) -> None:
+        """The first frame of a GOP not begun was tried: so much would it have at this q."""
         frame = self._frames[number]
         gop = self._gops[frame.gop]
-        gop.rest.psnr += psnr - frame.psnr
-        if not gop.is_begun:
-            self._later.psnr += psnr - frame.psnr
-        self._frames[number] = replace(frame, psnr=psnr)
+        self._open(gop)
+        rise = self.curve(intra_quality(q)) - self._at_reference
+        gop.first_error = np.full(len(KEPT), psnr - frame.psnr - rise)
+        gop.error = gop.first_error + gop.alike * self._gap
+        gop.look, gop.weight = frame.look, TRIED_WEIGHT
 
     def begin(self, number: int, q: float) -> None:
         frame = self._frames[number]
         gop = self._gops[frame.gop]
-        if not gop.is_begun:
-            self._begin_gop(gop)
+        self._open(gop)
+        gop.is_begun = True
         gop.rest.add(frame, gop.alike, -1)
         if frame.position == 0:
             gop.seeming = np.full(len(KEPT), intra_quality(q))
@@ -109,39 +133,61 @@ class PsnrForecast:
         rise = [self.curve(seeming) - self._at_reference for seeming in gop.seeming]
         self._begun[number] = frame.psnr + np.array(rise)
 
-    def _begin_gop(self, gop: _Gop) -> None:
-        gop.is_begun = True
+    def _open(self, gop: _Gop) -> None:
+        if gop.is_open:
+            return
+        gop.is_open = True
         gop.error = gop.alike * self._recent + (1 - gop.alike) * self._overall
+        gop.look = gop.alike * self._recent_look + (1 - gop.alike) * self._overall_look
         gop.weight = gop.alike * GOP_MEMORY
         rest = gop.rest
         self._later.frames -= rest.frames
         self._later.psnr -= rest.psnr
         self._later.alike -= rest.alike
+        self._later.look -= rest.look
         self._later.excess -= rest.excess
 
-    def observe(self, cost: FrameCost) -> float:
-        """Gives the error of the forecast, in dB."""
+    def observe(self, cost: FrameCost) -> None:
         frame = self._frames.pop(cost.number, None)
         if frame is None:
-            return 0.0
+            return
         gop = self._gops[frame.gop]
         error = cost.psnr - self._begun.pop(cost.number)
-        if gop.weight >= 1:
-            self._scores += (np.square(error - gop.error) - self._scores) / SCORE_MEMORY
-        gop.error = gop.error + (error - gop.error) / (gop.weight + 1)
-        gop.weight = min(gop.weight + 1, GOP_MEMORY)
-        self._recent = gop.error
+        if frame.position > 0 or gop.first_error is None:
+            self._correct(gop, frame, error)
+        self._recent, self._recent_look = gop.error, gop.look
         self._errors += error
+        self._looks += frame.look
         self._known += 1
         gop.unseen -= 1
         if gop.unseen == 0:
-            del self._gops[frame.gop]
-        return float(error[self._best])
+            self._end_gop(frame.gop)
+
+    def _correct(self, gop: _Gop, frame: FramePsnr, error: np.ndarray) -> None:
+        more, more_look = error - gop.error, frame.look - gop.look
+        if gop.weight >= 1:
+            surprise = more - self._slope.value * more_look
+            self._scores += (np.square(surprise) - self._scores) / SCORE_MEMORY
+            if frame.position > 0:
+                self._slope.add(more_look, float(more[self._best]))
+        gop.error = gop.error + more / (gop.weight + 1)
+        gop.look += more_look / (gop.weight + 1)
+        gop.weight = min(gop.weight + 1, GOP_MEMORY)
+        gop.sum, gop.sum_look, gop.seen = gop.sum + error, gop.sum_look + frame.look, gop.seen + 1
+
+    def _end_gop(self, number: int) -> None:
+        gop = self._gops.pop(number)
+        if gop.first_error is not None and gop.seen:
+            self._gap = gop.sum / gop.seen - gop.first_error
 
     @property
     def _overall(self) -> np.ndarray:
         mean: np.ndarray = self._errors / max(self._known + self._trust, 1)
         return mean
+
+    @property
+    def _overall_look(self) -> float:
+        return self._looks / max(self._known, 1)
 
     @property
     def _best(self) -> int:
@@ -151,10 +197,13 @@ class PsnrForecast:
     def waiting(self) -> float:
         """Sum of dB over the frames begun and not observed."""
         best = self._best
-        return sum(
-            float(foretold[best] + self._gops[self._frames[number].gop].error[best])
-            for number, foretold in self._begun.items()
-        )
+        total = 0.0
+        for number, foretold in self._begun.items():
+            frame = self._frames[number]
+            gop = self._gops[frame.gop]
+            tilt = self._slope.value * (frame.look - gop.look)
+            total += float(foretold[best] + gop.error[best]) + tilt
+        return total
 
     def rest_of_gop(self, number: int) -> int:
         """Frames of a GOP that are not begun."""
@@ -162,35 +211,58 @@ class PsnrForecast:
 
     def coming(self, q: float) -> float:
         """The same over the frames not begun, all of them at this q."""
-        begun = sum(self._rest(gop, q) for gop in self._gops.values() if gop.is_begun)
-        return begun + self._not_begun(self._later, q)
+        total = sum(self._rest(gop, q) for gop in self._gops.values() if gop.is_open)
+        n = self._later.frames
+        if n:
+            best = self._best
+            soon = min(1.0, HORIZON / n) * self._later.alike / n
+            error = soon * float(self._recent[best]) + (1 - soon) * float(self._overall[best])
+            look = soon * self._recent_look + (1 - soon) * self._overall_look
+            total += self._at(self._later, self._whole_gops(self._later, q), error, look)
+        return total
 
     def coming_of_gop(self, number: int, q: float) -> float:
-        """The same of one GOP."""
-        gop = self._gops[number]
-        return self._rest(gop, q) if gop.is_begun else self._not_begun(gop.rest, q)
+        """The same of one GOP, of which a frame is begun or was tried."""
+        return self._rest(self._gops[number], q)
 
     def _rest(self, gop: _Gop, q: float) -> float:
         n = gop.rest.frames
         if n == 0:
             return 0.0
         best, own = self._best, inter_quality(q)
-        inherited = float(gop.seeming[best]) - own
-        kept = KEPT[best] if inherited > 0 else LACKING
-        mean = own + inherited * kept * (1 - kept**n) / (1 - kept) / n
-        rise = self.curve(mean) - self._at_reference
-        return gop.rest.psnr + n * (rise + float(gop.error[best]))
+        if gop.is_begun:
+            inherited = float(gop.seeming[best]) - own
+            kept = KEPT[best] if inherited > 0 else LACKING
+            seeming = own + inherited * kept * (1 - kept**n) / (1 - kept) / n
+        else:
+            seeming = self._whole_gops(gop.rest, q)
+        return self._at(gop.rest, seeming, float(gop.error[best]), gop.look)
 
-    def _not_begun(self, rest: _Sum, q: float) -> float:
-        n = rest.frames
-        if n == 0:
-            return 0.0
-        best, own = self._best, inter_quality(q)
-        mean = own + (intra_quality(q) - own) * float(rest.excess[best]) / n
-        rise = self.curve(mean) - self._at_reference
-        soon = min(1.0, HORIZON / n) * rest.alike / n
-        error = soon * float(self._recent[best]) + (1 - soon) * float(self._overall[best])
-        return rest.psnr + n * (rise + error)
+    def _whole_gops(self, frames: _Sum, q: float) -> float:
+        """The q that these seem to have on the mean."""
+        own = inter_quality(q)
+        return own + (intra_quality(q) - own) * float(frames.excess[self._best]) / frames.frames
+
+    def _at(self, frames: _Sum, seeming: float, error: float, look: float) -> float:
+        """dB, summed. error: of the forecast, of frames with this look."""
+        rise = self.curve(seeming) - self._at_reference
+        tilt = self._slope.value * (frames.look - frames.frames * look)
+        return frames.psnr + frames.frames * (rise + error) + tilt
+
+
+class _Slope:
+    """Of the error over the look: what surprises go together with."""
+
+    def __init__(self) -> None:
+        self.value = 0.0
+        self._shown, self._spread = 0.0, SLOPE_TRUST
+
+    def add(self, look: float, error: float) -> None:
+        """Each as far as it differs from those lately."""
+        keep = 1 - 1 / SLOPE_MEMORY
+        self._shown = self._shown * keep + look * error
+        self._spread = SLOPE_TRUST + (self._spread - SLOPE_TRUST) * keep + look * look
+        self.value = self._shown / self._spread
 
 
 def kept_excess(position: int) -> np.ndarray:

@@ -46,24 +46,34 @@ def spread(
     return every
 
 
-class Tilt:
-    """How an error goes with a look, lately: what a forecast lacks of the true slope."""
+class RunningTrend:
+    """How the error of a forecast goes with a look, lately: a level and a slope.
 
-    def __init__(self, memory: float, trust: float) -> None:
-        """memory: in frames; trust: as if so many, one apart in their looks, had shown no tilt."""
-        self._keep, self._trust = 1 - 1 / memory, trust
-        self._count = self._look = self._error = self._shown = self._spread = 0.0
+    Where all frames look alike, both could explain an error; the less surprising pair is taken.
+    """
+
+    def __init__(self, memory: float, level_trust: float, slope_trust: float) -> None:
+        """memory: in frames; level_trust: as if so many frames with look 0 had shown no error;
+        slope_trust: the same of the slope, with look 1."""
+        self._keep = 1 - 1 / memory
+        self._level_trust, self._slope_trust = level_trust, slope_trust
+        self._frames = self._looks = self._squares = self._errors = self._products = 0.0  # sums
+        self.level = self.slope = 0.0
 
     def add(self, look: float, error: float) -> None:
-        """error: of a forecast without the tilt."""
-        self._count = self._count * self._keep + 1
-        away, off = look - self._look, error - self._error
-        self._look += away / self._count
-        self._error += off / self._count
-        # As if the means had been known before, and with them: an old trick against cancellation.
-        self._shown = self._shown * self._keep + away * (error - self._error)
-        self._spread = self._spread * self._keep + away * (look - self._look)
+        """error: of a forecast to which nothing of this was added."""
+        keep = self._keep
+        self._frames = self._frames * keep + 1
+        self._looks = self._looks * keep + look
+        self._squares = self._squares * keep + look * look
+        self._errors = self._errors * keep + error
+        self._products = self._products * keep + look * error
+        frames = self._frames + self._level_trust
+        squares = self._squares + self._slope_trust
+        determinant = frames * squares - self._looks**2
+        self.level = (squares * self._errors - self._looks * self._products) / determinant
+        self.slope = (frames * self._products - self._looks * self._errors) / determinant
 
     def at(self, look: float) -> float:
         """What to add to a forecast."""
-        return self._shown / (self._trust + self._spread) * (look - self._look)
+        return self.level + self.slope * look

@@ -8,7 +8,7 @@ import numpy as np
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
 from neuralcodec.codec.gop_structure import INTRA_BONUS, PlacedFrame
 from neuralcodec.codec.rate_bits import BitsLaw, FrameBits
-from neuralcodec.codec.rate_control import FrameCost, alike
+from neuralcodec.codec.rate_control import FrameCost, TryIntra, alike
 from neuralcodec.codec.rate_curve import (
     DB_PER_Q,
     INTER_OCTAVES,
@@ -74,7 +74,7 @@ class _Constant:
     def __init__(self, first: int, others: int) -> None:
         self._first, self._others = first, others
 
-    def quality(self, frame: PlacedFrame) -> int:
+    def quality(self, frame: PlacedFrame, try_intra: TryIntra) -> int:
         return self._first if frame.begins_gop else self._others
 
     def observe(self, cost: FrameCost) -> None: ...
@@ -115,8 +115,8 @@ class Trials:
         """target: dB, mean over the frames."""
         firsts = [self._survey.outlooks[n] for n in np.flatnonzero(self._is_intra)]
         usual = [
-            usual_psnr(firsts[gop], outlook)
-            for gop, outlook in zip(self._gop, self._survey.outlooks, strict=True)
+            usual_psnr(firsts[gop], look)
+            for gop, look in zip(self._gop, self._motion_look, strict=True)
         ]
         curve = Curve(((USUAL_Q, 0.0),), DB_PER_Q)
         start = self._as_psnr_plan(np.array(usual), curve, USUAL_Q, target).start
@@ -218,6 +218,7 @@ class Trials:
             self._position.tolist(),
             psnr.tolist(),
             self._alike.tolist(),
+            self._motion_look.tolist(),
             strict=True,
         )
         listed = tuple(FramePsnr(n, *frame) for n, frame in enumerate(frames))

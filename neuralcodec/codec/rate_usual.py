@@ -43,6 +43,6 @@ def usual_bpp(outlook: Outlook) -> float:
     return INTER_BPP * 2.0 ** inter_look(outlook)
 
 
-def usual_psnr(first: Outlook, outlook: Outlook) -> float:
-    """dB. first: the first frame of the GOP."""
-    return EASY_DB + DB_PER_OCTAVE * intra_look(first) + MOTION_DB * motion_look(outlook)
+def usual_psnr(first: Outlook, motion: float) -> float:
+    """dB. first: the first frame of the GOP; motion: `motion_look` of the frame."""
+    return EASY_DB + DB_PER_OCTAVE * intra_look(first) + MOTION_DB * motion
