@@ -60,7 +60,7 @@ class BitsForecast:
         self._inter_trust = inter_trust
         self._intra = _Correction(INTRA_MEMORY, intra_trust)
         self._inter = _Correction(INTER_MEMORY, inter_trust)
-        self._later = 0.0  # reacting bits of inter frames in GOPs not begun
+        self._later, self._later_frames = 0.0, 0  # reacting bits of inter frames in GOPs not begun
         self._intra_later = 0.0
         self._fixed = 0.0  # bits of frames not begun that do not react
         self._typical = {True: 0.0, False: 0.0}  # reacting bits of an intra and an inter frame
@@ -86,21 +86,29 @@ class BitsForecast:
             self._intra_later += frame.bits
             return
         gop.rest += frame.bits
+        gop.inter_frames += 1
         if gop.correction is None:
             self._later += frame.bits
+            self._later_frames += 1
 
     def begin(self, number: int, q: float) -> None:
         frame = self._frames[number]
         self._fixed -= fixed_bits(frame.is_intra)
         gop = self._gops[frame.gop]
         if gop.correction is None:
-            gop.correction = _Correction(GOP_MEMORY, self._inter_trust, self._inter.factor)
-            self._later -= gop.rest
+            self._open(gop)
         if frame.is_intra:
             self._intra_later -= frame.bits
         else:
             gop.rest -= frame.bits
         self._begun[number] = frame.bits * self.law.factor(q, self.reference, frame.is_intra)
+
+    def _open(self, gop: "_Gop") -> None:
+        self._inter.expect(self._later / max(self._later_frames, 1))
+        gop.correction = _Correction(GOP_MEMORY, self._inter_trust, self._inter.factor)
+        gop.correction.expect(gop.rest / max(gop.inter_frames, 1))
+        self._later -= gop.rest
+        self._later_frames -= gop.inter_frames
 
     def observe(self, cost: FrameCost) -> None:
         frame = self._frames.pop(cost.number, None)
@@ -166,6 +174,7 @@ class ComingBits:
 @dataclass
 class _Gop:
     rest: float = 0.0  # reacting bits at the reference, of inter frames not begun
+    inter_frames: int = 0
     unseen: int = 0  # frames not observed
     correction: "_Correction | None" = None  # once it is begun
 
@@ -177,15 +186,20 @@ class _Correction:
         """memory: in frames; trust: share of it that the guess fills."""
         self.factor = guess
         self._keep = 1 - 1 / memory
-        self._prior = trust * memory  # frames like the first one observed
+        self._prior = trust * memory  # frames
         self._foretold = self._happened = 0.0
+
+    def expect(self, usual: float) -> None:
+        """Bits of a frame on the mean: where most of those to come cost more than those at first,
+        these say little."""
+        if self._foretold == 0.0 and not math.isinf(self._prior):
+            self._foretold = self._prior * usual
+            self._happened = self._foretold * self.factor
 
     def add(self, happened: float, foretold: float) -> None:
         if math.isinf(self._prior):
             return
-        if self._foretold == 0.0:
-            self._foretold = self._prior * foretold
-            self._happened = self._foretold * self.factor
+        self.expect(foretold)
         self._happened = self._happened * self._keep + happened
         self._foretold = self._foretold * self._keep + foretold
         if self._foretold > 0.0:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from neuralcodec.codec.encoder import EncoderSettings
 from neuralcodec.codec.gop_structure import Outlook
 from neuralcodec.codec.look_ahead import place_judged
+from neuralcodec.codec.rate_usual import inter_look
 from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.video import Frame, VideoFormat
 
@@ -13,6 +14,7 @@ SAMPLED_FRAMES = 64  # at most, of the whole source
 SAMPLED_BYTES = 192 << 20  # at most, of their planes
 BEGINNING_SHARE = 0.4  # of them are the first ones of GOPs
 SEGMENT_FRAMES = 4  # in a row; more of the beginnings where there are few GOPs
+STILL_WEIGHT = 0.25  # of a frame where nothing is new, in frames where all is
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,13 @@ class _Beginnings:
         self._gop = -1
         self.kept: dict[int, list[tuple[int, Frame]]] = {}  # by the number of the GOP
 
-    def add(self, frame: Frame, number: int, begins_gop: bool) -> None:
-        self._gop += begins_gop
+    def add(self, frame: Frame, outlook: Outlook) -> None:
+        self._gop += outlook.begins_gop
         if self._gop % self._every:
             return
         segment = self.kept.setdefault(self._gop, [])
         if len(segment) < max(SEGMENT_FRAMES, self._most // len(self.kept)):
-            segment.append((number, frame))
+            segment.append((outlook.number, frame))
         while sum(map(len, self.kept.values())) > self._most:
             self._thin()
 
@@ -70,26 +72,42 @@ class _Beginnings:
 
 
 class _Middles:
-    """Frames from within GOPs at regular distances, thinned as the source goes on."""
+    """Frames from within GOPs, more often where more is new, thinned as the source goes on."""
 
     def __init__(self, most: int) -> None:
         self._most = max(most // SEGMENT_FRAMES, 1)  # segments
-        self._every = 2 * SEGMENT_FRAMES  # frames
-        self.kept: dict[int, list[Frame]] = {}  # by the number of the first
+        self._distance = float(SEGMENT_FRAMES)  # from one to the next, as `_effort` adds up
+        self._passed = 0.0  # so far
+        self._current: int | None = None  # of `kept`, not yet full
+        self.kept: dict[int, list[tuple[int, Frame]]] = {}  # by the distances passed
 
-    def add(self, frame: Frame, number: int, begins_gop: bool) -> None:
-        place = number % self._every
-        first = number - place
-        if place == 0 and not begins_gop:
-            self.kept[first] = [frame]
-        elif place < SEGMENT_FRAMES and first in self.kept:
-            if begins_gop:
-                del self.kept[first]
-            else:
-                self.kept[first].append(frame)
-        while len(self.kept) > self._most:
-            self._every *= 2
-            self.kept = {n: s for n, s in self.kept.items() if n % self._every == 0}
+    def add(self, frame: Frame, outlook: Outlook) -> None:
+        place = int(self._passed / self._distance)
+        self._passed += _effort(outlook)
+        if outlook.begins_gop:
+            self._current = None
+        elif int(self._passed / self._distance) > place:
+            self._current = place + 1
+            self.kept[self._current] = []
+        if self._current is None:
+            return
+        segment = self.kept[self._current]
+        segment.append((outlook.number, frame))
+        if len(segment) == SEGMENT_FRAMES:
+            self._current = None
+        if len(self.kept) > self._most:
+            self._thin()
+
+    def _thin(self) -> None:
+        self._distance *= 2
+        self.kept = {place // 2: s for place, s in self.kept.items() if place % 2 == 0}
+        if self._current is not None:
+            self._current = None if self._current % 2 else self._current // 2
+
+
+def _effort(outlook: Outlook) -> float:
+    """What a frame weighs: its bits, and that it is one."""
+    return STILL_WEIGHT + 2.0 ** inter_look(outlook)
 
 
 def survey(frames: Iterator[Frame], fmt: VideoFormat, settings: EncoderSettings) -> Survey:
@@ -103,8 +121,8 @@ def survey(frames: Iterator[Frame], fmt: VideoFormat, settings: EncoderSettings)
     for placed, outlook in place_judged(frames, settings.gop, settings.batch, settings.scene_cuts):
         span.add([outlook.pts])
         outlooks.append(outlook)
-        for kept in (beginnings, middles):
-            kept.add(placed.frame, placed.number, placed.begins_gop)
+        beginnings.add(placed.frame, outlook)
+        middles.add(placed.frame, outlook)
     segments = _joined(beginnings, middles)
     return Survey(tuple(outlooks), segments, span.seconds)
 
@@ -112,13 +130,14 @@ def survey(frames: Iterator[Frame], fmt: VideoFormat, settings: EncoderSettings)
 def _joined(beginnings: _Beginnings, middles: _Middles) -> tuple[Segment, ...]:
     """In order; what the middles have in common with the beginnings is left out of them."""
     taken = {number for segment in beginnings.kept.values() for number, _ in segment}
-    found = [
-        Segment(segment[0][0], True, tuple(frame for _, frame in segment))
-        for segment in beginnings.kept.values()
-    ]
+    found = [_segment(listed, True) for listed in beginnings.kept.values()]
     found += [
-        Segment(first, False, tuple(frames))
-        for first, frames in middles.kept.items()
-        if taken.isdisjoint(range(first, first + len(frames))) and len(frames) > 1
+        _segment(listed, False)
+        for listed in middles.kept.values()
+        if len(listed) > 1 and taken.isdisjoint(number for number, _ in listed)
     ]
     return tuple(sorted(found, key=lambda segment: segment.first))
+
+
+def _segment(listed: list[tuple[int, Frame]], begins_gop: bool) -> Segment:
+    return Segment(listed[0][0], begins_gop, tuple(frame for _, frame in listed))
