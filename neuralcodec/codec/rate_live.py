@@ -19,15 +19,17 @@ from neuralcodec.video import VideoFormat
 WINDOW_SECONDS = 2  # or a GOP, where that is longer: its intra frame takes the bits of many others
 STEP, FIRST_STEP = 0.4, 2.0  # most that q moves from frame to frame; in a new scene
 FIRST_FRAMES = 16
-LAST_STEP, LAST_FRAMES = 1.0, 40
+RISE = 0.15  # the same upwards, of quality that cannot be taken back soon
+LAST_STEP, LAST_FRAMES = 2.0, 36
 BITS_TRUST = 0.05  # see `BitsForecast`: clips differ much
 LEAST_SHARE = 0.2  # of the usual bits is spent at least, however much is owed
 PSNR_WINDOW = 48  # frames
 FEW = 24  # frames after the last full GOP, with which they are planned
-BITS_MEMORY = 32.0  # frames, see `RunningTrend`
-LEVEL_TRUST, SLOPE_TRUST = 1.5, 1.0
+BITS_MEMORY = 24.0  # frames, see `RunningTrend`
+LEVEL_TRUST, SLOPE_TRUST = 1.0, 0.7
+LEAST_WEIGHT = 0.1  # of a frame in which nothing is new, against one in which all is
 TRIALS, NEAR = 2, 2.0  # of a GOP's first frame; q: a trial so near to the solution is the last
-REACH = 8  # q: so much the frames of a GOP may fall below its first one's
+REACH = 14  # q: so much the frames of a GOP may fall below its first one's
 LEAST_BITS = 4.0  # of a frame that react to q: no logarithm of nothing
 
 
@@ -41,7 +43,6 @@ class _Live:
         self._span = TimeSpan(fmt)  # of all frames seen
         self._gop, self._position = -1, 0  # of the frame seen last
         self._smoother: Smoother | None = None
-        self._in_scene = 0  # frames begun of it
         self._begun = 0  # frames
 
     def _see(self, frame: PlacedFrame) -> list[tuple[Outlook, int, int]]:
@@ -61,18 +62,15 @@ class _Live:
         """Frames a second."""
         return self._span.frames / self._span.seconds
 
-    def _move(self, wanted: float, frame: PlacedFrame) -> int:
+    def _move(self, wanted: float, frame: PlacedFrame, rise: float, fall: float) -> int:
+        """By at most `rise` up, or `fall` down, but where a GOP begins, or the end is near."""
         if self._smoother is None:
             self._smoother = Smoother(wanted)
         self._begun += 1
-        if frame.begins_gop:
-            self._in_scene = round(alike(frame.ahead[0]) * FIRST_FRAMES)
-            return self._smoother.approach(wanted, math.inf)
-        self._in_scene += 1
-        step = FIRST_STEP if self._in_scene <= FIRST_FRAMES else STEP
+        step = rise if wanted > self._smoother.value else fall
         if frame.sees_end and len(frame.ahead) <= LAST_FRAMES:
             step = max(step, LAST_STEP)
-        return self._smoother.approach(wanted, step)
+        return self._smoother.approach(wanted, math.inf if frame.begins_gop else step)
 
 
 class LiveBits(_Live):
@@ -92,6 +90,7 @@ class LiveBits(_Live):
         self._forecast = BitsForecast(self._law, USUAL_Q, math.inf, BITS_TRUST)
         self._usual: dict[int, float] = {}  # bits of inter frames seen and not observed
         self._spent = 0.0  # bits of the frames observed
+        self._in_scene = 0  # frames begun of it
 
     def quality(self, frame: PlacedFrame, try_intra: TryIntra) -> int:
         for outlook, gop, _ in self._see(frame):
@@ -114,7 +113,11 @@ class LiveBits(_Live):
             more_intra = (window - known) / self._longest_gop
             coming = self._forecast.coming(more_intra, window - known - more_intra)
             wanted_bits = max(window * usual - owed, LEAST_SHARE * window * usual)
-        q = self._move(solve(coming.at, wanted_bits), frame)
+        if frame.begins_gop:
+            self._in_scene = round(alike(frame.ahead[0]) * FIRST_FRAMES)
+        self._in_scene += 1
+        step = FIRST_STEP if self._in_scene <= FIRST_FRAMES else STEP
+        q = self._move(solve(coming.at, wanted_bits), frame, step, step)
         self._forecast.begin(frame.number, q)
         return q
 
@@ -131,7 +134,9 @@ class LiveBits(_Live):
         if usual is not None and not cost.is_intra:
             foretold = usual * self._law.factor(cost.quality, USUAL_Q, False)
             happened = max(cost.bits - fixed_bits(False), LEAST_BITS)
-            self._trend.add(self._looks.pop(cost.number), math.log2(happened / foretold))
+            look = self._looks.pop(cost.number)
+            weight = LEAST_WEIGHT + (1 - LEAST_WEIGHT) * 2.0**look
+            self._trend.add(look, math.log2(happened / foretold), weight)
 
     def _usual_bits(self) -> float:
         """To be spent on a frame, on the mean."""
@@ -166,7 +171,7 @@ class LivePsnr(_Live):
             self._lowest = wanted - REACH
         elif not self._is_final(gop, frame.sees_end):
             wanted = max(wanted, self._lowest)
-        q = self._move(wanted, frame)
+        q = self._move(wanted, frame, RISE, STEP)
         self._forecast.begin(frame.number, q)
         self._unknown += 1
         return q
@@ -209,6 +214,9 @@ class LivePsnr(_Live):
 
     def _solve(self, gop: int, sees_end: bool) -> float:
         owed = self._owed + self._unknown * self._target - self._forecast.waiting()
+        if sees_end and self._coming_frames > LAST_FRAMES:
+            # What lacks is made up for in a few frames, at the end; what is too much must go now.
+            owed = min(owed, 0.0)
         if self._is_final(gop, sees_end):
             return solve(self._forecast.coming, self._coming_frames * self._target + owed)
         rest = self._forecast.rest_of_gop(gop)

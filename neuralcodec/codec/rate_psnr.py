@@ -168,8 +168,9 @@ class PsnrForecast:
         if gop.weight >= 1:
             surprise = more - self._slope.value * more_look
             self._scores += (np.square(surprise) - self._scores) / SCORE_MEMORY
-            if frame.position > 0:
-                self._slope.add(more_look, float(more[self._best]))
+        if gop.seen:
+            off = error - gop.sum / gop.seen
+            self._slope.add(frame.look - gop.sum_look / gop.seen, float(off[self._best]))
         gop.error = gop.error + more / (gop.weight + 1)
         gop.look += more_look / (gop.weight + 1)
         gop.weight = min(gop.weight + 1, GOP_MEMORY)

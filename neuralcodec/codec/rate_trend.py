@@ -53,26 +53,26 @@ class RunningTrend:
     """
 
     def __init__(self, memory: float, level_trust: float, slope_trust: float) -> None:
-        """memory: in frames; level_trust: as if so many frames with look 0 had shown no error;
-        slope_trust: the same of the slope, with look 1."""
-        self._keep = 1 - 1 / memory
+        """memory: sum of weights; level_trust: as if frames of so much weight with look 0 had
+        shown no error; slope_trust: the same of the slope, with look 1."""
+        self._memory = memory
         self._level_trust, self._slope_trust = level_trust, slope_trust
-        self._frames = self._looks = self._squares = self._errors = self._products = 0.0  # sums
+        self._weights = self._looks = self._squares = self._errors = self._products = 0.0  # sums
         self.level = self.slope = 0.0
 
-    def add(self, look: float, error: float) -> None:
-        """error: of a forecast to which nothing of this was added."""
-        keep = self._keep
-        self._frames = self._frames * keep + 1
-        self._looks = self._looks * keep + look
-        self._squares = self._squares * keep + look * look
-        self._errors = self._errors * keep + error
-        self._products = self._products * keep + look * error
-        frames = self._frames + self._level_trust
+    def add(self, look: float, error: float, weight: float) -> None:
+        """error: of a forecast to which nothing of this was added; weight: 0..1."""
+        keep = 1 - weight / self._memory
+        self._weights = self._weights * keep + weight
+        self._looks = self._looks * keep + weight * look
+        self._squares = self._squares * keep + weight * look * look
+        self._errors = self._errors * keep + weight * error
+        self._products = self._products * keep + weight * look * error
+        weights = self._weights + self._level_trust
         squares = self._squares + self._slope_trust
-        determinant = frames * squares - self._looks**2
+        determinant = weights * squares - self._looks**2
         self.level = (squares * self._errors - self._looks * self._products) / determinant
-        self.slope = (frames * self._products - self._looks * self._errors) / determinant
+        self.slope = (weights * self._products - self._looks * self._errors) / determinant
 
     def at(self, look: float) -> float:
         """What to add to a forecast."""
