@@ -21,7 +21,7 @@ from neuralcodec.codec.gop_structure import (
 )
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
 from neuralcodec.codec.gop_trials import BonusTrials
-from neuralcodec.codec.look_ahead import look_ahead, place_judged
+from neuralcodec.codec.outlook import place_judged, with_outlook
 from neuralcodec.codec.pictures import grid_size
 from neuralcodec.codec.presets import MEDIUM, Effort
 from neuralcodec.codec.rate_control import FrameCost, QualityControl
@@ -148,7 +148,7 @@ class Encoder:
         ahead = self.feedback.control.frames_ahead if self.feedback else 0
         if not ahead:
             return place_gops(frames, s.gop, s.batch, s.scene_cuts)
-        return look_ahead(place_judged(frames, s.gop, s.batch, s.scene_cuts), ahead)
+        return with_outlook(place_judged(frames, s.gop, s.batch, s.scene_cuts), ahead)
 
     def _end(self, read: RunAhead[PlacedFrame], coded: RunAhead[CodedFrame]) -> None:
         if self.feedback:

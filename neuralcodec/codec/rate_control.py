@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from neuralcodec.codec.gop_structure import Outlook, PlacedFrame
+from neuralcodec.codec.gop_structure import PlacedFrame
 from neuralcodec.codec.rate_curve import HIGHEST, LOWEST
 
 
@@ -48,11 +48,3 @@ class Smoother:
         whole = round(self.value + self._owed)
         self._owed += self.value - whole
         return min(max(whole, LOWEST), HIGHEST)
-
-
-def alike(outlook: Outlook) -> float:
-    """How much a frame has in common with the one before it, 0..1: the share of its cost that
-    prediction saves."""
-    if outlook.intra_cost <= 0:
-        return 1.0
-    return min(max(1 - outlook.inter_cost / outlook.intra_cost, 0.0), 1.0)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 
 from neuralcodec.codec.encoder import EncoderSettings
 from neuralcodec.codec.rate_control import QualityControl
-from neuralcodec.codec.rate_live import LiveBits, LivePsnr
+from neuralcodec.codec.rate_live_bits import LiveBits
+from neuralcodec.codec.rate_live_psnr import LivePsnr
 from neuralcodec.codec.rate_overhead import INDEX_BYTES
 from neuralcodec.codec.rate_plan import PlannedBits, PlannedPsnr
 from neuralcodec.codec.rate_survey import survey

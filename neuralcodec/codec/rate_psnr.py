@@ -6,7 +6,7 @@ that a frame seems to have been coded at. How much is inherited differs from cli
 guesses go along, and the one is believed that foretold best lately.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -209,6 +209,10 @@ class PsnrForecast:
     def rest_of_gop(self, number: int) -> int:
         """Frames of a GOP that are not begun."""
         return self._gops[number].rest.frames
+
+    def rest_of_open_gops(self) -> int:
+        """The same of all that are begun or were tried."""
+        return sum(gop.rest.frames for gop in self._gops.values() if gop.is_open)
 
     def coming(self, q: float) -> float:
         """The same over the frames not begun, all of them at this q."""

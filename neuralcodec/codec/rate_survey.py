@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from neuralcodec.codec.encoder import EncoderSettings
 from neuralcodec.codec.gop_structure import Outlook
-from neuralcodec.codec.look_ahead import place_judged
+from neuralcodec.codec.outlook import place_judged
 from neuralcodec.codec.rate_usual import inter_look
 from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.video import Frame, VideoFormat

@@ -74,6 +74,14 @@ class RunningTrend:
         self.level = (squares * self._errors - self._looks * self._products) / determinant
         self.slope = (weights * self._products - self._looks * self._errors) / determinant
 
+    def forget(self, kept: float) -> None:
+        """What was learned counts for a share only, of what it did."""
+        self._weights *= kept
+        self._looks *= kept
+        self._squares *= kept
+        self._errors *= kept
+        self._products *= kept
+
     def at(self, look: float) -> float:
         """What to add to a forecast."""
         return self.level + self.slope * look

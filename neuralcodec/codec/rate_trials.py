@@ -8,7 +8,7 @@ import numpy as np
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
 from neuralcodec.codec.gop_structure import INTRA_BONUS, PlacedFrame
 from neuralcodec.codec.rate_bits import BitsLaw, FrameBits
-from neuralcodec.codec.rate_control import FrameCost, TryIntra, alike
+from neuralcodec.codec.rate_control import FrameCost, TryIntra
 from neuralcodec.codec.rate_curve import (
     DB_PER_Q,
     INTER_OCTAVES,
@@ -89,11 +89,10 @@ class Trials:
         self._costs: dict[int, list[list[FrameCost]]] = {}  # of each segment, by the q tried
         outlooks = survey.outlooks
         self._is_intra = np.array([o.begins_gop for o in outlooks])
-        self._gop = np.cumsum(self._is_intra) - 1  # of each frame
-        self._alike = np.array([alike(o) for o in outlooks])
+        self._gop = np.array([o.gop for o in outlooks])
+        self._alike = np.array([o.alike for o in outlooks])
         self._scene = np.cumsum(self._is_intra & (self._alike < SCENE_ALIKE))
-        starts = np.flatnonzero(self._is_intra)
-        self._position = np.arange(len(outlooks)) - starts[self._gop]
+        self._position = np.array([o.position for o in outlooks])
         self._intra_look = np.array([intra_look(o) for o in outlooks])
         self._inter_look = np.array([inter_look(o) for o in outlooks])
         motion = np.array([motion_look(o) for o in outlooks])
