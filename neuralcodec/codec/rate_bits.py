@@ -1,8 +1,7 @@
 """What the frames to come will cost: a forecast, corrected by what frames did cost."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from neuralcodec.codec.rate_control import FrameCost
 from neuralcodec.codec.rate_curve import (
@@ -13,8 +12,13 @@ from neuralcodec.codec.rate_curve import (
     intra_quality,
 )
 from neuralcodec.codec.rate_overhead import fixed_bits
+from neuralcodec.codec.rate_trend import RunningTrend
 
-GOP_MEMORY, INTER_MEMORY, INTRA_MEMORY = 24.0, 100.0, 4.0  # frames that correct the forecast
+# Frames that correct the forecast: of their GOP and the next, full of what is new; of others
+GOP_MEMORY, LATER_MEMORY, INTRA_MEMORY = 24.0, 100.0, 4.0
+LEAST_WEIGHT = 0.1  # of a frame in which nothing is new, against one in which all is
+OTHER_SCENES = 0.15  # share that what was learned counts for in a new scene
+LEAST_BITS = 4.0  # of a frame that react to q: no logarithm of nothing
 
 
 @dataclass(frozen=True)
@@ -42,73 +46,73 @@ class FrameBits:
     gop: int  # its number
     is_intra: bool
     bits: float  # that react to q, at the reference
+    alike: float  # 0..1: how much it has in common with the frame before it
+    look: float  # of what is new in it, see `rate_usual.inter_look`
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How much a forecast counts against what happens."""
+
+    level: float  # of inter frames, see `RunningTrend`
+    slope: float
+    later: float  # share of the memory of the correction
+    intra: float
 
 
 class BitsForecast:
     """Frames are added as they become known, begun when their q is decided, and observed when
-    their cost is known, each in any order."""
+    their cost is known, each in any order but that GOPs are added and begun one after another.
 
-    def __init__(
-        self, law: BitsLaw, reference: float, inter_trust: float, intra_trust: float
-    ) -> None:
-        """Trust: how much the forecast counts against what happens, as a share of the memory of
-        each correction; infinity: there is none."""
+    The forecast is corrected by what frames did cost: in a GOP that is begun, and the next one,
+    by those of it, as far as they look alike; in later ones by all."""
+
+    def __init__(self, law: BitsLaw, reference: float, trust: Trust) -> None:
         self.law, self.reference = law, reference
         self._frames: dict[int, FrameBits] = {}  # not yet observed
         self._begun: dict[int, float] = {}  # reacting bits foretold, at the q decided, by number
         self._gops: dict[int, _Gop] = {}
-        self._inter_trust = inter_trust
-        self._intra = _Correction(INTRA_MEMORY, intra_trust)
-        self._inter = _Correction(INTER_MEMORY, inter_trust)
-        self._later, self._later_frames = 0.0, 0  # reacting bits of inter frames in GOPs not begun
+        self._next = 0  # number of the first GOP of which nothing is begun
+        self._trend = RunningTrend(GOP_MEMORY, trust.level, trust.slope)  # of the GOP seen last
+        self._intra = _Ratio(INTRA_MEMORY, trust.intra)
+        self._inter = _Ratio(LATER_MEMORY, trust.later)
+        self._later = 0.0  # reacting bits of inter frames in GOPs of which nothing is begun
         self._intra_later = 0.0
         self._fixed = 0.0  # bits of frames not begun that do not react
-        self._typical = {True: 0.0, False: 0.0}  # reacting bits of an intra and an inter frame
-
-    def revise(self, number: int, bits: float) -> None:
-        """Of an inter frame that is not begun."""
-        frame = self._frames[number]
-        gop = self._gops[frame.gop]
-        gop.rest += bits - frame.bits
-        if gop.correction is None:
-            self._later += bits - frame.bits
-        self._frames[number] = replace(frame, bits=bits)
+        self._inter_frames = 0  # not begun
+        self._last_intra = 0.0  # reacting bits of the one added last
 
     def add(self, frame: FrameBits) -> None:
         self._frames[frame.number] = frame
         self._fixed += fixed_bits(frame.is_intra)
-        gop = self._gops.setdefault(frame.gop, _Gop())
+        gop = self._gops.setdefault(frame.gop, _Gop(frame.alike))
         gop.unseen += 1
-        typical = self._typical[frame.is_intra] or frame.bits
-        step = 1.0 if frame.is_intra else 1 / GOP_MEMORY
-        self._typical[frame.is_intra] = typical + (frame.bits - typical) * step
         if frame.is_intra:
             self._intra_later += frame.bits
+            self._last_intra = frame.bits
             return
-        gop.rest += frame.bits
-        gop.inter_frames += 1
-        if gop.correction is None:
+        gop.rest[frame.number] = frame
+        self._inter_frames += 1
+        if gop.trend is None:
             self._later += frame.bits
-            self._later_frames += 1
 
     def begin(self, number: int, q: float) -> None:
         frame = self._frames[number]
         self._fixed -= fixed_bits(frame.is_intra)
         gop = self._gops[frame.gop]
-        if gop.correction is None:
-            self._open(gop)
+        if gop.trend is None:
+            gop.trend = self._continued(gop)
+            self._next = frame.gop + 1
+            self._later -= gop.bits
         if frame.is_intra:
             self._intra_later -= frame.bits
         else:
-            gop.rest -= frame.bits
+            del gop.rest[number]
+            self._inter_frames -= 1
         self._begun[number] = frame.bits * self.law.factor(q, self.reference, frame.is_intra)
 
-    def _open(self, gop: "_Gop") -> None:
-        self._inter.expect(self._later / max(self._later_frames, 1))
-        gop.correction = _Correction(GOP_MEMORY, self._inter_trust, self._inter.factor)
-        gop.correction.expect(gop.rest / max(gop.inter_frames, 1))
-        self._later -= gop.rest
-        self._later_frames -= gop.inter_frames
+    def _continued(self, gop: "_Gop") -> RunningTrend:
+        return self._trend.continued(max(gop.alike, OTHER_SCENES))
 
     def observe(self, cost: FrameCost) -> None:
         frame = self._frames.pop(cost.number, None)
@@ -116,39 +120,45 @@ class BitsForecast:
             return
         foretold = self._begun.pop(cost.number)
         gop = self._gops[frame.gop]
+        assert gop.trend is not None
         if cost.is_intra == frame.is_intra:  # not where prediction broke down
-            happened = max(cost.bits - fixed_bits(frame.is_intra), 0.0)
-            for correction in self._corrections(frame):
-                correction.add(happened, foretold)
+            happened = cost.bits - fixed_bits(frame.is_intra)
+            if frame.is_intra:
+                self._intra.add(max(happened, 0.0), foretold)
+            else:
+                self._inter.add(max(happened, 0.0), foretold)
+                weight = LEAST_WEIGHT + (1 - LEAST_WEIGHT) * 2.0**frame.look
+                error = math.log2(max(happened, LEAST_BITS) / max(foretold, LEAST_BITS))
+                gop.trend.add(frame.look, error, weight)
+        self._trend = gop.trend
         gop.unseen -= 1
         if gop.unseen == 0:
             del self._gops[frame.gop]
-
-    def _corrections(self, frame: FrameBits) -> Iterator["_Correction"]:
-        """The one that fits best first."""
-        if frame.is_intra:
-            yield self._intra
-            return
-        own = self._gops[frame.gop].correction
-        if own is not None:
-            yield own
-        yield self._inter
 
     def waiting(self) -> float:
         """Bits of frames begun and not observed."""
         total = 0.0
         for number, bits in self._begun.items():
             frame = self._frames[number]
-            total += bits * next(self._corrections(frame)).factor + fixed_bits(frame.is_intra)
+            trend = self._gops[frame.gop].trend
+            assert trend is not None
+            factor = self._intra.factor if frame.is_intra else 2.0 ** trend.at(frame.look)
+            total += bits * factor + fixed_bits(frame.is_intra)
         return total
 
     def coming(self, more_intra: float = 0.0, more_inter: float = 0.0) -> "ComingBits":
-        """Of the frames not begun; and of so many more, like those added last."""
-        inter = (self._later + more_inter * self._typical[False]) * self._inter.factor
+        """Of the frames not begun; and of so many more, like those known."""
+        inter, later = 0.0, self._later
         for gop in self._gops.values():
-            if gop.correction is not None:
-                inter += gop.rest * gop.correction.factor
-        intra = (self._intra_later + more_intra * self._typical[True]) * self._intra.factor
+            if gop.trend is not None:
+                inter += gop.corrected(gop.trend)
+        if self._next in self._gops:
+            gop = self._gops[self._next]
+            inter += gop.corrected(self._continued(gop))
+            later -= gop.bits
+        inter += later * self._inter.factor
+        inter += more_inter * inter / max(self._inter_frames, 1)
+        intra = (self._intra_later + more_intra * self._last_intra) * self._intra.factor
         fixed = more_intra * fixed_bits(True) + more_inter * fixed_bits(False)
         return ComingBits(self.law, self.reference, intra, inter, self._fixed + fixed)
 
@@ -173,33 +183,33 @@ class ComingBits:
 
 @dataclass
 class _Gop:
-    rest: float = 0.0  # reacting bits at the reference, of inter frames not begun
-    inter_frames: int = 0
+    alike: float  # of its first frame
+    rest: dict[int, FrameBits] = field(default_factory=dict)  # inter frames not begun, by number
     unseen: int = 0  # frames not observed
-    correction: "_Correction | None" = None  # once it is begun
+    trend: RunningTrend | None = None  # octaves; once it is begun
+
+    @property
+    def bits(self) -> float:
+        """That react to q, of the rest."""
+        return sum(frame.bits for frame in self.rest.values())
+
+    def corrected(self, trend: RunningTrend) -> float:
+        return sum(frame.bits * 2.0 ** trend.at(frame.look) for frame in self.rest.values())
 
 
-class _Correction:
+class _Ratio:
     """How far the forecast was off lately, as a factor."""
 
-    def __init__(self, memory: float, trust: float, guess: float = 1.0) -> None:
-        """memory: in frames; trust: share of it that the guess fills."""
-        self.factor = guess
+    def __init__(self, memory: float, trust: float) -> None:
+        """memory: in frames; trust: as if a share of it had been as foretold."""
+        self.factor = 1.0
         self._keep = 1 - 1 / memory
-        self._prior = trust * memory  # frames
+        self._prior = trust * memory  # frames like the first one observed
         self._foretold = self._happened = 0.0
 
-    def expect(self, usual: float) -> None:
-        """Bits of a frame on the mean: where most of those to come cost more than those at first,
-        these say little."""
-        if self._foretold == 0.0 and not math.isinf(self._prior):
-            self._foretold = self._prior * usual
-            self._happened = self._foretold * self.factor
-
     def add(self, happened: float, foretold: float) -> None:
-        if math.isinf(self._prior):
-            return
-        self.expect(foretold)
+        if self._foretold == 0.0:
+            self._foretold = self._happened = self._prior * foretold
         self._happened = self._happened * self._keep + happened
         self._foretold = self._foretold * self._keep + foretold
         if self._foretold > 0.0:

@@ -4,12 +4,10 @@ too much or too little is paid back over the next seconds; once the end is in si
 import math
 
 from neuralcodec.codec.gop_structure import PlacedFrame
-from neuralcodec.codec.rate_bits import BitsForecast, BitsLaw, ComingBits, FrameBits
+from neuralcodec.codec.rate_bits import BitsForecast, BitsLaw, ComingBits, FrameBits, Trust
 from neuralcodec.codec.rate_control import FrameCost, Smoother, TryIntra
 from neuralcodec.codec.rate_curve import solve
-from neuralcodec.codec.rate_overhead import fixed_bits
 from neuralcodec.codec.rate_sight import Sight
-from neuralcodec.codec.rate_trend import RunningTrend
 from neuralcodec.codec.rate_usual import USUAL_Q, inter_look, usual_bpp
 from neuralcodec.video import VideoFormat
 
@@ -18,12 +16,8 @@ LEAST_SHARE = 0.2  # of the usual bits is spent at least, however much is owed
 STEP = 0.4  # most that q moves from frame to frame
 FIRST_STEP, FIRST_FRAMES = 2.0, 16  # the same at the beginning of a scene
 LAST_STEP, LAST_FRAMES = 2.0, 36  # and at the end
-INTRA_TRUST = 0.05  # see `BitsForecast`: clips differ much
-MEMORY = 24.0  # frames full of what is new, see `RunningTrend`
-LEVEL_TRUST, SLOPE_TRUST = 1.0, 0.7  # inter frames: by a third, and the slope by a half, is usual
-OTHER_SCENES = 0.15  # share that what was learned counts for in a new one
-LEAST_WEIGHT = 0.1  # of a frame in which nothing is new, against one in which all is
-LEAST_BITS = 4.0  # of a frame that react to q: no logarithm of nothing
+# Clips differ by a third in the bits of inter frames, and by half in how these go with a look.
+TRUST = Trust(level=1.0, slope=0.7, later=0.05, intra=0.05)
 
 
 class LiveBits:
@@ -38,11 +32,7 @@ class LiveBits:
         self._per_second, self._per_frame = per_second, per_frame
         self._longest_gop = gop
         self._samples = fmt.width * fmt.height
-        self._law = BitsLaw.usual()
-        self._forecast = BitsForecast(self._law, USUAL_Q, math.inf, INTRA_TRUST)
-        self._usual: dict[int, float] = {}  # bits of inter frames seen and not observed
-        self._looks: dict[int, float] = {}  # of the same
-        self._trend = RunningTrend(MEMORY, LEVEL_TRUST, SLOPE_TRUST)  # octaves
+        self._forecast = BitsForecast(BitsLaw.usual(), USUAL_Q, TRUST)
         self._spent = 0.0  # bits of the frames observed
         self._smoother: Smoother | None = None
         self._in_scene = 0  # frames begun of it
@@ -59,16 +49,17 @@ class LiveBits:
         return q
 
     def _see(self, frame: PlacedFrame) -> None:
-        if frame.begins_gop:
-            self._trend.forget(max(frame.ahead[0].alike, OTHER_SCENES))
         for outlook in self._sight.see(frame):
-            n, bits = outlook.number, usual_bpp(outlook) * self._samples
-            self._forecast.add(FrameBits(n, outlook.gop, outlook.begins_gop, bits))
-            if not outlook.begins_gop:
-                self._usual[n], self._looks[n] = bits, inter_look(outlook)
-        for n, outlook in self._sight.coming.items():
-            if not outlook.begins_gop:
-                self._forecast.revise(n, self._usual[n] * 2.0 ** self._trend.at(self._looks[n]))
+            self._forecast.add(
+                FrameBits(
+                    outlook.number,
+                    outlook.gop,
+                    outlook.begins_gop,
+                    usual_bpp(outlook) * self._samples,
+                    outlook.alike,
+                    inter_look(outlook),
+                )
+            )
 
     def _next_bits(self) -> tuple[ComingBits, float]:
         """The next frames, and what to spend on them: those up to the end, or a window of time."""
@@ -96,13 +87,6 @@ class LiveBits:
     def observe(self, cost: FrameCost) -> None:
         self._spent += cost.bits
         self._forecast.observe(cost)
-        usual, look = self._usual.pop(cost.number, None), self._looks.pop(cost.number, 0.0)
-        if usual is None or cost.is_intra:
-            return
-        foretold = usual * self._law.factor(cost.quality, USUAL_Q, False)
-        happened = max(cost.bits - fixed_bits(False), LEAST_BITS)
-        weight = LEAST_WEIGHT + (1 - LEAST_WEIGHT) * 2.0**look
-        self._trend.add(look, math.log2(happened / foretold), weight)
 
     def _usual_bits(self) -> float:
         """To be spent on a frame, on the mean."""

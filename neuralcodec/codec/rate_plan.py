@@ -4,14 +4,14 @@ import math
 from dataclasses import dataclass
 
 from neuralcodec.codec.gop_structure import PlacedFrame
-from neuralcodec.codec.rate_bits import BitsForecast, BitsLaw, FrameBits
+from neuralcodec.codec.rate_bits import BitsForecast, BitsLaw, FrameBits, Trust
 from neuralcodec.codec.rate_control import FrameCost, Smoother, TryIntra
 from neuralcodec.codec.rate_curve import Curve, solve
 from neuralcodec.codec.rate_psnr import FramePsnr, PsnrForecast
 
-STEP, LAST_STEP = 0.3, 0.8  # most that q moves from frame to frame in a GOP; in the last frames
-LAST_FRAMES = 40
-BITS_TRUST = 0.25  # see `BitsForecast`
+STEP = 0.3  # most that q moves from frame to frame in a GOP
+LAST_STEP, LAST_FRAMES = 2.0, 36  # the same at the end
+BITS_TRUST = Trust(level=3.0, slope=2.5, later=0.25, intra=0.25)
 PSNR_TRUST = 60  # frames, see `PsnrForecast`
 
 
@@ -23,7 +23,7 @@ class BitsPlan:
     budget: float  # bits
 
     def forecast(self) -> BitsForecast:
-        forecast = BitsForecast(self.law, self.reference, BITS_TRUST, BITS_TRUST)
+        forecast = BitsForecast(self.law, self.reference, BITS_TRUST)
         for frame in self.frames:
             forecast.add(frame)
         return forecast

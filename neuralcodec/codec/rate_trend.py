@@ -2,6 +2,7 @@
 differs from place to place."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,19 +69,22 @@ class RunningTrend:
         self._squares = self._squares * keep + weight * look * look
         self._errors = self._errors * keep + weight * error
         self._products = self._products * keep + weight * look * error
+        self._fit()
+
+    def _fit(self) -> None:
         weights = self._weights + self._level_trust
         squares = self._squares + self._slope_trust
         determinant = weights * squares - self._looks**2
         self.level = (squares * self._errors - self._looks * self._products) / determinant
         self.slope = (weights * self._products - self._looks * self._errors) / determinant
 
-    def forget(self, kept: float) -> None:
+    def continued(self, share: float) -> "RunningTrend":
         """What was learned counts for a share only, of what it did."""
-        self._weights *= kept
-        self._looks *= kept
-        self._squares *= kept
-        self._errors *= kept
-        self._products *= kept
+        other = copy(self)
+        for name in ("_weights", "_looks", "_squares", "_errors", "_products"):
+            setattr(other, name, getattr(self, name) * share)
+        other._fit()
+        return other
 
     def at(self, look: float) -> float:
         """What to add to a forecast."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
 from neuralcodec.codec.gop_structure import INTRA_BONUS, PlacedFrame
-from neuralcodec.codec.rate_bits import BitsLaw, FrameBits
+from neuralcodec.codec.rate_bits import LEAST_BITS, BitsLaw, FrameBits
 from neuralcodec.codec.rate_control import FrameCost, TryIntra
 from neuralcodec.codec.rate_curve import (
     DB_PER_Q,
@@ -37,7 +37,6 @@ from neuralcodec.video import VideoFormat
 
 TRIALS = 3
 NEAR = 1.5  # q: a trial so near to the solution is the last
-LEAST_BITS = 4.0  # of a frame that react to q: no logarithm of nothing
 TRUST = 8.0  # frames, see `spread`
 SCENE_ALIKE = 0.5  # a GOP that begins with less in common with the frame before is another scene
 
@@ -205,7 +204,14 @@ class Trials:
     def _as_bits_plan(
         self, bits: np.ndarray, law: BitsLaw, reference: float, budget: float
     ) -> BitsPlan:
-        frames = zip(self._gop.tolist(), self._is_intra.tolist(), bits.tolist(), strict=True)
+        frames = zip(
+            self._gop.tolist(),
+            self._is_intra.tolist(),
+            bits.tolist(),
+            self._alike.tolist(),
+            self._inter_look.tolist(),
+            strict=True,
+        )
         listed = tuple(FrameBits(n, *frame) for n, frame in enumerate(frames))
         return BitsPlan(listed, law, reference, budget)
 
