@@ -13,9 +13,10 @@ from neuralcodec.codec.encoder import CodedGop, Encoder, EncoderSettings
 from neuralcodec.codec.gop_structure import INTRA_BONUS, Lookahead, PlacedFrame
 from neuralcodec.codec.gop_trials import LEANING, BonusTrials
 from neuralcodec.codec.presets import MEDIUM, PRESETS, Effort
-from neuralcodec.codec.rate_control import FrameCost
-from neuralcodec.codec.rate_first_pass import Trials, survey
+from neuralcodec.codec.rate_control import FrameCost, TryIntra
 from neuralcodec.codec.rate_plan import PlannedBits
+from neuralcodec.codec.rate_survey import survey
+from neuralcodec.codec.rate_trials import SampleCoder, Trials
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
@@ -154,11 +155,13 @@ def test_looking_ahead_ends_with_the_gop_and_reads_no_more_than_asked_for():
 class Recorder:
     """A control that always wants the same."""
 
+    frames_ahead = 0
+
     def __init__(self) -> None:
         self.asked: list[int] = []
         self.told: list[FrameCost] = []
 
-    def quality(self, frame: PlacedFrame) -> int:
+    def quality(self, frame: PlacedFrame, try_intra: TryIntra) -> int:
         self.asked.append(frame.number)
         return QUALITY
 
@@ -183,12 +186,11 @@ def test_the_first_pass_tries_nothing(still: Clip, installed_model: InstalledMod
     fmt, frames = still
     settings = EncoderSettings(0, GOP, 1, CPU, torch.float32, effort=TRYING)
     seen = survey(iter(frames), fmt, settings)
-    plans = []
+    samples = []
     for effort in (TRYING, replace(TRYING, gop_trials=())):
-        trials = Trials(installed_model, fmt, replace(settings, effort=effort), seen)
-        trials.plan_bits(5000)
-        plans.append(trials.costs)
-    assert plans[0] == plans[1]
+        code = SampleCoder(installed_model, fmt, replace(settings, effort=effort))
+        samples.append([code(segment, 20) for segment in seen.segments])
+    assert samples[0] == samples[1]
 
 
 def test_a_target_is_met_although_intra_frames_cost_more_than_planned(
@@ -198,7 +200,8 @@ def test_a_target_is_met_although_intra_frames_cost_more_than_planned(
     settings = EncoderSettings(0, 8, 1, CPU, torch.float32, effort=TRYING)
     budget = 24_000.0
     seen = survey(iter(frames), fmt, settings)
-    control = PlannedBits(Trials(installed_model, fmt, settings, seen).plan_bits(budget))
+    trials = Trials(SampleCoder(installed_model, fmt, settings), seen, fmt.width * fmt.height)
+    control = PlannedBits(trials.plan_bits(budget))
     costs = Encoder(installed_model, fmt, settings, control).costs(iter(frames))
     assert sum(c.bits for c in costs) == pytest.approx(budget, rel=0.08)  # of 24 frames
 

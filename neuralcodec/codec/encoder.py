@@ -21,6 +21,7 @@ from neuralcodec.codec.gop_structure import (
 )
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
 from neuralcodec.codec.gop_trials import BonusTrials
+from neuralcodec.codec.outlook import place_judged, with_outlook
 from neuralcodec.codec.pictures import grid_size
 from neuralcodec.codec.presets import MEDIUM, Effort
 from neuralcodec.codec.rate_control import FrameCost, QualityControl
@@ -119,13 +120,7 @@ class Encoder:
     def _coded_gops(
         self, frames: Iterator[Frame], on_cost: Callable[[FrameCost], None], skip: int = 0
     ) -> Iterator[CodedGop]:
-        settings = self.settings
-        placed = place_gops(
-            self.stopwatch.watch("reading", frames),
-            settings.gop,
-            settings.batch,
-            settings.scene_cuts,
-        )
+        placed = self._placed(self.stopwatch.watch("reading", frames))
         wanted = (frame for frame in placed if frame.number >= skip)
         pending: list[list[_GopInProgress]] = []  # of each item of the batch
         batch = 0
@@ -147,6 +142,13 @@ class Encoder:
                     self.feedback.put(cost)
                 on_cost(cost)
             yield from _finish(pending)
+
+    def _placed(self, frames: Iterator[Frame]) -> Iterator[PlacedFrame]:
+        s = self.settings
+        ahead = self.feedback.control.frames_ahead if self.feedback else 0
+        if not ahead:
+            return place_gops(frames, s.gop, s.batch, s.scene_cuts)
+        return with_outlook(place_judged(frames, s.gop, s.batch, s.scene_cuts), ahead)
 
     def _end(self, read: RunAhead[PlacedFrame], coded: RunAhead[CodedFrame]) -> None:
         if self.feedback:
@@ -204,7 +206,7 @@ class Encoder:
         for item, source in zip(items, sources, strict=True):
             if source.begins_gop:
                 item.begin_gop()
-        wanted = [self._quality_for(source) for source in sources]
+        wanted = [self._quality_for(source, transforms) for source in sources]
         frames = [source.frame for source in sources]
         each = list(zip(items, frames, wanted, strict=True))
         bonuses = [self._intra_bonus(item, frame, q) for item, frame, q in each]
@@ -249,8 +251,15 @@ class Encoder:
         lambdas = self.installed.model.config.quality_lambdas(torch.tensor([q, lower]))
         return float(lambdas[0] / lambdas[1])
 
-    def _quality_for(self, source: PlacedFrame) -> int:
-        return self.feedback.control.quality(source) if self.feedback else self.settings.quality
+    def _quality_for(self, source: PlacedFrame, transforms: Transforms | SideBySide) -> int:
+        if not self.feedback:
+            return self.settings.quality
+
+        def try_intra(quality: int) -> float:
+            shown = transforms.try_intra(source.frame, frame_quality(quality, 0)).shown
+            return frame_psnr(source.frame, shown).yuv
+
+        return self.feedback.control.quality(source, try_intra)
 
     def _intra_bonus(self, item: "_Item", frame: Frame, quality: int) -> int:
         """What this frame gets on top if it begins a GOP. Tried where it is known to; where

@@ -22,12 +22,38 @@ CONVINCING = 0.6  # of the squared error, at most, is what an intra frame must l
 
 
 @dataclass(frozen=True)
+class Outlook:
+    """What is known of a frame before it is coded."""
+
+    number: int  # from 0
+    gop: int  # number of its GOP
+    position: int  # in it
+    pts: int
+    intra_cost: float  # see `scene_cuts.JudgedFrame`
+    inter_cost: float
+
+    @property
+    def begins_gop(self) -> bool:
+        return self.position == 0
+
+    @property
+    def alike(self) -> float:
+        """How much it has in common with the frame before it, 0..1: the share of its cost that
+        prediction saves."""
+        if self.intra_cost <= 0:
+            return 1.0
+        return min(max(1 - self.inter_cost / self.intra_cost, 0.0), 1.0)
+
+
+@dataclass(frozen=True)
 class PlacedFrame:
     """A frame of the source, and its place among the GOPs."""
 
     frame: Frame
     number: int  # from 0
     begins_gop: bool
+    ahead: tuple[Outlook, ...] = ()  # of this frame and those after it, where one looks ahead
+    sees_end: bool = False  # whether no frame comes after these
 
 
 def frame_quality(quality: int, position: int, intra_bonus: int = INTRA_BONUS) -> int:

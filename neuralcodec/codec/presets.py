@@ -36,7 +36,7 @@ PRESETS: dict[str, Effort] = {
         _BY_PRICE,
         priced_vectors=True,
         symbol_rounds=3,
-        gop_trials=(8, 16, 20),
+        gop_trials=(8, 12, 20),
         trial_frames=12,
     ),
     "placebo": Effort(

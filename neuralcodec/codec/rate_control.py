@@ -1,5 +1,6 @@
 """Quality frame by frame, so that the whole meets a target: what all ways to steer share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,12 +19,17 @@ class FrameCost:
     psnr: float  # YUV 6:1:1, dB
 
 
+TryIntra = Callable[[int], float]  # PSNR of a frame as the first of its GOP, at a quality
+
+
 class QualityControl(Protocol):
     """Asked for each frame in the order of coding, told in the same order, some frames later."""
 
-    def quality(self, frame: PlacedFrame) -> int:
+    frames_ahead: int  # of each frame that it wants to see when it is asked; 0: none
+
+    def quality(self, frame: PlacedFrame, try_intra: TryIntra) -> int:
         """LOWEST..HIGHEST; the frame's own q depends on its position in the GOP as well, see
-        `frame_quality`."""
+        `frame_quality`. Each call of try_intra takes half as long as coding a frame."""
 
     def observe(self, cost: FrameCost) -> None: ...
 

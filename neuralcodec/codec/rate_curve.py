@@ -9,8 +9,11 @@ from neuralcodec.model.config import QUALITIES
 
 # Between these `frame_quality` makes a difference.
 LOWEST, HIGHEST = -INTRA_BONUS, QUALITIES - 1
-OCTAVES_PER_Q = 1 / 14  # of bits: a usual clip
-DB_PER_Q = 0.16
+# Of a usual clip. Five clips of now lie within a fourth of these.
+INTER_OCTAVES = 1 / 14  # of bits, for each q
+INTRA_OCTAVES = 1 / 24
+DB_PER_Q = 0.17
+STEEPEST = 2.0  # times as steep as usual, or as flat, are two points believed beyond them
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,21 @@ class Curve:
         after = min(max(after, 1), len(self.points) - 1)
         (q0, v0), (q1, v1) = self.points[after - 1], self.points[after]
         slope = (v1 - v0) / (q1 - q0)
-        return min(max(slope, self.usual_slope / 3), self.usual_slope * 3)
+        return min(max(slope, self.usual_slope / STEEPEST), self.usual_slope * STEEPEST)
 
     def __call__(self, q: float) -> float:
         nearest, value = min(self.points, key=lambda p: abs(p[0] - q))
         return value + (q - nearest) * self.slope(q)
+
+
+def intra_quality(q: float) -> float:
+    """q of the first frame of a GOP where a control gives q; see `frame_quality`."""
+    return min(max(q + INTRA_BONUS, 0.0), float(QUALITIES - 1))
+
+
+def inter_quality(q: float) -> float:
+    """q of the frames after it."""
+    return min(max(q, 0.0), float(QUALITIES - 1))
 
 
 def solve(rising: Callable[[float], float], wanted: float) -> float:

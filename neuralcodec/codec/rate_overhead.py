@@ -5,6 +5,7 @@ from neuralcodec.container.varint import append_signed_varint, append_varint
 
 GOP_BYTES = 2 * layout.CHUNK_OVERHEAD + layout.GOP_FIXED.size + layout.STAT_FIXED.size
 INDEX_BYTES = layout.INDEX_ENTRY.size  # of a GOP, at the end of the file
+USUAL_ENTRY_BYTES = 4  # time stamp and q, each as the difference to the frame before, and length
 
 
 def frame_bytes(frame: FrameRecord, before: FrameRecord | None) -> int:
@@ -15,3 +16,9 @@ def frame_bytes(frame: FrameRecord, before: FrameRecord | None) -> int:
     append_varint(entry, len(frame.payload))
     once = 0 if before else GOP_BYTES
     return once + len(entry) + layout.STAT_FRAME.size + len(frame.payload)
+
+
+def fixed_bits(is_intra: bool) -> int:
+    """About what a frame takes at any q. Of small pictures where nothing moves it is most."""
+    once = GOP_BYTES if is_intra else 0
+    return 8 * (once + USUAL_ENTRY_BYTES + layout.STAT_FRAME.size)

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 
 from neuralcodec.codec.encoder import EncoderSettings
 from neuralcodec.codec.rate_control import QualityControl
-from neuralcodec.codec.rate_first_pass import Trials, survey
-from neuralcodec.codec.rate_live import LiveBits, LivePsnr
+from neuralcodec.codec.rate_live_bits import LiveBits
+from neuralcodec.codec.rate_live_psnr import LivePsnr
 from neuralcodec.codec.rate_overhead import INDEX_BYTES
 from neuralcodec.codec.rate_plan import PlannedBits, PlannedPsnr
+from neuralcodec.codec.rate_survey import survey
 from neuralcodec.codec.rate_target import RateKind, RateTarget
+from neuralcodec.codec.rate_trials import SampleCoder, Trials
 from neuralcodec.errors import InputError, UsageError
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
@@ -34,7 +36,7 @@ def control_after_first_pass(
     seen = survey(frames, fmt, settings)
     if seen.frames == 0:
         raise InputError("no frames; nothing to encode")
-    trials = Trials(installed, fmt, settings, seen)
+    trials = Trials(SampleCoder(installed, fmt, settings), seen, fmt.width * fmt.height)
     if target.kind is RateKind.PSNR:
         return PlannedPsnr(trials.plan_psnr(target.value))
     if target.kind is RateKind.BITRATE:
@@ -55,7 +57,7 @@ def live_control(target: RateTarget, fmt: VideoFormat, gop: int) -> QualityContr
             "give a file, or a bitrate"
         )
     if target.kind is RateKind.PSNR:
-        return LivePsnr(target.value)
+        return LivePsnr(fmt, gop, target.value)
     if target.kind is RateKind.BITRATE:
         return LiveBits(fmt, gop, per_second=target.value, per_frame=None)
     per_frame = target.value * fmt.width * fmt.height
