@@ -1,5 +1,6 @@
 """What every test shares: tests marked `gpu` are skipped where there is no CUDA device."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,17 @@ def no_real_time_priority() -> Iterator[None]:
     """What tests start must not inherit the real-time priority that SVT-AV1 takes."""
     yield
     usual_scheduling()
+
+
+@pytest.fixture(autouse=True)
+def own_threads_and_signals() -> Iterator[None]:
+    """Threads that a test sets for the whole process end with it; SIGINT is heeded, whatever the
+    parent of the tests ignores."""
+    threads, interrupted = torch.get_num_threads(), signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, interrupted)
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Presets move the encoder's effort, and nothing that a decoder could notice."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -86,9 +87,10 @@ def test_medium_is_the_default_and_fast_leaves_everything_as_it_is_found(
 
 
 def test_slower_presets_cost_less(clip: Clip, installed_model: InstalledModel):
+    """Without their trials of the first frame, which spend for more frames than this clip has."""
+    efforts = [replace(PRESETS[preset], gop_trials=()) for preset in PRESETS]
     fast, medium, slow, placebo = (
-        cost(installed_model, clip, coded(installed_model, clip, PRESETS[preset]))
-        for preset in PRESETS
+        cost(installed_model, clip, coded(installed_model, clip, effort)) for effort in efforts
     )
     assert medium < fast
     assert slow < 0.99 * fast
