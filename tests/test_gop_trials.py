@@ -18,6 +18,7 @@ from neuralcodec.codec.rate_plan import PlannedBits
 from neuralcodec.codec.rate_survey import survey
 from neuralcodec.codec.rate_trials import SampleCoder, Trials
 from neuralcodec.metrics import frame_psnr
+from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
@@ -83,7 +84,7 @@ def test_what_is_chosen_is_what_costs_least(restless: Clip, installed_model: Ins
         assert intra_bonuses([gop]) == [bonus]
         bits = 8 * sum(len(f.payload) for f in gop.record.frames)
         errors = [[10 ** (-db / 10) for db in planes] for planes in gop.stats.psnr]
-        error = sum((6 * y + u + v) / 8 for y, u, v in errors)
+        error = sum(LUMA_WEIGHT * y + CHROMA_WEIGHT * (u + v) / 2 for y, u, v in errors)
         return bits + weight * fmt.width * fmt.height * error
 
     chosen = intra_bonuses(coded(installed_model, restless, TRYING))

@@ -28,6 +28,16 @@ def output_options(command: Command) -> Command:
     return command
 
 
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda|cuda:N",
+    shell_complete=complete_device,
+    help="Where the networks run; auto takes a GPU if there is one.",
+)
+
+
 def device_options(command: Command) -> Command:
     """--device, --batch."""
     for option in (
@@ -38,14 +48,7 @@ def device_options(command: Command) -> Command:
             help="GOPs worked on side by side; more is faster on a GPU and takes more memory. "
             "[default: 1 on a CPU, 4 on a GPU]",
         ),
-        click.option(
-            "--device",
-            default="auto",
-            show_default=True,
-            metavar="auto|cpu|cuda|cuda:N",
-            shell_complete=complete_device,
-            help="Where the networks run; auto takes a GPU if there is one.",
-        ),
+        device_option,
     ):
         command = option(command)
     return command

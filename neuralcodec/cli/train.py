@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from neuralcodec.cli.completion import complete_device, complete_model
+from neuralcodec.cli.completion import complete_model
+from neuralcodec.cli.options import device_option
 from neuralcodec.cli.report import print_json, tell
 
 
@@ -54,14 +55,7 @@ from neuralcodec.cli.report import print_json, tell
     metavar="DIR",
     help="Where the frames are kept as they are read. [default: in the folder beside the output]",
 )
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="auto|cpu|cuda|cuda:N",
-    shell_complete=complete_device,
-    help="Where the networks run; auto takes a GPU if there is one.",
-)
+@device_option
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Of a CPU. [default: all]")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all chance.")
 @click.option(

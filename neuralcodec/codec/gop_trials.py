@@ -56,7 +56,9 @@ class BonusTrials:
         """Bits + λ·squared error."""
         symbols = GopSymbolEncoder(self.installed, self._coder, *grid_size(self.fmt))
         weight = float(self.installed.model.config.quality_lambdas(torch.tensor(float(quality))))
-        weight *= LEANING * self.fmt.width * self.fmt.height
+        weight *= self.fmt.width * self.fmt.height
+        if len(frames) == self.frames:  # else the GOP ends here, and nothing more leans on them
+            weight *= LEANING
         self._transforms.begin()
         cost = 0.0
         for position, frame in enumerate(frames):
@@ -68,7 +70,7 @@ class BonusTrials:
 
 
 def _squared_error(frame: Frame, shown: Frame) -> float:
-    """Mean over the samples, in [0, 1], Y : U : V weighted 6 : 1 : 1."""
+    """Mean over the samples, in [0, 1], weighted as `distortion` does."""
     psnr = frame_psnr(frame, shown)
     y, u, v = (10 ** (-db / 10) for db in (psnr.y, psnr.u, psnr.v))
     return LUMA_WEIGHT * y + CHROMA_WEIGHT / 2 * (u + v)

@@ -100,6 +100,15 @@ class QualityVector(nn.Module):
         return torch.lerp(self.anchors[low], self.anchors[low + 1], t)[:, :, None, None]
 
 
+class Float32Conv(nn.Conv2d):
+    """A convolution that stays in float32 where others run in bfloat16: what it gives is added to
+    samples or symbols as it is, and large values would be off by a good part of a step."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
 class LinearTransform(nn.Module):
     """The linear path: 2x2 tokens (384 samples) <-> N coefficients, starting as the KLT.
 

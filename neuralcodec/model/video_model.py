@@ -9,6 +9,7 @@ from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.exact import ExactLayer, log_magnitude_table
 from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
+from neuralcodec.model.layers import Float32Conv
 from neuralcodec.model.priors import ScalePrior
 from neuralcodec.model.vector_prior import VectorPrior
 
@@ -33,10 +34,10 @@ class VideoModel(nn.Module):
 
     def with_fast_networks(self, precision: torch.dtype) -> "VideoModel":
         """A copy whose float networks have their weights in `precision`, to run under autocast.
-        Linear transforms, quantiser steps and exact layers stay in float32."""
+        Linear transforms, quantiser steps, means and exact layers stay in float32."""
         fast = copy.deepcopy(self)
         for coder in (fast.intra, fast.inter):
             for module in coder.modules():
-                if isinstance(module, nn.Conv2d):
+                if isinstance(module, nn.Conv2d) and not isinstance(module, Float32Conv):
                     module.to(precision)
         return fast

@@ -35,9 +35,9 @@ def initialise(model: VideoModel, sampler: Sampler, rounds: int = 60) -> None:
         _set_basis(model.inter.linear, inter)
         for coder in (model.intra, model.inter):
             _set_steps(model, coder.log_gain, coder.log_step)
-            quieten(coder.head)
-            quieten(coder.analysis[-1])
-        quieten(model.inter.correct)
+            _quieten(coder.head)
+            _quieten(coder.analysis[-1])
+        _quieten(model.inter.correct)
 
 
 def weighted_patches(tokens: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ def _set_basis(linear: LinearTransform, covariance: Tensor) -> None:
 def log_steps(config: ModelConfig) -> Tensor:
     """Logarithm of the quantiser step that λ asks for, of each anchor of the quality."""
     weights = config.quality_lambdas(torch.linspace(0, QUALITIES - 1, config.quality_anchors))
-    return torch.log(LOW_RATE * torch.sqrt(6 / (math.log(2) * 0.75 * weights)))
+    return torch.log(LOW_RATE * torch.sqrt(6 / (math.log(2) * LUMA_WEIGHT * weights)))
 
 
 def _set_steps(model: VideoModel, gain: QualityVector, step: QualityVector) -> None:
@@ -77,7 +77,7 @@ def _set_steps(model: VideoModel, gain: QualityVector, step: QualityVector) -> N
     gain.anchors.copy_(-step.anchors)
 
 
-def quieten(layer: torch.nn.Module) -> None:
+def _quieten(layer: torch.nn.Module) -> None:
     assert isinstance(layer, torch.nn.Conv2d) and layer.bias is not None
     layer.weight.mul_(0.03)
     layer.bias.zero_()
