@@ -17,8 +17,8 @@ from neuralcodec.metrics.planes import peak_of
 WINDOW = 11
 _SIGMA = 1.5
 _K1, _K2 = 0.01, 0.03
-_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-LEAST_SIDE_MS_SSIM = WINDOW * 2 ** (len(_SCALE_WEIGHTS) - 1)
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+LEAST_SIDE_MS_SSIM = WINDOW * 2 ** (len(SCALE_WEIGHTS) - 1)
 """176 samples: below, the window would not fit into the coarsest scale."""
 
 
@@ -28,7 +28,7 @@ def ssim(reference: np.ndarray, shown: np.ndarray) -> float:
     Raises ValueError for planes that cannot be compared or are smaller than the window.
     """
     a, b, peak = _as_tensors(reference, shown, least_side=WINDOW)
-    luminance, contrast_structure = _similarity_maps(a, b, peak)
+    luminance, contrast_structure = similarity_maps(a, b, peak)
     return float((luminance * contrast_structure).mean())
 
 
@@ -41,9 +41,9 @@ def ms_ssim(reference: np.ndarray, shown: np.ndarray) -> float:
     """
     a, b, peak = _as_tensors(reference, shown, LEAST_SIDE_MS_SSIM)
     product = 1.0
-    for scale, weight in enumerate(_SCALE_WEIGHTS, start=1):
-        luminance, similarity = _similarity_maps(a, b, peak)
-        if scale == len(_SCALE_WEIGHTS):
+    for scale, weight in enumerate(SCALE_WEIGHTS, start=1):
+        luminance, similarity = similarity_maps(a, b, peak)
+        if scale == len(SCALE_WEIGHTS):
             similarity = luminance * similarity
         product *= max(0.0, float(similarity.mean())) ** weight
         a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
@@ -61,8 +61,9 @@ def _as_tensors(
     return a, b, peak
 
 
-def _similarity_maps(a: Tensor, b: Tensor, peak: int) -> tuple[Tensor, Tensor]:
-    """Luminance and contrast-structure terms for each window, each (1, 1, H - 10, W - 10)."""
+def similarity_maps(a: Tensor, b: Tensor, peak: int) -> tuple[Tensor, Tensor]:
+    """Luminance and contrast-structure terms for each window of planes (B, 1, H, W), each
+    (B, 1, H - 10, W - 10)."""
     c1, c2 = (_K1 * peak) ** 2, (_K2 * peak) ** 2
     mean_a, mean_b, mean_aa, mean_bb, mean_ab = (
         _window_mean(x) for x in (a, b, a * a, b * b, a * b)
@@ -74,7 +75,7 @@ def _similarity_maps(a: Tensor, b: Tensor, peak: int) -> tuple[Tensor, Tensor]:
 
 
 def _window_mean(x: Tensor) -> Tensor:
-    """Gaussian-weighted mean over every window inside (1, 1, H, W), as two 1-D passes.
+    """Gaussian-weighted mean over every window inside (B, 1, H, W), as two 1-D passes.
 
     Sums of shifted copies: on float64 twenty times as fast as a convolution.
     """

@@ -150,7 +150,7 @@ class _CropBatch:
         bits = torch.stack([c.latent_bpp + c.vector_bpp for c in costs])
         errors = torch.stack([c.distortion for c in costs])
         psnr = torch.stack(
-            [_psnr_yuv(c.shown, self.y[:, t], self.uv[:, t]) for t, c in enumerate(costs)]
+            [psnr_yuv(c.shown, self.y[:, t], self.uv[:, t]) for t, c in enumerate(costs)]
         )
         weight = float(config.quality_lambdas(torch.tensor(float(q))))
         bpp, error = bits.mean(0), errors.mean(0)
@@ -166,7 +166,7 @@ class _CropBatch:
         return {n: CropFigures(*row) for n, row in zip(self.numbers, rows, strict=True)}
 
 
-def _psnr_yuv(state: State, y: Tensor, uv: Tensor) -> Tensor:
+def psnr_yuv(state: State, y: Tensor, uv: Tensor) -> Tensor:
     """(B,) in dB, of the pictures as 8-bit samples: what `metrics.psnr` measures."""
     planes = [(state.y, y), (state.uv[:, :1], uv[:, :1]), (state.uv[:, 1:], uv[:, 1:])]
     figures = []
