@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from codec_clips import CITY
 from torch.utils.data import DataLoader
 
 import neuralcodec
@@ -144,3 +145,11 @@ def test_spawned_workers_can_decode_on_a_gpu(small_coded, in_order):
 
 def _to_cpu(frame: TensorFrame) -> TensorFrame:
     return TensorFrame(frame.y.cpu(), frame.u.cpu(), frame.v.cpu(), frame.pts)
+
+
+def test_a_program_may_end_with_a_video_open_that_is_still_being_decoded(tmp_path):
+    coded = tmp_path / "a.nlc"
+    neuralcodec.encode(CITY, coded, frames=6, preset="fast", device="cpu")
+    program = "import sys, neuralcodec; video = neuralcodec.open(sys.argv[1]); video[0]"
+    run = subprocess.run([sys.executable, "-c", program, coded], capture_output=True)
+    assert (run.returncode, run.stderr) == (0, b"")

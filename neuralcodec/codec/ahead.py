@@ -1,5 +1,6 @@
 """Stages of a pipeline in threads of their own, with bounded queues between them."""
 
+import atexit
 import queue
 import threading
 import weakref
@@ -63,6 +64,7 @@ class RunAhead(Iterator[T]):
             target=_produce, args=(items, self._buffer, self._stopped), daemon=True
         )
         weakref.finalize(self, self._stopped.set)
+        _at_work[self._thread] = (self._stopped, self._buffer)
         self._thread.start()
 
     def __next__(self) -> T:
@@ -81,15 +83,34 @@ class RunAhead(Iterator[T]):
         A thread that does not end within `patience` seconds is left behind (see `is_stuck`): it
         may wait for input that never comes. None waits without limit.
         """
-        self._stopped.set()
-        with suppress(queue.Full):  # where it is full, nobody waits for an item
-            self._buffer.put_nowait(_END)
+        _stop(self._stopped, self._buffer)
         self._thread.join(patience)
 
     @property
     def is_stuck(self) -> bool:
         """Whether the thread is still at work after `close`: what it reads must not be closed."""
         return self._stopped.is_set() and self._thread.is_alive()
+
+
+_at_work = weakref.WeakKeyDictionary[
+    threading.Thread, tuple[threading.Event, "queue.Queue[object]"]
+]()
+
+
+def _stop(stopped: threading.Event, buffer: "queue.Queue[object]") -> None:
+    stopped.set()
+    with suppress(queue.Full):  # where it is full, nobody waits for an item
+        buffer.put_nowait(_END)
+
+
+@atexit.register
+def _stop_all() -> None:
+    """Python ends daemon threads wherever they are; within PyTorch that aborts the process."""
+    threads = list(_at_work.items())
+    for _, (stopped, buffer) in threads:
+        _stop(stopped, buffer)
+    for thread, _ in threads:
+        thread.join(PATIENCE)
 
 
 def _produce(items: Iterable[T], buffer: queue.Queue[object], stopped: threading.Event) -> None:
