@@ -1,8 +1,8 @@
 """How hard the encoder tries. The file format and the decoder know nothing of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from neuralcodec.model.motion_search import NORMAL_SEARCH, SearchEffort
+from neuralcodec.model.motion_search import NORMAL_SEARCH, THOROUGH_SEARCH, SearchEffort
 
 DEFAULT_PRESET = "medium"
 
@@ -27,7 +27,8 @@ class Effort:
     trial_frames: int = 0
 
 
-_BY_PRICE = SearchEffort(bit_price=0.5)  # found when the vectors are chosen again by their price
+# For vectors that are chosen again by their price
+_BY_PRICE = replace(THOROUGH_SEARCH, bit_price=0.5)
 MEDIUM = Effort(_BY_PRICE, priced_vectors=True)
 PRESETS: dict[str, Effort] = {
     "fast": Effort(),

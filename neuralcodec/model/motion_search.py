@@ -2,7 +2,7 @@
 
 Vectors are integers in quarter samples, one per 8x8 block. A full search at 1/8 and 1/4 resolution
 gives candidates for 16x16 blocks; these are refined to half samples, handed to their four 8x8
-blocks, and refined to quarter samples there. The cost is the sum of absolute differences over a
+blocks, and refined to quarter samples there. The cost is the mean of absolute differences over a
 support somewhat larger than the block + λ * an estimate of the bits, in which a vector equal to a
 neighbour's or to the last frame's is nearly free.
 """
@@ -28,15 +28,18 @@ NEW_BITS = 6.0  # of any other, and the bits of its difference to the predictor
 @dataclass(frozen=True)
 class SearchEffort:
     """quarter_samples: refine vectors beyond half samples. every_offer: offer each 8x8 block moves
-    by whole samples and its neighbours' half-sample vectors too. bit_price: what an estimated bit
-    weighs; 1 for a field that is final."""
+    by whole samples and its neighbours' half-sample vectors too. thorough: compare all rows of 8x8
+    blocks, not every second one, move vectors diagonally too, and quarter samples twice. bit_price:
+    what an estimated bit weighs; 1 for a field that is final."""
 
     quarter_samples: bool = True
     every_offer: bool = True
+    thorough: bool = False
     bit_price: float = 1.0
 
 
 NORMAL_SEARCH = SearchEffort()
+THOROUGH_SEARCH = SearchEffort(thorough=True)
 
 
 def absolute_error_lambda(mse_lambda: Tensor) -> Tensor:
@@ -60,7 +63,8 @@ def search_vectors(
         planes = padded_half_sample_planes(reference)
         coarse = BlockCosts(current, planes, weight, 16, support=24, rows_skipped=4)
         field = _search_coarse(coarse, current, reference, last)
-        fine = BlockCosts(current, planes, weight, 8, support=12, rows_skipped=2)
+        rows_skipped = 1 if effort.thorough else 2
+        fine = BlockCosts(current, planes, weight, 8, support=12, rows_skipped=rows_skipped)
         return _search_fine(fine, field, last, effort).permute(0, 3, 1, 2).contiguous()
 
 
@@ -80,17 +84,19 @@ def _search_coarse(level: "BlockCosts", current: Tensor, reference: Tensor, last
 
 def _search_fine(level: "BlockCosts", field: Tensor, last: Tensor, effort: SearchEffort) -> Tensor:
     """Quarter-sample vectors of 8x8 blocks, (B, H/8, W/8, 2)."""
+    moves = AROUND if effort.thorough else SIDEWAYS
     level.begin(field.repeat_interleave(2, 1).repeat_interleave(2, 2))
     before = _to_steps(last, HALF)
     level.offer([*_neighbours(level.best, 2), torch.zeros_like(before), before], before)
     if effort.every_offer:
         level.offer(level.moved(SIDEWAYS, FULL), before)
-    level.offer(level.moved(SIDEWAYS, HALF), before)
+    level.offer(level.moved(moves, HALF), before)
     if effort.every_offer:
         level.offer(_neighbours(level.best), before)
     if effort.quarter_samples:
-        level.offer(level.moved(SIDEWAYS, QUARTER), last)
-        level.offer([*_neighbours(level.best), last], last)
+        for _ in range(2 if effort.thorough else 1):
+            level.offer(level.moved(moves, QUARTER), last)
+            level.offer([*_neighbours(level.best), last], last)
     return level.best
 
 
@@ -143,7 +149,7 @@ class BlockCosts:
         return [self.best + offset for offset in offsets]
 
     def errors_at(self, vectors: Tensor, blocks: Tensor) -> Tensor:
-        """Mean absolute error (B, n) of vectors (B, n, 2) at n blocks, given as flat indices;
+        """Transformed error (B, n) of vectors (B, n, 2) at n blocks, given as flat indices;
         infinite where a window would leave the padded reference."""
         lowest, highest = (b.flatten(0, 1)[blocks] for b in (self.lowest, self.highest))
         corner, target = self.corner.flatten(0, 1)[blocks], self.target.flatten(1, 2)[:, blocks]
@@ -156,7 +162,7 @@ class BlockCosts:
 
         below = window(torch.div(inside, 2, rounding_mode="floor"))
         mixed = (below + window(torch.ceil(inside / 2))) / 2
-        errors = (mixed - target).abs_().mean((-1, -2))
+        errors = _transformed_error(mixed - target)
         return torch.where((inside == vectors).all(-1), errors, torch.inf)
 
     def _error(self, vectors: Tensor) -> Tensor:
@@ -173,6 +179,19 @@ class BlockCosts:
     def _inside(self, vectors: Tensor) -> Tensor:
         """Keeps windows within the padded reference."""
         return torch.minimum(torch.maximum(vectors, self.lowest), self.highest)
+
+
+def _transformed_error(difference: Tensor) -> Tensor:
+    """(..., rows, columns), multiples of 4 -> (...): the mean absolute coefficient of a Hadamard
+    transform of 4x4 samples, of white noise about as large as its mean absolute value. Nearer to
+    the bits of what is left to code than plain differences are, which is why x264 refines its
+    vectors by it (SATD)."""
+    rows, columns = difference.shape[-2:]
+    squares = difference.unflatten(-1, (columns // 4, 4)).unflatten(-3, (rows // 4, 4))
+    samples = squares.transpose(-3, -2).flatten(-2)
+    two = torch.tensor([[1.0, 1.0], [1.0, -1.0]], device=difference.device)
+    four = torch.kron(two, two)
+    return (samples @ torch.kron(four, four) / 4).abs_().mean((-1, -2, -3))
 
 
 def _full_search(

@@ -17,7 +17,7 @@ from neuralcodec.model.motion_search import (
 from neuralcodec.model.rate import option_bits
 from neuralcodec.model.vector_prior import VectorPrior
 
-BIT_PRICE = 0.33  # of a bit at λ: what a block takes, others can name and later frames repeat
+BIT_PRICE = 0.25  # of a bit at λ: what a block takes, others can name and later frames repeat
 
 
 def choose_vectors(

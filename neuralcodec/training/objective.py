@@ -8,7 +8,7 @@ from torch import Tensor
 from neuralcodec.model.config import VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.distortion import distortion
 from neuralcodec.model.exact import exact_float32, log_magnitude
-from neuralcodec.model.motion_search import search_vectors
+from neuralcodec.model.motion_search import THOROUGH_SEARCH, search_vectors
 from neuralcodec.model.priors import History, ScalePrior
 from neuralcodec.model.rate import latent_bits, vector_field_bits
 from neuralcodec.model.state import State
@@ -142,7 +142,8 @@ def source_vectors(config: ModelConfig, y: Tensor, q: Tensor) -> Tensor:
     batch, frames, _, height, width = y.shape
     zero = y.new_zeros(batch * (frames - 1), 2, height // VECTOR_BLOCK, width // VECTOR_BLOCK)
     weights = config.quality_lambdas(q[:, 1:].flatten())
-    field = search_vectors(y[:, 1:].flatten(0, 1), y[:, :-1].flatten(0, 1), zero, weights)
+    now, before = y[:, 1:].flatten(0, 1), y[:, :-1].flatten(0, 1)
+    field = search_vectors(now, before, zero, weights, THOROUGH_SEARCH)
     return field.unflatten(0, (batch, frames - 1))
 
 

@@ -113,7 +113,7 @@ def main() -> None:
     sampler = Sampler([c for c in clips if c.name not in HELD_OUT], 0)
     found: dict[str, list[list[Judged]]] = {}
     for name, share in SHARES.items():
-        model = load_model(DEFAULT_MODEL).model.float()
+        model = load_model(DEFAULT_MODEL).model.requires_grad_(True)
         train(model, sampler, share, arguments.steps)
         found[name] = [list(judged(model, crop)) for crop in crops]
         for crop, points in zip(crops, found[name], strict=True):
