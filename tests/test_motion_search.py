@@ -7,7 +7,7 @@ from codec_clips import city_frames, cropped
 from torch import Tensor
 
 from neuralcodec.model.config import VECTOR_BLOCK
-from neuralcodec.model.motion_search import SearchEffort, search_vectors
+from neuralcodec.model.motion_search import THOROUGH_SEARCH, SearchEffort, search_vectors
 from neuralcodec.model.rate import vector_field_bits
 from neuralcodec.model.vector_choice import choose_vectors
 from neuralcodec.model.vector_prior import VECTOR_LIMIT
@@ -51,6 +51,16 @@ def test_a_shift_by_whole_samples_is_found_in_every_inner_block(shift: tuple[int
     current = big[..., MARGIN + y : MARGIN + y + HEIGHT, MARGIN + x : MARGIN + x + WIDTH]
     found = search_vectors(current, reference, no_vectors(), LAMBDA)
     assert share(inner(found), (4 * x, 4 * y)) == 1
+
+
+def test_a_thorough_search_sees_what_moves_between_the_rows_that_others_compare():
+    big = texture(HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN)
+    big[..., ::2, :] = 0.5
+    reference = big[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    current = big[..., MARGIN:-MARGIN, MARGIN + 1 : MARGIN + 1 + WIDTH]
+    found = search_vectors(current, reference, no_vectors(), LAMBDA, THOROUGH_SEARCH)
+    assert share(inner(found), (4, 0)) == 1
+    assert share(inner(search_vectors(current, reference, no_vectors(), LAMBDA)), (4, 0)) < 0.9
 
 
 @pytest.mark.parametrize("halves", [(1, 0), (0, -1), (3, 5)])

@@ -29,7 +29,7 @@ NEW_BITS = 6.0  # of any other, and the bits of its difference to the predictor
 class SearchEffort:
     """quarter_samples: refine vectors beyond half samples. every_offer: offer each 8x8 block moves
     by whole samples and its neighbours' half-sample vectors too. thorough: compare all rows of 8x8
-    blocks, not every second one, move vectors diagonally too, and quarter samples twice. bit_price:
+    blocks, not every second one of a wider support, and move vectors diagonally too. bit_price:
     what an estimated bit weighs; 1 for a field that is final."""
 
     quarter_samples: bool = True
@@ -63,8 +63,8 @@ def search_vectors(
         planes = padded_half_sample_planes(reference)
         coarse = BlockCosts(current, planes, weight, 16, support=24, rows_skipped=4)
         field = _search_coarse(coarse, current, reference, last)
-        rows_skipped = 1 if effort.thorough else 2
-        fine = BlockCosts(current, planes, weight, 8, support=12, rows_skipped=rows_skipped)
+        support, rows_skipped = (10, 1) if effort.thorough else (12, 2)
+        fine = BlockCosts(current, planes, weight, 8, support, rows_skipped)
         return _search_fine(fine, field, last, effort).permute(0, 3, 1, 2).contiguous()
 
 
@@ -94,9 +94,8 @@ def _search_fine(level: "BlockCosts", field: Tensor, last: Tensor, effort: Searc
     if effort.every_offer:
         level.offer(_neighbours(level.best), before)
     if effort.quarter_samples:
-        for _ in range(2 if effort.thorough else 1):
-            level.offer(level.moved(moves, QUARTER), last)
-            level.offer([*_neighbours(level.best), last], last)
+        level.offer(level.moved(moves, QUARTER), last)
+        level.offer([*_neighbours(level.best), last], last)
     return level.best
 
 
