@@ -12,8 +12,8 @@ help:  ## Show this list
 install:  ## Install the package for development, in the tested versions
 	$(PYTHON) -m pip install -c constraints.txt -e '.[dev]'
 
-test: lint  ## Check style and types, then run the tests
-	$(PYTHON) -m pytest
+test: lint  ## Check style and types, then run the tests, a process for each core
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 lint:  ## Check style (ruff) and types (mypy)
 	$(PYTHON) -m ruff check .
