@@ -23,7 +23,12 @@ from torch import Tensor, nn
 from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
 from neuralcodec.model.config import VECTOR_BLOCK
 from neuralcodec.model.exact import exact_float32
-from neuralcodec.model.motion_search import NORMAL_SEARCH, SearchEffort, search_vectors
+from neuralcodec.model.motion_search import (
+    NORMAL_SEARCH,
+    THOROUGH_SEARCH,
+    SearchEffort,
+    search_vectors,
+)
 from neuralcodec.model.rate import vector_field_bits
 from neuralcodec.model.vector_choice import choose_vectors
 from neuralcodec.model.video_model import VideoModel
@@ -36,7 +41,7 @@ from neuralcodec.training.validation import QUALITIES, psnr_yuv
 
 # current and reference luma, last field, q, λ -> field
 Search = Callable[[VideoModel, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
-QUICK = SearchEffort(quarter_samples=False, every_offer=False)
+QUICK = SearchEffort(quarter_samples=False, every_offer=False, bit_price=0.5)
 LEVELS, FLOW_CHANNELS = 5, 32
 
 
@@ -66,14 +71,16 @@ def _one_for_16x16(
     return found[..., ::2, ::2].repeat_interleave(2, -1).repeat_interleave(2, -2)
 
 
-OURS = "search, then choice by the prior (as shipped)"
+OURS = "thorough search, then choice by the prior (as shipped)"
 SEARCHES: dict[str, Search] = {
     "no motion": _none,
     "16x16 blocks, no choice": _one_for_16x16,
     "half samples, few candidates, no choice": _by(QUICK, False),
     "half samples, few candidates": _by(QUICK, True),
-    "search, no choice": _by(NORMAL_SEARCH, False),
-    OURS: _by(replace(NORMAL_SEARCH, bit_price=0.5), True),
+    "every second row, no diagonal moves (preset fast), no choice": _by(NORMAL_SEARCH, False),
+    "every second row, no diagonal moves": _by(replace(NORMAL_SEARCH, bit_price=0.5), True),
+    "thorough search, no choice": _by(THOROUGH_SEARCH, False),
+    OURS: _by(replace(THOROUGH_SEARCH, bit_price=0.5), True),
 }
 
 
