@@ -2,7 +2,7 @@
 
     python scripts/experiments/other_pictures.py CLIP OUT_FOLDER
     ncodec bench OUT_FOLDER/*.y4m ANIMATION --codecs ncodec,x264,x265 --points 4 --metrics psnr \\
-        --repeats 1 --json results/experiments/other-pictures.json --plot curves.png
+        --repeats 1 --frames 24 --markdown results/experiments/other-pictures.md --plot curves.png
 
 Writes the clip as it is, with noise (σ = 8), darkened to a quarter of its contrast, and a page of
 text that is scrolled.
