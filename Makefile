@@ -39,7 +39,8 @@ weights:  ## Train the weights that the package ships: make weights TRAINING_CLI
 	$(TRAIN) -o runs/fast-3 --steps 5800 --rate 5e-4 --seed 3 --start-from runs/fast-2/best.safetensors
 	$(TRAIN) -o runs/fast-4 --steps 6000 --rate 5e-4 --seed 4 --start-from runs/fast-3/best.safetensors
 	$(TRAIN) -o runs/fast-5 --steps 5200 --rate 6e-4 --seed 5 --start-from runs/fast-4/best.safetensors --no-vectors
-	$(PYTHON) -m neuralcodec.training.vectors runs/fast-5/best.safetensors runs/cache $(HELD_OUT) \
+	$(TRAIN) -o runs/fast-6 --steps 5500 --rate 5e-4 --seed 6 --start-from runs/fast-5/best.safetensors --no-vectors
+	$(PYTHON) -m neuralcodec.training.vectors runs/fast-6/best.safetensors runs/cache $(HELD_OUT) \
 		--rounds 4 -o neuralcodec/model/weights/fast.safetensors
 
 bench:  ## Compare ncodec with x264, x265, SVT-AV1, VP9: make bench CLIPS='a.mkv b.mkv'
