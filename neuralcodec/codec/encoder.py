@@ -221,7 +221,8 @@ class Encoder:
             if is_cut or (item.position > 0 and item.watch.is_suspicious(error)):
                 intra_quality = frame_quality(wanted[i], 0, bonuses[i])
                 intra = transforms.try_intra(frame, intra_quality)
-                if is_cut or item.watch.settle(error, luma_error(frame, intra.shown)):
+                growth = self._error_growth(intra_quality, wanted[i])
+                if is_cut or item.watch.settle(error, growth * luma_error(frame, intra.shown)):
                     transforms.adopt(i, intra)
                     item.begin_gop()
                     symbols[i], shown[i], qualities[i] = intra.symbols, intra.shown, intra_quality

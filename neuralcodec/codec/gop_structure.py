@@ -154,17 +154,21 @@ class RecurrenceWatch:
 
     def __init__(self, intra_error: float = math.inf) -> None:
         """intra_error: what the intra frame would have at the quality of the others."""
+        self._intra_error = intra_error
         # error of an inter frame that was as it should be, or the most that the first one may have
         self._usual = BROKEN / SUSPICIOUS * intra_error
 
     def is_suspicious(self, error: float) -> bool:
         """To be asked for each inter frame in turn."""
-        self._usual = min(self._usual, error)
+        # The first ones inherit the intra frame's higher quality: that they lose it is no breakdown.
+        healthy = self._intra_error if math.isfinite(self._intra_error) else 0.0
+        self._usual = max(min(self._usual, error), healthy)
         return error > SUSPICIOUS * self._usual + 1  # + 1: errors nobody sees are none
 
     def settle(self, error: float, intra_error: float) -> bool:
-        """Whether the frame should begin a new GOP, given what an intra frame would leave. If not,
-        the picture has become harder to code, and its error is the new usual."""
+        """Whether the frame should begin a new GOP, given what an intra frame would leave at the
+        frame's own quality. If not, the picture has become harder to code, and its error is the new
+        usual."""
         if intra_error < CONVINCING * error:
             return True
         self._usual = error
