@@ -68,6 +68,12 @@ def test_a_first_inter_frame_far_worse_than_its_intra_frame_is_a_breakdown():
     assert RecurrenceWatch(40.0).is_suspicious(130.0)
 
 
+def test_losing_the_higher_quality_of_the_intra_frame_is_no_breakdown():
+    watch = RecurrenceWatch(40.0)  # which had 15 itself
+    assert not any(watch.is_suspicious(error) for error in (16.0, 25.0, 40.0, 60.0))
+    assert watch.is_suspicious(70.0)
+
+
 def test_a_picture_that_is_harder_to_code_is_tried_once_only():
     watch = RecurrenceWatch()
     watch.is_suspicious(40.0)

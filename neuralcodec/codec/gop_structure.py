@@ -160,7 +160,7 @@ class RecurrenceWatch:
 
     def is_suspicious(self, error: float) -> bool:
         """To be asked for each inter frame in turn."""
-        # The first ones inherit the intra frame's higher quality: that they lose it is no breakdown.
+        # The first ones inherit the intra frame's higher quality: losing it is no breakdown.
         healthy = self._intra_error if math.isfinite(self._intra_error) else 0.0
         self._usual = max(min(self._usual, error), healthy)
         return error > SUSPICIOUS * self._usual + 1  # + 1: errors nobody sees are none
