@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,12 +86,21 @@ def untagged(width: int, height: int, bit_depth: int = 8) -> VideoFormat:
     return VideoFormat(width, height, Fraction(1, 25), bit_depth, Fraction(25))
 
 
-def tiny_model() -> VideoModel:
+HALVES = {"priors_see_all": True, "intra_halves": True}  # as the models of now
+
+
+def tiny_model(**sizes: Any) -> VideoModel:
     """Seeded random weights on a config of its own: indices all over 0..63, and index 0 for a
     quarter of each frame's symbols."""
     torch.manual_seed(3)
     config = ModelConfig(
-        "tiny", channels=8, latents=20, groups=(4, 12, 20), prior_channels=8, vector_channels=8
+        "tiny",
+        channels=8,
+        latents=20,
+        groups=(4, 12, 20),
+        prior_channels=8,
+        vector_channels=8,
+        **sizes,
     )
     model = VideoModel(config)
     with torch.no_grad():
@@ -98,8 +108,9 @@ def tiny_model() -> VideoModel:
             layer.bias.normal_(0, 0.3)
             layer.weight.mul_(2)
         for prior in (model.intra_prior, model.inter_prior):
-            write = prior.networks[-1].write  # type: ignore[union-attr]
-            write.bias[:5] = -1000.0  # type: ignore[index, union-attr]
+            for networks in (prior.networks, prior.second):
+                if networks is not None:
+                    networks[-1].write.bias[:5] = -1000.0  # type: ignore[index, union-attr]
     return model
 
 

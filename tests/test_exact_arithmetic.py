@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 import torch.nn.functional as F
-from codec_clips import tiny_model
+from codec_clips import HALVES, tiny_model
 from torch import Tensor
 
 from neuralcodec.model.config import SCALES
@@ -135,16 +135,17 @@ def test_a_gpu_gives_the_same_integers_even_where_a_program_allows_tf32(
 def test_the_networks_of_a_model_give_the_same_indices_in_float32_and_float64(
     installed_model: InstalledModel,
 ):
-    for model in (installed_model.model, tiny_model()):
-        prior = model.inter_prior
+    models = installed_model.model, tiny_model(), tiny_model(**HALVES)
+    for prior in (p for model in models for p in (model.intra_prior, model.inter_prior)):
         wide = copy.deepcopy(prior).double()
-        latents = model.config.latents
+        latents = prior.bounds[-1][1]
         magnitudes = activations(2, latents, extreme=False)
-        for group, (start, _) in enumerate(prior.bounds):
-            side = activations(2, prior.networks[group].read.weight.shape[1] - start)
+        for coded in prior.passes(*magnitudes.shape[1:3]):
+            start = coded.channels.start
+            side = activations(2, prior.networks[coded.group].read.weight.shape[1] - start)
             with torch.inference_mode(), exact_float32("cpu"):
-                narrow_indices = prior.group_indices(group, side, magnitudes)
-                wide_indices = wide.group_indices(group, side.double(), magnitudes.double())
+                narrow_indices = prior.indices(coded, side, magnitudes)
+                wide_indices = wide.indices(coded, side.double(), magnitudes.double())
             assert torch.equal(narrow_indices.double(), wide_indices)
             assert narrow_indices.min() >= 0 and narrow_indices.max() < SCALES
             assert torch.equal(narrow_indices, narrow_indices.round())

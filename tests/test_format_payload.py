@@ -17,6 +17,7 @@ import pytest
 import torch
 from codec_clips import (
     CPU,
+    HALVES,
     city_frames,
     coded_gops,
     cropped,
@@ -282,14 +283,32 @@ class GopParser:
         start = 0
         for g, end in enumerate(model.config["groups"]):
             x = np.concatenate([model.magnitude(latent[..., :start]), *side], -1)
-            x = activation(model.matrix(f"{prior}.networks.{g}.read", x))
-            x = activation(model.depthwise(f"{prior}.networks.{g}.look", x))
-            x = activation(model.matrix(f"{prior}.networks.{g}.mix", x))
-            indices = index(model.matrix(f"{prior}.networks.{g}.write", x))
-            values = read_list(ans, model, indices.ravel().tolist(), self.seen)
-            latent[..., start:end] = np.reshape(values, (h, w, end - start))
+            lists = [(f"{prior}.networks.{g}", np.ones((h, w, end - start), bool))]
+            if vectors is None and model.config.get("intra_halves", False):
+                first = (odd[..., None] + np.arange(start, end)) % 2 == 1
+                lists = [(f"{prior}.networks.{g}", first), (f"{prior}.second.{g}", ~first)]
+            for network, places in lists:
+                own = None
+                if network.startswith("intra_prior.second"):
+                    own = model.magnitude(latent[..., start:end])
+                indices = self.scale_indices(network, x, own)
+                values = read_list(ans, model, indices[places].tolist(), self.seen)
+                latent[..., start:end][places] = values
             start = end
         return latent
+
+    def scale_indices(self, network: str, x: np.ndarray, own: np.ndarray | None) -> np.ndarray:
+        model = self.model
+        if own is not None:
+            x = np.concatenate([x, own], -1)
+        hidden = activation(model.matrix(f"{network}.read", x))
+        hidden = activation(model.depthwise(f"{network}.look", hidden))
+        seen = [activation(model.matrix(f"{network}.mix", hidden))]
+        if model.config.get("priors_see_all", False):
+            seen.append(x)
+        if own is not None:
+            seen.append(activation(model.depthwise(f"{network}.around", own)))
+        return index(model.matrix(f"{network}.write", np.concatenate(seen, -1)))
 
 
 def _in_step(i: int, j: int, d: int, kind: str) -> bool:
@@ -397,9 +416,12 @@ def test_a_parser_written_from_the_specification_gives_the_symbols_that_were_cod
     assert parser.crc == file.symbols_crc
 
 
-def test_the_specification_covers_symbols_that_no_picture_gives(tmp_path: Path):
-    """Exceptions at index 0, escapes, vectors at their limits, every candidate; another model."""
-    installed = installed_from(tiny_model(), tmp_path)
+@pytest.mark.parametrize("sizes", [{}, HALVES, {"intra_halves": True}], ids=str)
+def test_the_specification_covers_symbols_that_no_picture_gives(
+    sizes: dict[str, bool], tmp_path: Path
+):
+    """Exceptions at index 0, escapes, vectors at their limits, every candidate; other models."""
+    installed = installed_from(tiny_model(**sizes), tmp_path)
     model = ModelFile((tmp_path / "tiny.safetensors").read_bytes())
     rows, columns = 11, 13
     encoder = GopSymbolEncoder(installed, build_coder(installed), rows, columns)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from codec_clips import installed_from, random_symbols, tiny_model
+from codec_clips import HALVES, installed_from, random_symbols, tiny_model
 
 from neuralcodec.codec.gop_symbols import (
     FrameSymbols,
@@ -22,9 +22,11 @@ LATENTS = 20
 QUALITIES = (5, 63, 0, 32)
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> InstalledModel:
-    return installed_from(tiny_model(), tmp_path_factory.mktemp("model"))
+@pytest.fixture(scope="module", params=[{}, HALVES], ids=["groups", "halves"])
+def tiny(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> InstalledModel:
+    return installed_from(tiny_model(**request.param), tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_model, model_bytes
 from neuralcodec.training.gpu_beginning import GpuBeginning, fetch_earlier
 from neuralcodec.training.gpu_recipe import TimedSchedule, TrainingClock
-from neuralcodec.training.klt import initialise
+from neuralcodec.training.linear_start import initialise
 from neuralcodec.training.run_options import RunOptions
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.training.schedule import Phase

@@ -14,7 +14,7 @@ from neuralcodec.errors import InputError
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_config, load_model, load_tensors
-from neuralcodec.training.klt import initialise
+from neuralcodec.training.linear_start import initialise
 from neuralcodec.training.objective import sequence_costs, sequence_loss, source_vectors
 from neuralcodec.training.run_log import read_log
 from neuralcodec.training.run_options import RunOptions

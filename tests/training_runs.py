@@ -12,7 +12,7 @@ from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.footage import find_footage
 from neuralcodec.training.frame_cache import build_cache
-from neuralcodec.training.klt import initialise
+from neuralcodec.training.linear_start import initialise
 from neuralcodec.training.run_log import Observer
 from neuralcodec.training.run_options import RunOptions
 from neuralcodec.training.sampling import Sampler, open_cache

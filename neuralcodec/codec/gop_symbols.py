@@ -6,6 +6,7 @@ It sees symbols only, no picture: a whole GOP can be parsed, checked or cut with
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from neuralcodec.entropy import Coder, SymbolDecoder, SymbolEncoder
 from neuralcodec.entropy.coder import Malformed
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK
 from neuralcodec.model.exact import exact_float32, log_magnitude
-from neuralcodec.model.priors import History, ScalePrior
+from neuralcodec.model.priors import History, Pass, ScalePrior
 from neuralcodec.model.tables import PRECISION
 from neuralcodec.model.vector_prior import CANDIDATES, VECTOR_LIMIT, StepContext
 from neuralcodec.model.zoo import InstalledModel
@@ -96,9 +97,11 @@ class GopSymbolEncoder(_GopContext):
                 self._encode_vectors(encoder, vectors, q)
             magnitudes = log_magnitude(torch.from_numpy(symbols.latent)[None], self.model.log_table)
             prior, side = self._side(q, vectors)
-            for group, (start, end) in enumerate(prior.bounds):
-                indices = _to_numpy(prior.group_indices(group, side, magnitudes))
-                encoder.symbols(symbols.latent[:, :, start:end].ravel(), indices)
+            for coded in prior.passes(self.height, self.width):
+                indices = _to_numpy(prior.indices(coded, side, magnitudes))
+                places = _places(coded)
+                values = symbols.latent[:, :, coded.channels]
+                encoder.symbols(values[places].ravel(), indices[places].ravel())
             self._advance(symbols, magnitudes, vectors)
         return encoder.to_bytes()
 
@@ -129,11 +132,13 @@ class GopSymbolDecoder(_GopContext):
             latent = np.zeros((self.height, self.width, latents), dtype=np.int16)
             magnitudes = torch.zeros(1, self.height, self.width, latents)
             prior, side = self._side(q, vectors)
-            for group, (start, end) in enumerate(prior.bounds):
-                indices = _to_numpy(prior.group_indices(group, side, magnitudes))
-                values = decoder.symbols(indices).reshape(self.height, self.width, end - start)
-                latent[:, :, start:end] = values
-                magnitudes[0, :, :, start:end] = log_magnitude(
+            for coded in prior.passes(self.height, self.width):
+                indices = _to_numpy(prior.indices(coded, side, magnitudes))
+                places = _places(coded)
+                wanted = indices[places]
+                values = latent[:, :, coded.channels]
+                values[places] = decoder.symbols(wanted.ravel()).reshape(wanted.shape)
+                magnitudes[0, :, :, coded.channels] = log_magnitude(
                     torch.from_numpy(values), self.model.log_table
                 )
             decoder.finish()
@@ -172,6 +177,12 @@ class _StepArrays:
         self.indices = context.indices[0].to(torch.uint8).numpy()  # (n, 8)
 
 
+def _places(coded: Pass) -> Any:
+    """What picks the symbols of a pass from an array (h, w, channels of the group)."""
+    return ... if coded.chosen is None else coded.chosen.numpy()
+
+
 def _to_numpy(indices: torch.Tensor) -> np.ndarray:
-    array: np.ndarray = indices.to(torch.uint8).numpy().ravel()
+    """(1, h, w, channels) -> (h, w, channels)."""
+    array: np.ndarray = indices[0].to(torch.uint8).numpy()
     return array

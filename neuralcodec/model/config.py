@@ -27,6 +27,8 @@ class ModelConfig:
     groups: where the channel groups of the latent end; the last equals `latents`.
     motion_taps: of the filter between samples: 4 (cubic) or 6 (Lanczos).
     vectors_see_quality: whether the prior of the vectors sees q.
+    priors_see_all: whether the last layers of the scale priors see all inputs directly.
+    intra_halves: whether each group of an intra frame's latent is coded in two halves.
     lambda_min, lambda_max: distortion weight of q = 0 and q = 63 in bpp + λ·MSE, samples in [0, 1].
 
     Defaults are those of the first models, whose files do not name what came later.
@@ -46,6 +48,8 @@ class ModelConfig:
     quality_anchors: int = 8
     motion_taps: int = 4
     vectors_see_quality: bool = False
+    priors_see_all: bool = False
+    intra_halves: bool = False
     lambda_min: float = 50.0
     lambda_max: float = 8000.0
 
@@ -75,8 +79,9 @@ class ModelConfig:
                 _check_size(key, value, 0, MAX_BLOCKS)
         if self.motion_taps not in (4, 6):
             raise ValueError(f"motion_taps is {self.motion_taps!r:.40} (allowed: 4 or 6)")
-        if not isinstance(self.vectors_see_quality, bool):
-            raise ValueError(f"vectors_see_quality is {self.vectors_see_quality!r:.40}")
+        for key in ("vectors_see_quality", "priors_see_all", "intra_halves"):
+            if not isinstance(getattr(self, key), bool):
+                raise ValueError(f"{key} is {getattr(self, key)!r:.40}")
         _check_size("quality_anchors", self.quality_anchors, 2, QUALITIES)
         _check_size("the number of groups", len(self.groups), 1, MAX_GROUPS)
         start = 0

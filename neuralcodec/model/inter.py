@@ -35,7 +35,9 @@ class Prediction:
 
 
 class InterCoder(nn.Module):
-    """y = KLT(t - p) + small(blocks(t, p, context)); picture = p + KLT^T(y) + head(feature)."""
+    """y = T(t - p) + small(blocks(t, p, context)); picture = p + T'(y) + head(feature).
+
+    T: a linear transform."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from neuralcodec.model.state import MIDDLE, PICTURE_RANGE, State
 
 
 class IntraCoder(nn.Module):
-    """y = KLT(t) + small(blocks(t)); picture = KLT^T(y) + head(feature)."""
+    """y = T(t) + small(blocks(t)); picture = T'(y) + head(feature), T a linear transform."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -110,7 +110,8 @@ class Float32Conv(nn.Conv2d):
 
 
 class LinearTransform(nn.Module):
-    """The linear path: 2x2 tokens (384 samples) <-> N coefficients, starting as the KLT.
+    """The linear path: 2x2 tokens (384 samples) <-> N coefficients, starting as a cosine
+    transform.
 
     Always in float32: a bfloat16 latent of magnitude 190 would be off by half a step.
     """

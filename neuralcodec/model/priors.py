@@ -1,11 +1,14 @@
 """Scale priors: which probability table each latent symbol is coded with.
 
 Channels are coded in groups from coarse to fine; the network of a group sees the magnitudes of the
-groups before it and, in inter frames, of the frames before. Exact arithmetic throughout, and only
+groups before it and, in inter frames, of the frames before. The groups of intra frames may be coded
+in two checkerboard halves, of which the second sees the first: neighbours in the same channel say
+much, and inter frames know them from the frame before. Exact arithmetic throughout, and only
 symbols already decoded as input, so that encoder and decoder agree to the last bit everywhere.
 All maps are channels-last: (B, h, w, channels).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -64,20 +67,47 @@ def _motion_of_positions(vectors: Tensor) -> Tensor:
 
 
 class GroupNetwork(nn.Module):
-    """One hidden 3x3 neighbourhood; gives a scale index per symbol of its group."""
+    """One hidden 3x3 neighbourhood; gives a scale index per symbol of its group.
 
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+    sees_all: also from the inputs directly, which `hidden` channels are too few to carry. own: the
+    last inputs, so many, are known symbols of the group itself, and those around are seen directly.
+    """
+
+    def __init__(
+        self, inputs: int, hidden: int, outputs: int, sees_all: bool = False, own: int = 0
+    ) -> None:
         super().__init__()
         self.read = ExactLinear(inputs, hidden)
         self.look = ExactDepthwise(hidden)
         self.mix = ExactLinear(hidden, hidden)
-        self.write = ExactLinear(hidden, outputs, gain=0.3)
+        self.around = ExactDepthwise(own) if own else None
+        self.sees_all = sees_all
+        last = hidden + own + (inputs if sees_all else 0)
+        self.write = ExactLinear(last, outputs, gain=0.3)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = rectify(self.read(x))
-        x = rectify(self.look(x))
-        x = rectify(self.mix(x))
-        return to_index(self.write(x))
+        hidden = rectify(self.read(x))
+        hidden = rectify(self.look(hidden))
+        seen = [rectify(self.mix(hidden))]
+        if self.sees_all:
+            seen.append(x)
+        if self.around is not None:
+            known = x[..., -self.around.weight.shape[0] :]
+            seen.append(rectify(self.around(known)))
+        return to_index(self.write(torch.cat(seen, -1)))
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Some symbols of a frame that are coded at once: those of a group, or half of them.
+
+    chosen (h, w, channels of the group), on the CPU: which ones; None: all.
+    """
+
+    group: int
+    channels: slice
+    chosen: Tensor | None = None
+    is_second: bool = False
 
 
 class ScalePrior(nn.Module):
@@ -93,8 +123,15 @@ class ScalePrior(nn.Module):
             self.summarise = ExactLinear(2 * config.latents, hidden)
             side += hidden + MOTION_CHANNELS
         self.networks = nn.ModuleList(
-            GroupNetwork(start + side, hidden, end - start) for start, end in self.bounds
+            GroupNetwork(start + side, hidden, end - start, config.priors_see_all)
+            for start, end in self.bounds
         )
+        self.second: nn.ModuleList | None = None
+        if config.intra_halves and not inter:
+            self.second = nn.ModuleList(
+                GroupNetwork(end + side, hidden, end - start, config.priors_see_all, end - start)
+                for start, end in self.bounds
+            )
 
     def side_information(
         self,
@@ -119,16 +156,39 @@ class ScalePrior(nn.Module):
             maps.append(torch.full_like(maps[0], float(history.after_intra)))
         return torch.cat(maps, -1)
 
-    def group_indices(self, group: int, side: Tensor, magnitudes: Tensor) -> Tensor:
-        """Scale indices (B, h, w, size of the group) from the magnitudes of the groups before."""
-        start = self.bounds[group][0]
-        indices: Tensor = self.networks[group](torch.cat([magnitudes[..., :start], side], -1))
+    def passes(self, height: int, width: int) -> Iterator[Pass]:
+        """In the order of coding."""
+        for group, (start, end) in enumerate(self.bounds):
+            if self.second is None:
+                yield Pass(group, slice(start, end))
+                continue
+            first = parity_map(height, width, end, torch.device("cpu"))[..., start:] > 0
+            yield Pass(group, slice(start, end), first)
+            yield Pass(group, slice(start, end), ~first, is_second=True)
+
+    def indices(self, coded: Pass, side: Tensor, magnitudes: Tensor) -> Tensor:
+        """Scale indices (B, h, w, channels of the group), of which the pass takes its own, from
+        the magnitudes of what was coded before it."""
+        before = magnitudes[..., : coded.channels.start]
+        x = torch.cat([before, side], -1)
+        if coded.is_second:
+            assert self.second is not None and coded.chosen is not None
+            known = magnitudes[..., coded.channels] * ~coded.chosen.to(magnitudes.device)
+            indices: Tensor = self.second[coded.group](torch.cat([x, known], -1))
+        else:
+            indices = self.networks[coded.group](x)
         return indices
 
     def all_indices(self, side: Tensor, magnitudes: Tensor) -> Tensor:
-        """All groups at once, when the symbols are known: (B, h, w, N)."""
-        groups = range(len(self.bounds))
-        return torch.cat([self.group_indices(g, side, magnitudes) for g in groups], -1)
+        """Of all passes, when the symbols are known: (B, h, w, N)."""
+        found: list[Tensor] = []
+        for coded in self.passes(*side.shape[1:3]):
+            indices = self.indices(coded, side, magnitudes)
+            if coded.is_second:
+                assert coded.chosen is not None
+                indices = torch.where(coded.chosen.to(side.device), indices, found.pop())
+            found.append(indices)
+        return torch.cat(found, -1)
 
 
 assert LIMIT / ACTIVATION_UNITS > 2  # the quality map reaches -2..2

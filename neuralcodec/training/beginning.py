@@ -12,7 +12,7 @@ from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.installed import SUFFIX, installed_names, model_file
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_model, load_tensors
-from neuralcodec.training.klt import initialise
+from neuralcodec.training.linear_start import initialise
 from neuralcodec.training.models import FAST, MODELS, named_model
 from neuralcodec.training.run_log import Observer
 from neuralcodec.training.run_options import RunOptions

@@ -16,7 +16,7 @@ from neuralcodec.model.installed import SUFFIX, installed_file, installed_names
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_config, load_tensors
 from neuralcodec.training.checkpoint import read_checkpoint
-from neuralcodec.training.klt import initialise
+from neuralcodec.training.linear_start import initialise
 from neuralcodec.training.models import named_model
 from neuralcodec.training.returned_files import read_pieces
 from neuralcodec.training.sampling import Sampler, open_cache

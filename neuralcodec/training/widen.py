@@ -20,7 +20,7 @@ from neuralcodec.model.layers import planes_to_tokens
 from neuralcodec.model.state import MIDDLE, State
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_config, load_tensors, model_bytes
-from neuralcodec.training.klt import log_steps, patch_gains, weighted_patches
+from neuralcodec.training.linear_start import log_steps, patch_gains, weighted_patches
 from neuralcodec.training.objective import source_vectors
 from neuralcodec.training.sampling import Sampler, open_cache
 

@@ -1,0 +1,107 @@
+"""What needs no training: cosine transforms for new models, and for one that has another latent."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from training_runs import TINY, make_cache
+
+from neuralcodec.model.layers import LinearTransform, planes_to_tokens
+from neuralcodec.model.state import MIDDLE
+from neuralcodec.model.video_model import VideoModel
+from neuralcodec.training.linear_start import (
+    energies,
+    initialise,
+    inter_basis,
+    intra_basis,
+    set_basis,
+)
+from neuralcodec.training.objective import sequence_costs, source_vectors
+from neuralcodec.training.rebase import rebase, train_scale_priors
+from neuralcodec.training.sampling import Sampler, open_cache
+
+BASES = {"intra": intra_basis, "inter": inter_basis}
+NOW = {"priors_see_all": True, "intra_halves": True}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_cache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.mark.parametrize("kind", BASES)
+def test_the_cosine_transforms_are_orthonormal(kind: str):
+    basis = BASES[kind]().flatten(1)
+    assert torch.allclose(basis @ basis.T, torch.eye(384).double(), atol=1e-12)
+
+
+def test_the_transform_of_intra_frames_is_the_dct_of_a_macroblock():
+    """Against the definition, at one frequency: 3 down, 5 across."""
+    at = torch.arange(16.0, dtype=torch.float64) + 0.5
+    wave = torch.cos(torch.pi / 16 * 3 * at)[:, None] * torch.cos(torch.pi / 16 * 5 * at) / 8
+    tokens = planes_to_tokens(wave[None, None], torch.zeros(1, 2, 8, 8).double())
+    found = intra_basis().flatten(1) @ tokens.flatten()
+    expected = torch.zeros(384).double()
+    expected[3 * 16 + 5] = 1
+    assert torch.allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", BASES)
+def test_all_coefficients_give_the_picture_and_the_strongest_come_first(kind: str, cache: Path):
+    y, uv, _ = Sampler(open_cache(cache), 0).batch(2, 1, 128)
+    tokens = planes_to_tokens(y[:, 0], uv[:, 0]) - MIDDLE
+    linear = LinearTransform(384)
+    with torch.no_grad():
+        set_basis(linear, BASES[kind](), energies(BASES[kind](), tokens))
+        latent = linear.analyse(tokens)
+        assert torch.allclose(linear.synthesise(latent), tokens, atol=1e-5)
+        strength = latent.square().sum((0, 2, 3))
+    assert torch.equal(strength, strength.sort(descending=True).values)
+
+
+def frame_errors(model: VideoModel, y: Tensor, uv: Tensor, q: Tensor) -> list[float]:
+    vectors = source_vectors(model.config, y, q)
+    with torch.no_grad():
+        costs = sequence_costs(model.eval(), y, uv, q, vectors)
+    return [float(cost.distortion.mean()) for cost in costs]
+
+
+def test_a_rebased_model_keeps_its_networks_and_shows_the_frames(cache: Path):
+    torch.manual_seed(1)
+    sampler = Sampler(open_cache(cache), 0)
+    old = VideoModel(TINY)
+    initialise(old, sampler, rounds=2)
+    with torch.no_grad():  # what an untrained network adds is next to nothing
+        old.inter.correct.weight.normal_(0, 0.01)
+    new = VideoModel(replace(TINY, latents=32, groups=(8, 32), **NOW))
+    rebase(old, new, sampler, rounds=2)
+    kept = ["inter.context.0.mix_in.weight", "vector_prior.read.0.weight", "inter.correct.weight"]
+    for name in kept:
+        assert torch.equal(new.state_dict()[name], old.state_dict()[name])
+    y, uv, q = sampler.batch(2, 2, 64)
+    for before, after in zip(frame_errors(old, y, uv, q), frame_errors(new, y, uv, q), strict=True):
+        assert after < before  # twice as many coefficients
+
+
+def test_training_the_scale_priors_saves_bits_and_changes_no_picture(cache: Path):
+    torch.manual_seed(1)
+    sampler = Sampler(open_cache(cache), 0)
+    model = VideoModel(replace(TINY, **NOW))
+    initialise(model, sampler, rounds=2)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    y, uv, q = sampler.batch(2, 2, 64)
+    vectors = source_vectors(model.config, y, q)
+
+    def bits() -> float:
+        with torch.no_grad():
+            costs = sequence_costs(model.eval(), y, uv, q, vectors)
+        return sum(float(cost.latent_bpp.mean()) for cost in costs)
+
+    untrained = bits()
+    train_scale_priors(model, sampler, steps=12)
+    assert bits() < 0.97 * untrained
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed and all(key.startswith(("intra_prior.", "inter_prior.")) for key in changed)
+    assert all(parameter.requires_grad for parameter in model.parameters())
