@@ -86,7 +86,8 @@ def untagged(width: int, height: int, bit_depth: int = 8) -> VideoFormat:
     return VideoFormat(width, height, Fraction(1, 25), bit_depth, Fraction(25))
 
 
-HALVES = {"priors_see_all": True, "intra_halves": True}  # as the models of now
+# as the models of now have them
+AS_NOW = {"relative_vectors": True, "priors_see_all": True, "intra_halves": True}
 
 
 def tiny_model(**sizes: Any) -> VideoModel:

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import torch
 from codec_clips import (
+    AS_NOW,
     CPU,
-    HALVES,
     city_frames,
     coded_gops,
     cropped,
@@ -213,9 +213,8 @@ class GopParser:
             grid = [(i, j) for i in range(self.rows) for j in range(self.columns)]
             blocks = [block for block in grid if _in_step(*block, d, kind)]
             away = [(r * d, c * d) for r, c in (CENTRE_AWAY if kind == "centre" else EDGE_AWAY)]
-            indices = self.vector_indices(number, min(d, 8), vectors, known, q)
             candidates: dict[tuple[int, int], list[tuple[int, ...] | None]] = {}
-            predictions = {}
+            predictions = np.zeros_like(vectors)
             for i, j in blocks:
                 near = []
                 for r, c in away:
@@ -226,6 +225,11 @@ class GopParser:
                 candidates[i, j] = list(_without_repetitions([(0, 0), last, *near]))
                 there = [n for n in near if n is not None]
                 predictions[i, j] = np.rint(np.mean(there, 0)).astype(int) if there else last
+            used = np.zeros((self.rows, self.columns, 6), np.int64)
+            for block, offered in candidates.items():
+                used[block] = [16 * (candidate is not None) for candidate in offered]
+            near_inputs = self.vector_inputs(min(d, 8), vectors, known, predictions, used)
+            indices = self.vector_indices(number, near_inputs, q)
             waiting = list(blocks)
             for k in range(6):
                 left = []
@@ -250,18 +254,36 @@ class GopParser:
                 known[block] = 1
         return vectors
 
-    def vector_indices(
-        self, step: int, e: int, vectors: np.ndarray, known: np.ndarray, q: int
-    ) -> np.ndarray:
-        near = np.concatenate([self.signed(vectors * known[..., None]), 16 * known[..., None]], -1)
-        before = self.signed(self.last)
-        inputs = [moved(near, r, c) for r in (-e, 0, e) for c in (-e, 0, e)]
-        inputs += [moved(before, r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)]
+    def vector_inputs(
+        self, e: int, vectors: np.ndarray, known: np.ndarray, p: np.ndarray, used: np.ndarray
+    ) -> list[np.ndarray]:
+        relative = self.model.config.get("relative_vectors", False)
+        if not relative:
+            p = np.zeros_like(p)
+        mask = known[..., None]
+        around = [(r, c) for r in (-e, 0, e) for c in (-e, 0, e)]
+        inputs = []
+        for r, c in around:
+            there = moved(mask, r, c)
+            inputs += [self.signed((moved(vectors, r, c) - p) * there), 16 * there]
+        close = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)]
+        inputs += [self.signed(moved(self.last, r, c) - p) for r, c in close]
+        if relative:
+            inputs.append(self.signed(p))
+            change = (vectors - self.last) * mask
+            inputs += [self.signed(moved(change, r, c)) for r, c in around]
+            inputs.append(used)
+        return inputs
+
+    def vector_indices(self, step: int, inputs: list[np.ndarray], q: int) -> np.ndarray:
         if self.model.config.get("vectors_see_quality", False):
-            inputs.append(np.full((self.rows, self.columns, 1), q - 32))
-        x = activation(self.model.matrix(f"vector_prior.read.{step}", np.concatenate(inputs, -1)))
-        x = activation(self.model.matrix(f"vector_prior.mix.{step}", x))
-        return index(self.model.matrix(f"vector_prior.write.{step}", x))
+            inputs = [*inputs, np.full((self.rows, self.columns, 1), q - 32)]
+        x = np.concatenate(inputs, -1)
+        hidden = activation(self.model.matrix(f"vector_prior.read.{step}", x))
+        hidden = activation(self.model.matrix(f"vector_prior.mix.{step}", hidden))
+        if self.model.config.get("relative_vectors", False):
+            hidden = np.concatenate([hidden, x], -1)
+        return index(self.model.matrix(f"vector_prior.write.{step}", hidden))
 
     def signed(self, n: np.ndarray) -> np.ndarray:
         signed: np.ndarray = np.sign(n) * self.model.magnitude(n)
@@ -416,7 +438,10 @@ def test_a_parser_written_from_the_specification_gives_the_symbols_that_were_cod
     assert parser.crc == file.symbols_crc
 
 
-@pytest.mark.parametrize("sizes", [{}, HALVES, {"intra_halves": True}], ids=str)
+NEW_VECTORS = {"relative_vectors": True, "vectors_see_quality": True}
+
+
+@pytest.mark.parametrize("sizes", [{}, AS_NOW, {"intra_halves": True}, NEW_VECTORS], ids=str)
 def test_the_specification_covers_symbols_that_no_picture_gives(
     sizes: dict[str, bool], tmp_path: Path
 ):

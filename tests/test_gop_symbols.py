@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from codec_clips import HALVES, installed_from, random_symbols, tiny_model
+from codec_clips import AS_NOW, installed_from, random_symbols, tiny_model
 
 from neuralcodec.codec.gop_symbols import (
     FrameSymbols,
@@ -22,7 +22,7 @@ LATENTS = 20
 QUALITIES = (5, 63, 0, 32)
 
 
-@pytest.fixture(scope="module", params=[{}, HALVES], ids=["groups", "halves"])
+@pytest.fixture(scope="module", params=[{}, AS_NOW], ids=["groups", "models of now"])
 def tiny(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> InstalledModel:

@@ -27,6 +27,7 @@ class ModelConfig:
     groups: where the channel groups of the latent end; the last equals `latents`.
     motion_taps: of the filter between samples: 4 (cubic) or 6 (Lanczos).
     vectors_see_quality: whether the prior of the vectors sees q.
+    relative_vectors: whether it sees vectors as differences to its prediction.
     priors_see_all: whether the last layers of the scale priors see all inputs directly.
     intra_halves: whether each group of an intra frame's latent is coded in two halves.
     lambda_min, lambda_max: distortion weight of q = 0 and q = 63 in bpp + λ·MSE, samples in [0, 1].
@@ -48,6 +49,7 @@ class ModelConfig:
     quality_anchors: int = 8
     motion_taps: int = 4
     vectors_see_quality: bool = False
+    relative_vectors: bool = False
     priors_see_all: bool = False
     intra_halves: bool = False
     lambda_min: float = 50.0
@@ -79,7 +81,7 @@ class ModelConfig:
                 _check_size(key, value, 0, MAX_BLOCKS)
         if self.motion_taps not in (4, 6):
             raise ValueError(f"motion_taps is {self.motion_taps!r:.40} (allowed: 4 or 6)")
-        for key in ("vectors_see_quality", "priors_see_all", "intra_halves"):
+        for key in ("vectors_see_quality", "relative_vectors", "priors_see_all", "intra_halves"):
             if not isinstance(getattr(self, key), bool):
                 raise ValueError(f"{key} is {getattr(self, key)!r:.40}")
         _check_size("quality_anchors", self.quality_anchors, 2, QUALITIES)

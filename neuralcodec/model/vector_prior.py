@@ -117,10 +117,15 @@ class VectorPrior(nn.Module):
         super().__init__()
         hidden = config.vector_channels
         self.sees_quality = config.vectors_see_quality
+        self.is_relative = config.relative_vectors
         inputs = 9 * 5 + self.sees_quality
+        last = hidden
+        if self.is_relative:
+            inputs += 2 + 9 * 2 + CANDIDATES
+            last += inputs
         self.read = nn.ModuleList(ExactLinear(inputs, hidden) for _ in STEPS)
         self.mix = nn.ModuleList(ExactLinear(hidden, hidden) for _ in STEPS)
-        self.write = nn.ModuleList(ExactLinear(hidden, OUTPUTS, gain=0.3) for _ in STEPS)
+        self.write = nn.ModuleList(ExactLinear(last, OUTPUTS, gain=0.3) for _ in STEPS)
 
     def walk(
         self, vectors: Tensor, last: Tensor, q: Tensor, log_table: Tensor
@@ -138,46 +143,79 @@ class VectorPrior(nn.Module):
             now = torch.cat(
                 [visible, _signed_log(visible, log_table), mask.expand_as(visible[:, :1])], 1
             )
-            yield self._context(number, places, _pad(now), before, last.flatten(2), quality)
+            context = _Surroundings(places, _pad(now), before, log_table)
+            yield self._step(number, context, last.flatten(2), quality)
             known[:, places.blocks] = 1
 
-    def _context(
-        self,
-        number: int,
-        places: StepPlaces,
-        now: Tensor,
-        before: Tensor,
-        last: Tensor,
-        quality: Tensor,
+    def _step(
+        self, number: int, around: "_Surroundings", last: Tensor, quality: Tensor
     ) -> StepContext:
-        """now (B, 5, padded grid): known vectors, their signed logs, what is known; before
-        (B, 4, padded grid): the last field and its signed logs; last (B, 2, h w); quality (B,)."""
+        """last (B, 2, h w); quality (B,)."""
+        places = around.places
         here = last[:, :, places.blocks]
-        around = now[:, :, places.neighbours]  # (B, 5, 4, n)
-        inside = around[:, 4]
-        neighbours = around[:, :2].transpose(1, 2)
+        inside = around.now[:, 4][:, places.neighbours]  # (B, 4, n)
+        neighbours = around.now[:, :2][:, :, places.neighbours].transpose(1, 2)
         candidates = torch.cat([torch.zeros_like(here)[:, None], here[:, None], neighbours], 1)
         count = inside.sum(1, keepdim=True)
         mean = (neighbours.sum(1) / count.clamp(min=1)).round()
-        return StepContext(
-            places.blocks,
-            candidates,
-            _usable(candidates, inside.bool()),
-            torch.where(count > 0, mean, here),
-            self._indices(number, places, now, before, quality),
-        )
-
-    def _indices(
-        self, number: int, places: StepPlaces, now: Tensor, before: Tensor, quality: Tensor
-    ) -> Tensor:
-        seen = [now[:, 2:][:, :, places.near], before[:, 2:][:, :, places.close]]
-        # inputs by offset, then channel: 9 x 3 of the known, 9 x 2 of the last field
-        x = torch.cat([part.transpose(1, 2).flatten(1, 2) for part in seen], 1).transpose(1, 2)
+        prediction = torch.where(count > 0, mean, here)
+        usable = _usable(candidates, inside.bool())
+        x = around.relative_inputs(prediction, usable) if self.is_relative else around.inputs()
         if self.sees_quality:
             x = torch.cat([x, quality[:, None, None].expand_as(x[..., :1])], -1)
-        x = rectify(self.read[number](x))
-        x = rectify(self.mix[number](x))
-        return to_index(self.write[number](x))
+        return StepContext(places.blocks, candidates, usable, prediction, self._indices(number, x))
+
+    def _indices(self, number: int, x: Tensor) -> Tensor:
+        """x (B, n, inputs) -> (B, n, 8)."""
+        hidden = rectify(self.read[number](x))
+        hidden = rectify(self.mix[number](hidden))
+        if self.is_relative:
+            hidden = torch.cat([hidden, x], -1)
+        return to_index(self.write[number](hidden))
+
+
+@dataclass(frozen=True)
+class _Surroundings:
+    """What the networks of a step may see: now (B, 5, padded grid), the known vectors, their signed
+    logs and what is known; before (B, 4, padded grid), the last field and its signed logs."""
+
+    places: StepPlaces
+    now: Tensor
+    before: Tensor
+    log_table: Tensor
+
+    def inputs(self) -> Tensor:
+        """The known of the 3x3 at the step's spacing, the last field's at the block: (B, n, 45)."""
+        near = self.now[:, 2:][:, :, self.places.near]
+        return _by_place([near, self.before[:, 2:][:, :, self.places.close]])
+
+    def relative_inputs(self, prediction: Tensor, usable: Tensor) -> Tensor:
+        """The same as differences to the prediction (B, 2, n): the logarithm of a long vector is
+        too coarse to tell whether it is repeated. Then the prediction, by how much the known
+        vectors differ from the last field's, and which candidates are usable: (B, n, 71)."""
+        near = self.now[:, :2][:, :, self.places.near]
+        known = self.now[:, 4:][:, :, self.places.near]
+        old_near, old_close = (
+            self.before[:, :2][:, :, at] for at in (self.places.near, self.places.close)
+        )
+        base = prediction[:, :, None]
+        return _by_place(
+            [
+                torch.cat([self._log((near - base) * known), known], 1),
+                self._log(old_close - base),
+                self._log(base),
+                self._log((near - old_near) * known),
+                usable.float()[:, :, None],
+            ]
+        )
+
+    def _log(self, vectors: Tensor) -> Tensor:
+        return _signed_log(vectors, self.log_table)
+
+
+def _by_place(maps: list[Tensor]) -> Tensor:
+    """Maps (B, channels, places, n), one after the other, by place, then channel: (B, n, all)."""
+    return torch.cat([part.transpose(1, 2).flatten(1, 2) for part in maps], 1).transpose(1, 2)
 
 
 def _usable(candidates: Tensor, inside: Tensor) -> Tensor:

@@ -18,10 +18,12 @@ class NamedModel:
 FAST = NamedModel(
     ModelConfig(
         "fast",
+        vector_channels=64,
         latents=384,
         groups=(8, 24, 56, 112, 200, 384),
         motion_taps=6,
         vectors_see_quality=True,
+        relative_vectors=True,
         priors_see_all=True,
         intra_halves=True,
     ),
@@ -44,6 +46,7 @@ BASE = NamedModel(
         inter_synthesis_blocks=4,
         motion_taps=6,
         vectors_see_quality=True,
+        relative_vectors=True,
         priors_see_all=True,
         intra_halves=True,
     ),
