@@ -28,10 +28,11 @@ from neuralcodec.model.exact import (
     round_through,
     to_index,
 )
-from neuralcodec.model.priors import History, ScalePrior, parity_map
+from neuralcodec.model.priors import GroupNetwork, History, ScalePrior, parity_map
 from neuralcodec.model.rate import laplace_bits
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import DEFAULT_MODEL, load_model
+from neuralcodec.training.models import FAST
 from neuralcodec.training.objective import source_vectors
 from neuralcodec.training.sampling import Sampler, open_cache
 
@@ -62,15 +63,20 @@ class Variant:
     context: bool = False  # also sees the float context: cannot be exact
     halves: bool = False  # each group in two checkerboard halves, the second sees the first
     hyperprior: bool = False
+    sees_all: bool = False  # the last layer sees all inputs, and the neighbours of the first half
 
 
-SIX = (8, 24, 56, 112, 192, 320)
+SIX = FAST.config.groups
 VARIANTS = {
-    "1 group": Variant((320,)),
-    "1 group and a hyperprior": Variant((320,), hyperprior=True),
-    "3 groups": Variant((24, 112, 320)),
-    "6 groups (as shipped)": Variant(SIX),
+    "1 group": Variant(SIX[-1:]),
+    "1 group and a hyperprior": Variant(SIX[-1:], hyperprior=True),
+    "3 groups": Variant(SIX[1::2]),
+    "6 groups": Variant(SIX),
     "6 groups in halves": Variant(SIX, halves=True),
+    "6 groups that see all (inter frames as shipped)": Variant(SIX, sees_all=True),
+    "6 groups that see all, in halves (intra frames as shipped)": Variant(
+        SIX, halves=True, sees_all=True
+    ),
     "6 groups and a hyperprior": Variant(SIX, hyperprior=True),
     "6 groups, floats": Variant(SIX, exact=False),
     "6 groups, floats, float context": Variant(SIX, exact=False, context=True),
@@ -88,7 +94,7 @@ class _FloatDepthwise(ExactDepthwise):
 
 
 class _Network(nn.Module):
-    """As `priors.GroupNetwork`, in either arithmetic."""
+    """As `priors.GroupNetwork` of the first models, in either arithmetic."""
 
     def __init__(self, inputs: int, outputs: int, exact: bool) -> None:
         super().__init__()
@@ -104,6 +110,15 @@ class _Network(nn.Module):
         x = between(self.mix(between(self.look(between(self.read(x))))))
         x = self.write(x)
         return to_index(x) if self.exact else (x * INDEX_GAIN + INDEX_CENTRE).clamp(0, SCALES - 1)
+
+
+def _network(variant: Variant, inputs: int, outputs: int, again: bool) -> nn.Module:
+    """again: of second halves, which see the first ones too."""
+    if again:
+        inputs += outputs
+    if variant.sees_all:
+        return GroupNetwork(inputs, HIDDEN, outputs, True, own=outputs if again else 0)
+    return _Network(inputs, outputs, variant.exact)
 
 
 class _Hyperprior(nn.Module):
@@ -136,7 +151,7 @@ class _Prior(nn.Module):
         self.hyperprior = _Hyperprior(latents) if variant.hyperprior else None
         self.first, self.second = (
             nn.ModuleList(
-                _Network(side + start + again * (end - start), end - start, variant.exact)
+                _network(variant, side + start, end - start, again=bool(again))
                 for start, end in self.bounds
             )
             for again in (0, 1)
