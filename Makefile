@@ -28,7 +28,9 @@ docs:  ## Write docs/cli.md anew from the commands' own help
 	$(PYTHON) scripts/make_cli_reference.py
 
 # The shipped file came about in these stages, by the code of its time (docs/models/fast.md); this
-# repeats them with the code of now. Until stage 4 it had 192 latent channels (training/widen.py).
+# repeats them with the code of now. It had 192 latent channels until stage 4 (training/widen.py), and
+# a KLT until stage 6: new models have all that stage 7 brought from the beginning, where `rebase`
+# only begins the priors anew.
 HELD_OUT = $(foreach clip,davis_bus gopro_max_walk intel_car-detection sam3_0001,--held-out $(clip))
 TRAIN = $(PYTHON) -m neuralcodec.training runs/cache $(HELD_OUT) --threads 1
 weights:  ## Train the weights that the package ships: make weights TRAINING_CLIPS=folder
@@ -40,7 +42,10 @@ weights:  ## Train the weights that the package ships: make weights TRAINING_CLI
 	$(TRAIN) -o runs/fast-4 --steps 6000 --rate 5e-4 --seed 4 --start-from runs/fast-3/best.safetensors
 	$(TRAIN) -o runs/fast-5 --steps 5200 --rate 6e-4 --seed 5 --start-from runs/fast-4/best.safetensors --no-vectors
 	$(TRAIN) -o runs/fast-6 --steps 5500 --rate 5e-4 --seed 6 --start-from runs/fast-5/best.safetensors --no-vectors
-	$(PYTHON) -m neuralcodec.training.vectors runs/fast-6/best.safetensors runs/cache $(HELD_OUT) \
+	$(PYTHON) -m neuralcodec.training.rebase runs/fast-6/best.safetensors runs/cache $(HELD_OUT) -o runs/rebased.safetensors
+	$(TRAIN) -o runs/fast-7 --steps 5500 --rate 6e-4 --seed 7 --start-from runs/rebased.safetensors
+	$(PYTHON) -m neuralcodec.training.scale_priors runs/fast-7/best.safetensors runs/cache $(HELD_OUT) -o runs/fast-7-scales.safetensors
+	$(PYTHON) -m neuralcodec.training.vectors runs/fast-7-scales.safetensors runs/cache $(HELD_OUT) \
 		--rounds 4 -o neuralcodec/model/weights/fast.safetensors
 
 bench:  ## Compare ncodec with x264, x265, SVT-AV1, VP9: make bench CLIPS='a.mkv b.mkv'

@@ -19,8 +19,10 @@ from neuralcodec.training.linear_start import (
     set_basis,
 )
 from neuralcodec.training.objective import sequence_costs, source_vectors
-from neuralcodec.training.rebase import rebase, train_scale_priors
+from neuralcodec.training.rebase import rebase
 from neuralcodec.training.sampling import Sampler, open_cache
+from neuralcodec.training.scale_priors import train_scale_priors
+from neuralcodec.training.schedule import Phase
 
 BASES = {"intra": intra_basis, "inter": inter_basis}
 NOW = {"priors_see_all": True, "intra_halves": True}
@@ -100,7 +102,7 @@ def test_training_the_scale_priors_saves_bits_and_changes_no_picture(cache: Path
         return sum(float(cost.latent_bpp.mean()) for cost in costs)
 
     untrained = bits()
-    train_scale_priors(model, sampler, steps=12)
+    train_scale_priors(model, sampler, 12, Phase(0.0, items=4, length=3, size=64), 2e-3)
     assert bits() < 0.97 * untrained
     changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
     assert changed and all(key.startswith(("intra_prior.", "inter_prior.")) for key in changed)

@@ -2,7 +2,8 @@
 
 The latent changes its meaning, so that whatever touches it starts again: the linear transforms,
 quantiser steps and what the networks add to them as `linear_start` has them, the scale priors from
-nothing, trained for a while on the new symbols. All else is kept: what read the old latent reads a
+nothing, trained for a while on the new symbols. So does a prior of vectors of another kind; that is
+left to `training.vectors`. All else is kept: what read the old latent reads a
 linear regression of it on the new one, the heads are fitted to what the linear synthesis leaves.
 """
 
@@ -28,12 +29,14 @@ from neuralcodec.training.linear_start import (
     set_steps,
 )
 from neuralcodec.training.models import FAST
-from neuralcodec.training.objective import sequence_costs, sequence_loss, source_vectors
+from neuralcodec.training.objective import source_vectors
 from neuralcodec.training.sampling import Sampler, open_cache
+from neuralcodec.training.scale_priors import train_scale_priors
+from neuralcodec.training.schedule import Phase
 
 RIDGE = 1e-5  # of the mean variance
 PRIOR_RATE = 2e-3
-LENGTH = 3  # frames of the sequences that the priors are trained on
+PRIOR_BATCH = Phase(0.0, items=8, length=3, size=128)
 BEGUN_AGAIN = ("linear.", "log_gain.", "log_step.", "intra_prior.", "inter_prior.", "head.")
 
 
@@ -177,33 +180,9 @@ def _second(model: VideoModel, batch: _Batch) -> State:
     return coder.synthesise(rounded, prediction, q)
 
 
-def _all_but_scale_priors(model: VideoModel) -> dict[str, Tensor]:
-    priors = ("intra_prior.", "inter_prior.")
+def _all_but_priors(model: VideoModel) -> dict[str, Tensor]:
+    priors = ("intra_prior.", "inter_prior.", "vector_prior.")
     return {k: v for k, v in model.state_dict().items() if not k.startswith(priors)}
-
-
-def train_scale_priors(model: VideoModel, sampler: Sampler, steps: int) -> None:
-    """On the symbols as they are: nothing else of the model changes."""
-    model.requires_grad_(False)
-    priors = [*model.intra_prior.parameters(), *model.inter_prior.parameters()]
-    for parameter in priors:
-        parameter.requires_grad_(True)
-    optimizer = torch.optim.AdamW(priors, PRIOR_RATE, weight_decay=0)
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for step in range(steps):
-        sampler.start_step(step)
-        y, uv, q = sampler.batch(8, LENGTH, 128)
-        vectors = source_vectors(model.config, y, q)
-        costs = sequence_costs(model, y, uv, q, vectors, count_vectors=False)
-        optimizer.zero_grad(set_to_none=True)
-        loss = sequence_loss(model, costs, q)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(priors, 1.0)
-        optimizer.step()
-        decay.step()
-        if step % 100 == 0 or step + 1 == steps:
-            click.echo(f"step {step}: loss {float(loss.detach()):.4f}", err=True)
-    model.requires_grad_(True)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -216,8 +195,8 @@ def train_scale_priors(model: VideoModel, sampler: Sampler, steps: int) -> None:
 def main(
     trained: Path, cache: Path, out: Path, steps: int, held_out: tuple[str, ...], seed: int
 ) -> None:
-    """Give the model TRAINED the latent and the scale priors that new models begin with; to be
-    trained further on the clips in CACHE. One that has the latent gets the priors only."""
+    """Give the model TRAINED the latent and the priors that new models begin with; to be trained
+    further on the clips in CACHE. One that has the latent gets the priors only."""
     torch.manual_seed(seed)
     old = load_model(str(trained)).model
     fresh = FAST.config
@@ -226,16 +205,18 @@ def main(
             old.config,
             latents=fresh.latents,
             groups=fresh.groups,
+            vector_channels=fresh.vector_channels,
+            relative_vectors=fresh.relative_vectors,
             priors_see_all=fresh.priors_see_all,
             intra_halves=fresh.intra_halves,
         )
     )
     sampler = Sampler(open_cache(cache, frozenset(held_out)), seed)
     if old.config.latents == fresh.latents:
-        new.load_state_dict({**new.state_dict(), **_all_but_scale_priors(old)})
+        new.load_state_dict({**new.state_dict(), **_all_but_priors(old)})
     else:
         rebase(old, new, sampler)
-    train_scale_priors(new, sampler, steps)
+    train_scale_priors(new, sampler, steps, PRIOR_BATCH, PRIOR_RATE)
     out.write_bytes(model_bytes(new, {"started_from": trained.name, "held_out": list(held_out)}))
 
 
