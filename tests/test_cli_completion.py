@@ -59,11 +59,18 @@ def test_models_and_devices_are_offered(folder):
     assert offered("encode --model f") == [
         "fast",
         "fast-3e16ee87",
+        "fast-7425a77e",
         "fast-b21ec49a",
         "fast-cef42881",
     ]
     assert offered("encode --model o") == ["other.safetensors"]
-    assert offered("models ") == ["fast", "fast-3e16ee87", "fast-b21ec49a", "fast-cef42881"]
+    assert offered("models ") == [
+        "fast",
+        "fast-3e16ee87",
+        "fast-7425a77e",
+        "fast-b21ec49a",
+        "fast-cef42881",
+    ]
     assert offered("encode --device c") == ["cpu", "cuda"]
 
 

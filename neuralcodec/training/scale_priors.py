@@ -1,8 +1,9 @@
 """`python -m neuralcodec.training.scale_priors`: the scale priors of a model by themselves.
 
-They learn the length of their sequences: inter frames see a running mean of magnitudes, in which
-the intra frame stays visible for some ten frames. Long sequences cost little here, since nothing
-goes back through the networks.
+On true symbols: the noise that stands for rounding in the training of the networks makes symbols
+of what rounds to zero for certain. On long sequences: inter frames see a running mean of
+magnitudes, in which the intra frame stays visible for some ten frames; they cost little here, since
+nothing goes back through the networks.
 """
 
 import copy
