@@ -15,8 +15,11 @@ def clip() -> tuple[VideoFormat, list[Frame]]:
     return city_frames(4)
 
 
+WORD = 32  # bits: the entropy coder's state, of which most is written at the end of a frame
+
+
 @pytest.mark.parametrize("quality", [8, 32, 56])
-def test_bits_predicted_and_bytes_written_agree_within_one_percent(
+def test_bits_predicted_and_bytes_written_agree_within_one_percent_and_a_word(
     quality: int, clip: tuple[VideoFormat, list[Frame]], installed_model: InstalledModel
 ):
     fmt, frames = clip
@@ -24,5 +27,5 @@ def test_bits_predicted_and_bytes_written_agree_within_one_percent(
     decoder = Decoder(installed_model, fmt, DecoderSettings(1, CPU, torch.float32), "clip")
     intra, *inter = predicted_bits(decoder, coded.record)
     written = [8 * len(frame.payload) for frame in coded.record.frames]
-    assert written[0] == pytest.approx(intra, rel=0.01)
-    assert sum(written[1:]) == pytest.approx(sum(inter), rel=0.01)
+    assert intra * 0.99 < written[0] < intra * 1.01 + WORD
+    assert sum(inter) * 0.99 < sum(written[1:]) < sum(inter) * 1.01 + WORD * len(inter)
