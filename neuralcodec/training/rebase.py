@@ -2,9 +2,9 @@
 
 The latent changes its meaning, so that whatever touches it starts again: the linear transforms,
 quantiser steps and what the networks add to them as `linear_start` has them, the scale priors from
-nothing, trained for a while on the new symbols. So does a prior of vectors of another kind; that is
-left to `training.vectors`. All else is kept: what read the old latent reads a
-linear regression of it on the new one, the heads are fitted to what the linear synthesis leaves.
+nothing, trained for a while on the new symbols; so does a prior of vectors of another kind, left
+to `training.vectors`. All else is kept: what read the old latent reads a linear regression of it on
+the new one, the heads are fitted to what the linear synthesis leaves.
 """
 
 from collections.abc import Iterator
