@@ -135,17 +135,22 @@ class VectorPrior(nn.Module):
         quality = quality_activation(q)
         height, width = vectors.shape[-2:]
         known = torch.zeros(1, height * width, device=vectors.device)
-        before = _pad(torch.cat([last, _signed_log(last, log_table)], 1))
+        before = _pad(self._seen(last, log_table))
         for number in range(len(STEPS)):
             places = step_places(number, height, width, vectors.device)
             mask = known.view(1, 1, height, width)
             visible = vectors * mask
-            now = torch.cat(
-                [visible, _signed_log(visible, log_table), mask.expand_as(visible[:, :1])], 1
-            )
+            seen = self._seen(visible, log_table)
+            now = torch.cat([seen, mask.expand_as(visible[:, :1])], 1)
             context = _Surroundings(places, _pad(now), before, log_table)
             yield self._step(number, context, last.flatten(2), quality)
             known[:, places.blocks] = 1
+
+    def _seen(self, vectors: Tensor, log_table: Tensor) -> Tensor:
+        """With their signed logs after them, where these and not those of differences are seen."""
+        if self.is_relative:
+            return vectors
+        return torch.cat([vectors, _signed_log(vectors, log_table)], 1)
 
     def _step(
         self, number: int, around: "_Surroundings", last: Tensor, quality: Tensor
@@ -153,7 +158,7 @@ class VectorPrior(nn.Module):
         """last (B, 2, h w); quality (B,)."""
         places = around.places
         here = last[:, :, places.blocks]
-        inside = around.now[:, 4][:, places.neighbours]  # (B, 4, n)
+        inside = around.now[:, -1][:, places.neighbours]  # (B, 4, n)
         neighbours = around.now[:, :2][:, :, places.neighbours].transpose(1, 2)
         candidates = torch.cat([torch.zeros_like(here)[:, None], here[:, None], neighbours], 1)
         count = inside.sum(1, keepdim=True)
@@ -176,8 +181,9 @@ class VectorPrior(nn.Module):
 
 @dataclass(frozen=True)
 class _Surroundings:
-    """What the networks of a step may see: now (B, 5, padded grid), the known vectors, their signed
-    logs and what is known; before (B, 4, padded grid), the last field and its signed logs."""
+    """What the networks of a step may see: now (B, 5 or 3, padded grid), the known vectors, their
+    signed logs if these are seen, and what is known; before (B, 4 or 2, padded grid), the last
+    field and its signed logs likewise."""
 
     places: StepPlaces
     now: Tensor
@@ -194,7 +200,7 @@ class _Surroundings:
         too coarse to tell whether it is repeated. Then the prediction, by how much the known
         vectors differ from the last field's, and which candidates are usable: (B, n, 71)."""
         near = self.now[:, :2][:, :, self.places.near]
-        known = self.now[:, 4:][:, :, self.places.near]
+        known = self.now[:, -1:][:, :, self.places.near]
         old_near, old_close = (
             self.before[:, :2][:, :, at] for at in (self.places.near, self.places.close)
         )

@@ -32,7 +32,7 @@ from neuralcodec.training.linear_start import (
     patch_gains,
     weighted_patches,
 )
-from neuralcodec.training.objective import source_vectors
+from neuralcodec.training.objective import intra_cost, source_vectors
 from neuralcodec.training.sampling import Sampler, open_cache
 
 TRAINED_ON = 60  # batches
@@ -48,10 +48,7 @@ def patches(model: VideoModel, y: Tensor, uv: Tensor, inter: bool) -> Tensor:
     if not inter:
         return weighted_patches(tokens - MIDDLE)
     q = torch.full(y.shape[:2], REFERENCE_QUALITY)
-    coder = model.intra
-    latent = coder.analyse(y[:, 0], uv[:, 0], q[:, 0])
-    rounded = coder.means.quantise(latent, None, coder.gain(q[:, 0]))[1]
-    state = coder.synthesise(rounded, q[:, 0])
+    state = intra_cost(model, y[:, 0], uv[:, 0], q[:, 0])[0].shown
     vectors = source_vectors(model.config, y[:, :2], q[:, :2])[:, 0]
     prediction = model.inter.predict(state, vectors, q[:, 1])
     return weighted_patches(planes_to_tokens(y[:, 1], uv[:, 1]) - prediction.tokens)
