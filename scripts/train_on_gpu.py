@@ -36,7 +36,7 @@ from neuralcodec.training.timed_run import Returned, TimedRun
 from neuralcodec.training.trainer import device_text
 from neuralcodec.training.validation import QUALITIES, Figures
 
-MOST_WORKERS = 12  # that draw batches: each holds PyTorch in its memory
+MOST_WORKERS = 14  # that draw batches: each holds PyTorch in its memory
 
 
 class Lines(Observer):
@@ -86,6 +86,7 @@ class Lines(Observer):
 @click.option("--rate", type=float, help="Highest learning rate.  [default: the model's]")
 @click.option("--seed", default=0, type=click.IntRange(0))
 @click.option("--compile", "compiled", is_flag=True, help="The blocks, by torch.compile.")
+@click.option("--graphs/--no-graphs", default=True, help="Record steps as CUDA graphs.")
 @click.option("--piece-mib", default=15.0, help="Largest file that may go back.")
 @click.option("--return-mib", default=60.0, help="Of all files together; a checkpoint larger than "
     "that stays in WORK.")  # fmt: skip
@@ -120,6 +121,7 @@ class Wishes:
     rate: float | None
     seed: int
     compiled: bool
+    graphs: bool
     piece_mib: float
     return_mib: float
 
@@ -166,6 +168,8 @@ def train(wishes: Wishes, bundle: Bundle, cache: Path, workers: int) -> None:
     deadline = STARTED + 60 * wishes.minutes
     with stop_requests() as stop:
         timed = TimedRun(model, schedule, options, device, returned, deadline, [Lines()], stop)
+        if not wishes.graphs:
+            timed.graphed = None
         timed.resume()
         timed.begin_at(beginning.step, beginning.seconds)
         say(f"on {device_text(device)}, from step {timed.state.position.step}")

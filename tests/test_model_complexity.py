@@ -48,8 +48,8 @@ def test_the_work_counted_from_the_layers_is_the_work_done(config: ModelConfig):
     assert decode_kmac_per_pixel(config) == pytest.approx(counted_while_decoding(config), rel=1e-3)
 
 
-def test_base_is_some_ten_times_fast_and_stays_within_100():
-    assert 50 < decode_kmac_per_pixel(BASE.config) <= 100
+def test_base_is_some_six_times_fast_and_stays_within_100():
+    assert 45 < decode_kmac_per_pixel(BASE.config) <= 100
     assert decode_kmac_per_pixel(FAST.config) < 10
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from training_runs import TINY, make_cache
 
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_model, model_bytes
+from neuralcodec.training.drawn_batches import BatchSource
 from neuralcodec.training.gpu_beginning import GpuBeginning, fetch_earlier
 from neuralcodec.training.gpu_recipe import TimedSchedule, TrainingClock
 from neuralcodec.training.linear_start import initialise
@@ -178,6 +180,28 @@ def test_batches_shrink_where_the_memory_is_full(
     monkeypatch.setattr(Trainer, "_train", with_little_memory)
     begin(weights, tmp_path, stop=after(2)).run_until_deadline(None, workers=0, search=True)
     assert sizes == [2, 1, 1]
+
+
+@pytest.mark.gpu
+def test_a_recorded_step_gives_the_gradients_of_the_step_itself(weights: Path, tmp_path: Path):
+    run = begin(weights, tmp_path, device=torch.device("cuda"))
+    source = BatchSource(weights.parent, frozenset(), TINY, seed=0, search=False)
+    model = run.state.model.train()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    for step in range(3):
+        batch = source.on_device(source.draw(step, PHASES[0]), torch.device("cuda"))
+        losses, gradients = [], []
+        assert run.graphed
+        for gradients_of in (partial(Trainer._gradients, run), run.graphed):
+            torch.manual_seed(step)
+            losses.append(gradients_of(batch)[0].item())
+            gradients.append(torch.cat([p.grad.flatten() for p in parameters]))
+        assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+        # atomic additions come in any order
+        assert (gradients[1] - gradients[0]).norm() < 1e-2 * gradients[0].norm()
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter.mul_(1.02)
 
 
 @pytest.mark.gpu

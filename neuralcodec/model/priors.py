@@ -49,12 +49,18 @@ class History:
         return History(magnitudes, units.floor() / ACTIVATION_UNITS, False)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def parity_map(height: int, width: int, channels: int, device: torch.device) -> Tensor:
     """(h, w, channels) of 0 and 1: a checkerboard that alternates from channel to channel too."""
     rows = torch.arange(height, device=device)[:, None, None]
     columns = torch.arange(width, device=device)[None, :, None]
     return ((rows + columns + torch.arange(channels, device=device)) % 2).float()
+
+
+def _first_half(channels: slice, like: Tensor) -> Tensor:
+    """Which of these channels' symbols the first of two passes codes, (h, w, channels), for maps
+    (B, h, w, ...) as `like`, on its device."""
+    return parity_map(*like.shape[1:3], channels.stop, like.device)[..., channels.start :] > 0
 
 
 def _motion_of_positions(vectors: Tensor) -> Tensor:
@@ -162,9 +168,10 @@ class ScalePrior(nn.Module):
             if self.second is None:
                 yield Pass(group, slice(start, end))
                 continue
-            first = parity_map(height, width, end, torch.device("cpu"))[..., start:] > 0
-            yield Pass(group, slice(start, end), first)
-            yield Pass(group, slice(start, end), ~first, is_second=True)
+            channels = slice(start, end)
+            first = _first_half(channels, torch.empty(1, height, width, 0))
+            yield Pass(group, channels, first)
+            yield Pass(group, channels, ~first, is_second=True)
 
     def indices(self, coded: Pass, side: Tensor, magnitudes: Tensor) -> Tensor:
         """Scale indices (B, h, w, channels of the group), of which the pass takes its own, from
@@ -172,8 +179,8 @@ class ScalePrior(nn.Module):
         before = magnitudes[..., : coded.channels.start]
         x = torch.cat([before, side], -1)
         if coded.is_second:
-            assert self.second is not None and coded.chosen is not None
-            known = magnitudes[..., coded.channels] * ~coded.chosen.to(magnitudes.device)
+            assert self.second is not None
+            known = magnitudes[..., coded.channels] * _first_half(coded.channels, magnitudes)
             indices: Tensor = self.second[coded.group](torch.cat([x, known], -1))
         else:
             indices = self.networks[coded.group](x)
@@ -185,8 +192,7 @@ class ScalePrior(nn.Module):
         for coded in self.passes(*side.shape[1:3]):
             indices = self.indices(coded, side, magnitudes)
             if coded.is_second:
-                assert coded.chosen is not None
-                indices = torch.where(coded.chosen.to(side.device), indices, found.pop())
+                indices = torch.where(_first_half(coded.channels, indices), found.pop(), indices)
             found.append(indices)
         return torch.cat(found, -1)
 

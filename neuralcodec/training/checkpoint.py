@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from neuralcodec.atomic_file import AtomicFile
 from neuralcodec.errors import InputError, UsageError
@@ -40,7 +41,11 @@ class TrainingState:
         self.model = model
         self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=0
+            model.parameters(),
+            lr=learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=0,
+            fused=model.log_table.is_cuda,
         )
         self.position = Position()
 
@@ -49,8 +54,9 @@ class TrainingState:
         step = self.position.step
         decay = min(AVERAGING, (step + 1) / (step + 10))
         with torch.no_grad():
-            for kept, new in zip(self.averaged.parameters(), self.model.parameters(), strict=True):
-                kept.lerp_(new, 1 - decay)
+            kept: list[Tensor] = list(self.averaged.parameters())
+            new: list[Tensor] = list(self.model.parameters())
+            torch._foreach_lerp_(kept, new, 1 - decay)
 
     def plain(self) -> dict[str, Any]:
         return {

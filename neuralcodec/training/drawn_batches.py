@@ -8,7 +8,7 @@ there, between the steps; for a CPU the workers do it.
 import multiprocessing
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -65,8 +65,24 @@ class BatchPool:
         self.ahead = AHEAD * workers
 
     def batches(self, device: torch.device) -> Iterator[Batch]:
-        while True:
-            yield self.source.on_device(self._next(), device)
+        if device.type != "cuda":
+            while True:
+                yield self.source.on_device(self._next(), device)
+        # one ahead, on a stream of its own: beside a recorded step the processor has nothing to do
+        stream = torch.cuda.Stream(device)
+
+        def prepare() -> Batch:
+            with torch.cuda.stream(stream):
+                batch = self.source.on_device(self._next(), device)
+                stream.synchronize()
+            return batch
+
+        with ThreadPoolExecutor(1) as thread:
+            coming = thread.submit(prepare)
+            while True:
+                batch = coming.result()
+                coming = thread.submit(prepare)
+                yield batch
 
     def fill(self) -> None:
         """Asks for as many batches ahead as there may be, of the phase that is now."""

@@ -1,4 +1,6 @@
-"""What a run on a lent machine begins with: its own checkpoint, what went back, or a model."""
+"""What a run on a lent machine begins with: its own checkpoint, what went back, or a model.
+
+A model that is not trained yet begins with `fast`, grown to its sizes."""
 
 import json
 from collections.abc import Callable
@@ -14,10 +16,11 @@ from neuralcodec.errors import InputError, ModelError
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.installed import SUFFIX, installed_file, installed_names
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_config, load_tensors
+from neuralcodec.model.zoo import load_config, load_model, load_tensors
 from neuralcodec.training.checkpoint import read_checkpoint
+from neuralcodec.training.grow import grow
 from neuralcodec.training.linear_start import initialise
-from neuralcodec.training.models import named_model
+from neuralcodec.training.models import FAST, named_model
 from neuralcodec.training.returned_files import read_pieces
 from neuralcodec.training.sampling import Sampler, open_cache
 
@@ -53,6 +56,9 @@ class GpuBeginning:
             initialise(model, Sampler(open_cache(cache, held_out), seed))
             return model, "begins with nothing but the linear transforms"
         try:
+            if load_config(self.weights).channels < self.config.channels:
+                model = grow(load_model(str(self.weights)).model, self.config)
+                return model, f"begins with {self.weights.name}, grown"
             model.load_state_dict(load_tensors(self.weights))
         except (SafetensorError, OSError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
@@ -97,9 +103,13 @@ def gpu_beginning(model: str, start_from: Path | None, run: Path) -> GpuBeginnin
         return GpuBeginning(config, earlier, is_trained, step=record["steps"], seconds=seconds)
     if start_from is None and model in installed_names():
         start_from = installed_file(model)
+    if start_from is None and FAST.config.name in installed_names():
+        start_from = installed_file(FAST.config.name)
     if start_from is None:
         return GpuBeginning(config, None, is_trained=False)
-    return GpuBeginning(_config_of(start_from, model), start_from, is_trained=True)
+    trained = _config_of(start_from, model)
+    grows = trained.channels < config.channels
+    return GpuBeginning(config if grows else trained, start_from, is_trained=True)
 
 
 def join_pieces(folder: Path, tell: Callable[[str], None]) -> None:

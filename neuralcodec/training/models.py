@@ -1,6 +1,6 @@
 """The models that have a name: what `--model` builds where no weights are given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neuralcodec.errors import UsageError
 from neuralcodec.model.config import ModelConfig
@@ -32,26 +32,18 @@ FAST = NamedModel(
 )
 
 BASE = NamedModel(
-    ModelConfig(
-        "base",
-        channels=384,
-        latents=384,
-        groups=(8, 24, 56, 112, 200, 384),
-        prior_channels=128,
-        vector_channels=64,
-        intra_analysis_blocks=6,
-        intra_synthesis_blocks=8,
-        context_blocks=2,
-        inter_analysis_blocks=4,
+    replace(
+        FAST.config,
+        name="base",
+        channels=256,
+        intra_analysis_blocks=4,
+        intra_synthesis_blocks=6,
+        context_blocks=3,
+        inter_analysis_blocks=3,
         inter_synthesis_blocks=4,
-        motion_taps=6,
-        vectors_see_quality=True,
-        relative_vectors=True,
-        priors_see_all=True,
-        intra_halves=True,
     ),
     "for GPUs",
-    3e-4,
+    4e-4,
 )
 
 MODELS = {model.config.name: model for model in (FAST, BASE)}

@@ -10,7 +10,7 @@ from neuralcodec.model.distortion import distortion
 from neuralcodec.model.exact import exact_float32, log_magnitude
 from neuralcodec.model.motion_search import THOROUGH_SEARCH, search_vectors
 from neuralcodec.model.priors import History, ScalePrior
-from neuralcodec.model.rate import latent_bits, vector_field_bits
+from neuralcodec.model.rate import laplace_bits, vector_field_bits
 from neuralcodec.model.state import State
 from neuralcodec.model.video_model import VideoModel
 
@@ -38,16 +38,26 @@ def _latent_cost(
     history: History | None,
     vectors: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Bits (B,) of the latent with uniform noise for rounding, and the symbols' log magnitudes."""
+    """Bits (B,) of the latent's symbols, and their log magnitudes.
+
+    The prior learns from the symbols as they are coded; the latent, to which rounding passes no
+    gradient, from itself with uniform noise in place of rounding, under the scales of the prior
+    (noise for the rate, as in Minnen and Singh, ICIP 2020). A prior that learned from noise too
+    would count twice the bits of a frame that is mostly zeros.
+    """
     with exact_float32(latent.device.type):
-        symbols = (rounded - means).detach().round().permute(0, 2, 3, 1)
+        symbols = (rounded - means).detach().round()
         symbols = torch.nan_to_num(symbols)  # a blown-up batch is skipped by its loss
-        magnitudes = log_magnitude(symbols, model.log_table)
-        shape = (symbols.shape[0], symbols.shape[1], symbols.shape[2])
+        magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), model.log_table)
+        shape = (magnitudes.shape[0], magnitudes.shape[1], magnitudes.shape[2])
         side = prior.side_information(q, shape, model.log_table, history, vectors)
-        noise = torch.rand_like(latent) - 0.5 if model.training else 0
-        values = latent - means + noise if model.training else symbols.permute(0, 3, 1, 2)
-        return latent_bits(prior, side, magnitudes, values), magnitudes
+        indices = prior.all_indices(side, magnitudes).permute(0, 3, 1, 2)
+        bits = laplace_bits(symbols, indices).sum((1, 2, 3))
+        if model.training:
+            noisy = latent - means + torch.rand_like(latent) - 0.5
+            smooth = laplace_bits(noisy, indices.detach()).sum((1, 2, 3))
+            bits = bits + smooth - smooth.detach()
+        return bits, magnitudes
 
 
 def intra_cost(model: VideoModel, y: Tensor, uv: Tensor, q: Tensor) -> tuple[FrameCost, History]:

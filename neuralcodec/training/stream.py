@@ -23,9 +23,12 @@ class Batch:
     q: Tensor
     vectors: Tensor
 
+    @property
+    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.y, self.uv, self.q, self.vectors
+
     def to(self, device: torch.device) -> "Batch":
-        parts = (self.y, self.uv, self.q, self.vectors)
-        return Batch(*(part.to(device, non_blocking=True) for part in parts))
+        return Batch(*(part.to(device, non_blocking=True) for part in self.parts))
 
     def first(self, items: int) -> "Batch":
         return Batch(self.y[:items], self.uv[:items], self.q[:items], self.vectors[:items])

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.cuda import OutOfMemoryError
 
 from neuralcodec.atomic_file import AtomicFile
@@ -16,6 +17,7 @@ from neuralcodec.model.zoo import model_bytes
 from neuralcodec.training.crops import crops_of
 from neuralcodec.training.drawn_batches import BatchPool, BatchSource
 from neuralcodec.training.gpu_recipe import TimedSchedule
+from neuralcodec.training.graphed_step import GraphedStep
 from neuralcodec.training.returned_files import write_pieces
 from neuralcodec.training.run_log import Observer
 from neuralcodec.training.run_options import RunOptions
@@ -56,6 +58,9 @@ class TimedRun(Trainer):
     ) -> None:
         super().__init__(model, schedule, options, Team(device=device), observers, asked_to_stop)
         self.timed = schedule
+        self.graphed: GraphedStep | None = None
+        if device.type == "cuda" and not options.compile:
+            self.graphed = GraphedStep(model, super()._gradients)
         self.parts = 1  # that a batch is cut into, and the first of them trained on
         self.returned, self.deadline = returned, deadline
         self.table: list[tuple[int, Figures]] = []
@@ -182,6 +187,18 @@ class TimedRun(Trainer):
         torch.cuda.empty_cache()
         self.log.notice(f"the memory of the device is full: batches of 1/{self.parts} from now on")
         return None
+
+    def _gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        if self.graphed:
+            try:
+                return self.graphed(batch)
+            except OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                reason = str(error).splitlines()[0]
+                self.log.notice(f"steps cannot be recorded, and run one by one: {reason}")
+                self.graphed = None
+        return super()._gradients(batch)
 
     def _log_speed(self, batch: Batch, waited: float, passed: float) -> None:
         steps = len(self.state.position.figures)

@@ -179,15 +179,11 @@ class Trainer:
         for group in self.state.optimizer.param_groups:
             group["lr"] = self.schedule.rate(position.step)
         self.state.model.train()
-        batch = batch.to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            loss, figures = self.learning(batch.y, batch.uv, batch.q, batch.vectors)
-        self.state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss, figures = self._gradients(batch.to(self.device))
         norm = torch.nn.utils.clip_grad_norm_(self.state.model.parameters(), GRADIENT_LIMIT)
         endings = list(Ending)
         number = endings.index(wish) if wish else -1
-        found = team.gather([float(loss.detach()), *figures.tolist(), number])
+        found = team.gather([float(loss), *figures.tolist(), number])
         row: list[float] = found[:, :-1].mean(0).tolist()
         if self._is_sound(row[0], norm):
             self.state.optimizer.step()
@@ -196,6 +192,14 @@ class Trainer:
             position.skipped += 1
         last = int(found[:, -1].max())
         return row, endings[last] if last >= 0 else None
+
+    def _gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Sets the gradients; gives loss and figures."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            loss, figures = self.learning(batch.y, batch.uv, batch.q, batch.vectors)
+        self.state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        return loss.detach(), figures
 
     def _is_sound(self, loss: float, norm: Tensor) -> bool:
         if not bool(torch.isfinite(norm)):

@@ -1,0 +1,120 @@
+"""`python -m neuralcodec.training.grow`: a wider and deeper model out of a trained one.
+
+The new model computes what the trained one does, to the last few bits: its new channels are random
+functions that nothing trained reads yet, its new blocks give back what they are given. Training
+goes on from there instead of from nothing (function-preserving growth as in Net2Net, Chen et al.,
+ICLR 2016, but with weights of zero where that copies channels).
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import torch
+from torch import Tensor
+
+from neuralcodec.errors import UsageError
+from neuralcodec.model.config import ModelConfig
+from neuralcodec.model.video_model import VideoModel
+from neuralcodec.model.zoo import load_model, model_bytes
+from neuralcodec.training.models import BASE
+
+GROWS = ("name", "channels")  # beside the numbers of blocks
+TOKENS = 96  # channels of a picture at 1/8 resolution
+LAST_OF_BLOCK = ("mix_out", "gate_out")  # layers that add to what a block was given
+
+
+def grow(small: VideoModel, config: ModelConfig) -> VideoModel:
+    """A model of these sizes, which may have more channels and blocks than `small`.
+
+    Raises UsageError where they differ in anything else."""
+    _check(small.config, config)
+    large = VideoModel(config)
+    trained, grown = small.state_dict(), large.state_dict()
+    old, new = small.config.channels, config.channels
+    for key, fresh in grown.items():
+        name = _trained_name(key, small.config, config)
+        if name is None:
+            if key.split(".")[-2] in LAST_OF_BLOCK:
+                fresh[:old] = 0
+        elif key.endswith("anchors"):
+            fresh[:, : trained[name].shape[1]] = trained[name]
+        else:
+            _place(key, fresh, trained[name], old, new)
+    large.load_state_dict(grown)
+    return large
+
+
+def _check(small: ModelConfig, config: ModelConfig) -> None:
+    free = [*GROWS, *(key for key in vars(config) if key.endswith("_blocks"))]
+    if replace(small, **{key: getattr(config, key) for key in free}) != config:
+        raise UsageError(f"'{small.name}' and '{config.name}' differ in more than width and depth")
+    for key in free[1:]:
+        if getattr(config, key) < getattr(small, key):
+            raise UsageError(f"'{config.name}' has fewer {key} than '{small.name}'")
+
+
+def _trained_name(key: str, small: ModelConfig, large: ModelConfig) -> str | None:
+    """What a tensor is called in the small model; None in a block that it lacks."""
+    coder, network, number, *rest = [*key.split("."), "", ""]
+    counts = [getattr(c, _blocks_key(coder, network), None) for c in (small, large)]
+    if counts[0] is None or counts[1] is None:
+        return key
+    first = int(network == "analysis")  # a convolution, and another one after the blocks
+    block = int(number) - first
+    if block < counts[0]:
+        return key
+    if block < counts[1]:
+        return None
+    return ".".join([coder, network, str(counts[0] + first), *filter(None, rest)])
+
+
+def _blocks_key(coder: str, network: str) -> str:
+    return "context_blocks" if network == "context" else f"{coder}_{network}_blocks"
+
+
+def _place(key: str, fresh: Tensor, trained: Tensor, old: int, new: int) -> None:
+    """Weights or biases of a layer into those of a wider one. What its old outputs would read of
+    new inputs is zero."""
+    layer = key.rsplit(".", 1)[0]
+    # of the value, then of the gate
+    rows = _places(len(trained), old if layer.endswith("gate_in") else None, new - old)
+    if trained.dim() == 1:
+        fresh[rows] = trained
+        return
+    fresh[rows] = 0
+    columns = _places(trained.shape[1], _inputs_before_new(layer, old), new - old)
+    fresh[rows[:, None], columns] = trained
+
+
+def _inputs_before_new(layer: str, old: int) -> int | None:
+    """How many of a layer's inputs stay before the new channels; None: all of them."""
+    if layer == "inter.gather":  # a picture and the feature; then motion
+        return TOKENS + old
+    if layer in ("inter.fuse", "inter.means.first.0", "inter.means.second.0"):
+        return old
+    return None
+
+
+def _places(count: int, before: int | None, added: int) -> Tensor:
+    """Where `count` channels go: those after the first `before` move behind the new ones."""
+    places = torch.arange(count)
+    if before is not None:
+        places[before:] += added
+    return places
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.argument("trained", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Model file.")
+@click.option("--seed", default=0)
+def main(trained: Path, out: Path, seed: int) -> None:
+    """Grow the model TRAINED to the sizes of `base`; to be trained further."""
+    torch.manual_seed(seed)
+    installed = load_model(str(trained))
+    model = grow(installed.model, BASE.config)
+    out.write_bytes(model_bytes(model, {"started_from": trained.name}))
+
+
+if __name__ == "__main__":
+    main()
