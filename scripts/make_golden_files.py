@@ -2,7 +2,7 @@
 
     python scripts/make_golden_files.py
 
-To be run when the model that `encode` takes by default changes. Its forerunner stays in the package
+To be run when a model that `encode` takes by default changes. Its forerunner stays in the package
 as NAME-SHA256.safetensors, with the first eight digits, and so do its golden files.
 """
 
@@ -22,7 +22,7 @@ import neuralcodec
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.container import ContainerReader, GopContent, PacketsContent
 from neuralcodec.media.planes import to_picture
-from neuralcodec.model.zoo import DEFAULT_MODEL, find_model, load_model
+from neuralcodec.model.zoo import DEFAULT_MODEL, GPU_MODEL, find_model, load_model
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "tests" / "golden"
@@ -39,22 +39,26 @@ SAMPLE_RATE = 48000
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     fmt, frames = city_frames(9)
+    small, tiny = cropped(fmt, frames, 112, 64), cropped(fmt, frames[:6], 64, 48)
+    odd = cropped(fmt, frames[:7], 65, 49)
     made = {
-        "plain.nlc": (cropped(fmt, frames, 112, 64), 32, "medium", False),
-        "ten_bit.nlc": (ten_bit(*cropped(fmt, frames[:6], 64, 48)), 50, "slow", False),
-        "odd_with_sound.nlc": (cropped(fmt, frames[:7], 65, 49), 12, "fast", True),
+        "plain.nlc": (small, 32, "medium", False, DEFAULT_MODEL),
+        "ten_bit.nlc": (ten_bit(*tiny), 50, "slow", False, DEFAULT_MODEL),
+        "odd_with_sound.nlc": (odd, 12, "fast", True, DEFAULT_MODEL),
+        "base.nlc": (small, 32, "medium", False, GPU_MODEL),
     }
     described = kept_of_older_models()
-    for name, ((small, pictures), quality, preset, has_sound) in made.items():
+    for name, ((format_, pictures), quality, preset, has_sound, model) in made.items():
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "source.mkv")
-            write_source(source, small, pictures, has_sound)
+            write_source(source, format_, pictures, has_sound)
             neuralcodec.encode(
                 source,
                 FOLDER / name,
                 quality=quality,
                 preset=preset,
                 gop=4,
+                model=model,
                 device="cpu",
                 precision="float32",
                 overwrite=True,
@@ -66,11 +70,11 @@ def main() -> None:
 
 
 def kept_of_older_models() -> dict[str, dict[str, object]]:
-    """The entries of files made with other models than that of now, renamed after their model."""
-    current = load_model(DEFAULT_MODEL).sha256.hex()
+    """The entries of files made with other models than those of now, renamed after their model."""
+    current = {load_model(name).sha256.hex() for name in (DEFAULT_MODEL, GPU_MODEL)}
     kept = {}
     for golden in golden_files():
-        if golden.model_sha256 == current:
+        if golden.model_sha256 in current:
             continue
         name, mark = golden.name, f"-{golden.model_sha256[:8]}.nlc"
         if not name.endswith(mark):

@@ -3,14 +3,15 @@
     python scripts/measure_sag.py CLIP... [--frames 96] [--qualities 16 32 48] [--crf 20 27 34]
 
 Codes the beginning of each clip as one GOP and compares the PSNR-YUV of frames 2 to 11 with that
-of the last ten. A clip may get harder towards its end, so x264 without B-frames is measured beside
-it: what both lose is the clip's doing.
+of the last ten. A clip may get harder towards its end. So the last ten frames are also coded in a
+GOP that begins shortly before them: what they gain by that is what a long GOP costs, the rest is
+the clip's doing. x264 without B-frames is measured beside it.
 """
 
 import argparse
 import statistics
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from neuralcodec.metrics import frame_psnr, psnr_yuv
 from neuralcodec.model.zoo import DEFAULT_MODEL, InstalledModel, load_model
 from neuralcodec.video import Frame, VideoFormat
 
+AGAIN = 21  # last frames, as a GOP of their own
 X264 = CodecSetting("x264", "medium", low_delay=True)
 
 
@@ -32,13 +34,15 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=96)
     parser.add_argument("--qualities", type=int, nargs="+", default=[16, 32, 48])
     parser.add_argument("--crf", type=int, nargs="+", default=[34, 27, 20])
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     options = parser.parse_args()
-    installed = load_model(DEFAULT_MODEL)
+    installed = load_model(options.model)
     for clip in options.clips:
         with VideoReader(clip, limit=options.frames) as reader:
             fmt, frames = reader.format, list(reader)
         for quality in options.qualities:
-            tell(clip, f"ncodec q {quality}", ours(installed, fmt, frames, quality))
+            again = list(ours(installed, fmt, frames[-AGAIN:], quality))
+            tell(clip, f"ncodec q {quality}", ours(installed, fmt, frames, quality), again)
         for crf in options.crf:
             tell(clip, f"x264 crf {crf}", theirs(fmt, frames, crf))
 
@@ -60,12 +64,15 @@ def theirs(fmt: VideoFormat, frames: list[Frame], crf: int) -> Iterator[float]:
             yield psnr_yuv(psnr.y, psnr.u, psnr.v)
 
 
-def tell(clip: Path, codec: str, decibels: Iterable[float]) -> None:
+def tell(
+    clip: Path, codec: str, decibels: Iterable[float], again: Sequence[float] | None = None
+) -> None:
     found = list(decibels)
     first, last = statistics.mean(found[1:11]), statistics.mean(found[-10:])
     print(
         f"{clip.stem:14} {codec:14} {len(found):3} frames: {first:.2f} dB at first, "
-        f"{last:.2f} dB at last, {last - first:+.2f} dB",
+        f"{last:.2f} dB at last, {last - first:+.2f} dB"
+        + (f"; in a new GOP {statistics.mean(again[-10:]):.2f} dB" if again else ""),
         flush=True,
     )
 

@@ -5,7 +5,8 @@
 The bundle is made by scripts/pack_gpu_bundle.py. docs/training-on-a-gpu.md tells the rest.
 """
 
-# ruff: noqa: E402 (the clock starts before the imports, which take seconds)
+# ruff: noqa: E402 (the clock starts before the imports, which take seconds; the package need not
+# be installed)
 
 import time
 
@@ -19,6 +20,8 @@ from typing import Any
 
 import click
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from neuralcodec.atomic_file import AtomicFile, output_errors
 from neuralcodec.errors import NcodecError

@@ -62,14 +62,17 @@ def test_models_and_devices_are_offered(folder):
         "fast-7425a77e",
         "fast-b21ec49a",
         "fast-cef42881",
+        "fast-d8a74306",
     ]
     assert offered("encode --model o") == ["other.safetensors"]
     assert offered("models ") == [
+        "base",
         "fast",
         "fast-3e16ee87",
         "fast-7425a77e",
         "fast-b21ec49a",
         "fast-cef42881",
+        "fast-d8a74306",
     ]
     assert offered("encode --device c") == ["cpu", "cuda"]
 

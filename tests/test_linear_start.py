@@ -102,7 +102,14 @@ def test_training_the_scale_priors_saves_bits_and_changes_no_picture(cache: Path
         return sum(float(cost.latent_bpp.mean()) for cost in costs)
 
     untrained = bits()
-    train_scale_priors(model, sampler, 12, Phase(0.0, items=4, length=3, size=64), 2e-3)
+    train_scale_priors(
+        model,
+        [model.intra_prior, model.inter_prior],
+        sampler,
+        12,
+        Phase(0.0, items=4, length=3, size=64),
+        2e-3,
+    )
     assert bits() < 0.97 * untrained
     changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
     assert changed and all(key.startswith(("intra_prior.", "inter_prior.")) for key in changed)

@@ -13,10 +13,13 @@ from safetensors.torch import save
 
 import neuralcodec
 from neuralcodec.errors import ModelError
+from neuralcodec.model.installed import describe_model, installed_file
 from neuralcodec.model.tables import make_tables
 from neuralcodec.model.zoo import (
     DEFAULT_MODEL,
+    GPU_MODEL,
     InstalledModel,
+    default_model,
     find_model,
     installed_names,
     load_model,
@@ -86,6 +89,15 @@ def test_the_default_model_is_installed_and_found_by_its_name_and_hash(
     assert DEFAULT_MODEL in installed_names()
     found = find_model(DEFAULT_MODEL, installed_model.sha256)
     assert (found.name, found.sha256) == (DEFAULT_MODEL, installed_model.sha256)
+
+
+def test_a_gpu_gets_the_larger_model_if_none_is_named():
+    assert (default_model(torch.device("cpu")), default_model(torch.device("cuda"))) == (
+        DEFAULT_MODEL,
+        GPU_MODEL,
+    )
+    small, large = (describe_model(installed_file(name)) for name in (DEFAULT_MODEL, GPU_MODEL))
+    assert small.kmac_per_pixel <= 10 < large.kmac_per_pixel <= 100
 
 
 def test_a_name_that_is_not_installed_is_told_with_those_that_are():

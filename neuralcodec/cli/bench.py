@@ -66,10 +66,8 @@ from neuralcodec.cli.report import tell
 @click.option(
     "-m",
     "--model",
-    default="fast",
-    show_default=True,
     metavar="NAME|FILE",
-    help="ncodec's: installed, or a .safetensors file.",
+    help="ncodec's: installed, or a .safetensors file. [default: fast; base on a GPU]",
 )
 @click.option(
     "--device",
@@ -106,7 +104,7 @@ def bench(
     gop: int,
     metrics: str | None,
     repeats: int,
-    model: str,
+    model: str | None,
     device: str,
     json_path: Path | None,
     csv_path: Path | None,
@@ -138,6 +136,8 @@ def bench(
     from neuralcodec.bench.run import run_bench
     from neuralcodec.bench.settings import find_anchor, parse_settings
     from neuralcodec.bench.tables import print_tables, require_rich, to_markdown, write_csv
+    from neuralcodec.codec.device import find_device
+    from neuralcodec.model.zoo import default_model
 
     outputs = [json_path, csv_path, markdown_path, plot_path, html_path]
     for path in filter(None, outputs):
@@ -158,7 +158,7 @@ def bench(
         frames=frames,
         repeats=repeats,
         metrics=parse_metrics(metrics or ",".join(METRICS)),
-        model=model,
+        model=model or default_model(find_device(device)),
         device=device,
         command=shlex.join(["ncodec", *sys.argv[1:]]),
     )

@@ -125,11 +125,9 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "-m",
     "--model",
-    default="fast",
-    show_default=True,
     metavar="NAME|FILE",
     shell_complete=complete_model,
-    help="Installed model, or a .safetensors file.",
+    help="Installed model, or a .safetensors file. [default: fast; base on a GPU]",
 )
 @device_options
 @output_options
@@ -142,7 +140,7 @@ def encode(
     scenecut: bool,
     resumable: bool,
     strict: bool,
-    model: str,
+    model: str | None,
     device: str,
     batch: int | None,
     overwrite: bool,

@@ -144,7 +144,7 @@ class VectorPrior(nn.Module):
             now = torch.cat([seen, mask.expand_as(visible[:, :1])], 1)
             context = _Surroundings(places, _pad(now), before, log_table)
             yield self._step(number, context, last.flatten(2), quality)
-            known[:, places.blocks] = 1
+            known.index_fill_(1, places.blocks, 1)
 
     def _seen(self, vectors: Tensor, log_table: Tensor) -> Tensor:
         """With their signed logs after them, where these and not those of differences are seen."""

@@ -216,7 +216,8 @@ def main(
         new.load_state_dict({**new.state_dict(), **_all_but_priors(old)})
     else:
         rebase(old, new, sampler)
-    train_scale_priors(new, sampler, steps, PRIOR_BATCH, PRIOR_RATE)
+    priors = [new.intra_prior, new.inter_prior]
+    train_scale_priors(new, priors, sampler, steps, PRIOR_BATCH, PRIOR_RATE)
     out.write_bytes(model_bytes(new, {"started_from": trained.name, "held_out": list(held_out)}))
 
 

@@ -1,17 +1,18 @@
-"""`python -m neuralcodec.training.scale_priors`: the scale priors of a model by themselves.
+"""`python -m neuralcodec.training.scale_priors`: the scale prior of inter frames by itself.
 
-On true symbols: the noise that stands for rounding in the training of the networks makes symbols
-of what rounds to zero for certain. On long sequences: inter frames see a running mean of
-magnitudes, in which the intra frame stays visible for some ten frames; they cost little here, since
-nothing goes back through the networks.
+On long sequences: inter frames see a running mean of magnitudes, in which the intra frame stays
+visible for some ten frames. They cost little here, since nothing goes back through the networks.
+The prior of intra frames, of which so few come by, stays as it is: it would get worse.
 """
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import torch
 
+from neuralcodec.model.priors import ScalePrior
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_model, model_bytes
 from neuralcodec.training.objective import sequence_costs, sequence_loss, source_vectors
@@ -19,17 +20,22 @@ from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.training.schedule import Phase
 
 LONG = Phase(0.0, items=2, length=20, size=128)
-LEARNING_RATE = 1.5e-3
+LEARNING_RATE = 7e-4
 TOLD_EVERY = 50  # steps
 
 
 def train_scale_priors(
-    model: VideoModel, sampler: Sampler, steps: int, batch: Phase, rate: float
+    model: VideoModel,
+    trained: Sequence[ScalePrior],
+    sampler: Sampler,
+    steps: int,
+    batch: Phase,
+    rate: float,
 ) -> None:
-    """On the symbols as they are; nothing else of the model changes. rate: the highest, from which
-    it falls as a cosine."""
+    """trained: those of the model that are; nothing else of it changes. rate: the highest, from
+    which it falls as a cosine."""
     model.eval().requires_grad_(False)
-    priors = [*model.intra_prior.parameters(), *model.inter_prior.parameters()]
+    priors = [parameter for prior in trained for parameter in prior.parameters()]
     for parameter in priors:
         parameter.requires_grad_(True)
     optimizer = torch.optim.AdamW(priors, rate, weight_decay=0)
@@ -60,11 +66,12 @@ def train_scale_priors(
 def main(
     trained: Path, cache: Path, out: Path, steps: int, held_out: tuple[str, ...], seed: int
 ) -> None:
-    """Train the scale priors of the model TRAINED on long sequences of the clips in CACHE."""
+    """Train the scale prior of inter frames of the model TRAINED, on long sequences of the clips in
+    CACHE."""
     installed = load_model(str(trained))
     model = copy.deepcopy(installed.model)
     sampler = Sampler(open_cache(cache, frozenset(held_out)), seed)
-    train_scale_priors(model, sampler, steps, LONG, LEARNING_RATE)
+    train_scale_priors(model, [model.inter_prior], sampler, steps, LONG, LEARNING_RATE)
     out.write_bytes(model_bytes(model, {**installed.record, "scale_prior_steps": steps}))
 
 
