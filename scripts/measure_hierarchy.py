@@ -38,14 +38,12 @@ def boosted(intra: int, every: int, by: int) -> Choice:
 
 
 CHOICES: dict[str, Choice] = {
-    "intra +0": bonus(0),
-    "intra +4": bonus(4),
     "intra +8": bonus(8),
-    "intra +12": bonus(12),
-    "intra +8, then +4 +2 +1": bonus(8, 4, 2, 1),
-    "intra +8, every 4th +3": boosted(8, 4, 3),
-    "intra +8, every 8th +3": boosted(8, 8, 3),
-    "intra +8, every 4th +6": boosted(8, 4, 6),
+    "intra +16": bonus(16),
+    "intra +12, then +6 +3 +1": bonus(12, 6, 3, 1),
+    "intra +12, every 2nd +2": boosted(12, 2, 2),
+    "intra +12, every 4th +4": boosted(12, 4, 4),
+    "intra +12, every 8th +6": boosted(12, 8, 6),
 }
 
 

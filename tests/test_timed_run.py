@@ -15,7 +15,9 @@ from neuralcodec.model.zoo import load_model, model_bytes
 from neuralcodec.training.drawn_batches import BatchSource
 from neuralcodec.training.gpu_beginning import GpuBeginning, fetch_earlier
 from neuralcodec.training.gpu_recipe import TimedSchedule, TrainingClock
+from neuralcodec.training.graphed_step import GraphedStep
 from neuralcodec.training.linear_start import initialise
+from neuralcodec.training.run_log import Observer
 from neuralcodec.training.run_options import RunOptions
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.training.schedule import Phase
@@ -180,6 +182,26 @@ def test_batches_shrink_where_the_memory_is_full(
     monkeypatch.setattr(Trainer, "_train", with_little_memory)
     begin(weights, tmp_path, stop=after(2)).run_until_deadline(None, workers=0, search=True)
     assert sizes == [2, 1, 1]
+
+
+def test_a_step_that_cannot_be_recorded_runs_as_ever(weights: Path, tmp_path: Path):
+    class Refusing(GraphedStep):
+        def __call__(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    class Listening(Observer):
+        def noticed(self, text: str) -> None:
+            notices.append(text)
+
+    notices: list[str] = []
+    run = begin(weights, tmp_path, stop=after(2))
+    run.log.observers = [Listening()]
+    run.graphed = Refusing(run.state.model, run._gradients)
+    before = run.state.model.intra.head.weight.clone()
+    run.run_until_deadline(None, workers=0, search=True)
+    assert run.state.position.step == 2
+    assert not torch.equal(run.state.model.intra.head.weight, before)
+    assert [text for text in notices if "one by one: operation not permitted" in text] == notices
 
 
 @pytest.mark.gpu
