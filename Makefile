@@ -54,9 +54,11 @@ weights:  ## Train the weights that the package ships: make weights TRAINING_CLI
 	$(PYTHON) -m neuralcodec.training.scale_priors runs/base/weights.safetensors runs/cache $(HELD_OUT) --seed 3 --steps 240 \
 		-o neuralcodec/model/weights/base.safetensors
 
-bench:  ## Compare ncodec with x264, x265, SVT-AV1, VP9: make bench CLIPS='a.mkv b.mkv'
-	ncodec bench $(CLIPS) $(BENCH_OPTIONS) --yes --json results/bench.json --csv results/bench.csv \
-		--markdown results/bench.md --plot results/bench.png
+MODEL ?= fast
+RESULTS = results/bench$(patsubst %,-%,$(notdir $(basename $(filter-out fast,$(MODEL)))))
+bench:  ## Compare ncodec with x264, x265, SVT-AV1, VP9: make bench CLIPS='a.mkv b.mkv' MODEL=base
+	ncodec bench $(CLIPS) $(BENCH_OPTIONS) --model $(MODEL) --yes --json $(RESULTS).json --csv $(RESULTS).csv \
+		--markdown $(RESULTS).md --plot $(RESULTS).png
 
 clean:  ## Remove caches and build outputs
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis htmlcov .coverage

@@ -57,10 +57,11 @@ def parity_map(height: int, width: int, channels: int, device: torch.device) -> 
     return ((rows + columns + torch.arange(channels, device=device)) % 2).float()
 
 
-def _first_half(channels: slice, like: Tensor) -> Tensor:
-    """Which of these channels' symbols the first of two passes codes, (h, w, channels), for maps
-    (B, h, w, ...) as `like`, on its device."""
-    return parity_map(*like.shape[1:3], channels.stop, like.device)[..., channels.start :] > 0
+def _first_half(channels: slice, maps: Tensor) -> Tensor:
+    """Which of these channels' symbols the first of two passes codes, (h, w, channels), where maps
+    (B, h, w, ...) are and of their size."""
+    _, height, width, _ = maps.shape
+    return parity_map(height, width, channels.stop, maps.device)[..., channels.start :] > 0
 
 
 def _motion_of_positions(vectors: Tensor) -> Tensor:
@@ -168,10 +169,9 @@ class ScalePrior(nn.Module):
             if self.second is None:
                 yield Pass(group, slice(start, end))
                 continue
-            channels = slice(start, end)
-            first = _first_half(channels, torch.empty(1, height, width, 0))
-            yield Pass(group, channels, first)
-            yield Pass(group, channels, ~first, is_second=True)
+            first = parity_map(height, width, end, torch.device("cpu"))[..., start:] > 0
+            yield Pass(group, slice(start, end), first)
+            yield Pass(group, slice(start, end), ~first, is_second=True)
 
     def indices(self, coded: Pass, side: Tensor, magnitudes: Tensor) -> Tensor:
         """Scale indices (B, h, w, channels of the group), of which the pass takes its own, from

@@ -2,7 +2,7 @@
 
 Motion search is a thousand small tensor operations for whole batches: 15 ms or so on a GPU, but
 1.2 to 1.7 microseconds a pixel on a core, 10 seconds for a batch of a GPU. So on a GPU it runs
-there, between the steps; for a CPU the workers do it.
+there, beside the steps; for a CPU the workers do it.
 """
 
 import multiprocessing

@@ -18,7 +18,7 @@ from neuralcodec.model.installed import SUFFIX, installed_file, installed_names
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_config, load_model, load_tensors
 from neuralcodec.training.checkpoint import read_checkpoint
-from neuralcodec.training.grow import grow
+from neuralcodec.training.grow import can_grow, grow
 from neuralcodec.training.linear_start import initialise
 from neuralcodec.training.models import FAST, named_model
 from neuralcodec.training.returned_files import read_pieces
@@ -56,7 +56,7 @@ class GpuBeginning:
             initialise(model, Sampler(open_cache(cache, held_out), seed))
             return model, "begins with nothing but the linear transforms"
         try:
-            if load_config(self.weights).channels < self.config.channels:
+            if replace(load_config(self.weights), name=self.config.name) != self.config:
                 model = grow(load_model(str(self.weights)).model, self.config)
                 return model, f"begins with {self.weights.name}, grown"
             model.load_state_dict(load_tensors(self.weights))
@@ -108,8 +108,8 @@ def gpu_beginning(model: str, start_from: Path | None, run: Path) -> GpuBeginnin
     if start_from is None:
         return GpuBeginning(config, None, is_trained=False)
     trained = _config_of(start_from, model)
-    grows = trained.channels < config.channels
-    return GpuBeginning(config if grows else trained, start_from, is_trained=True)
+    grown = config if can_grow(trained, config) else trained
+    return GpuBeginning(grown, start_from, is_trained=True)
 
 
 def join_pieces(folder: Path, tell: Callable[[str], None]) -> None:

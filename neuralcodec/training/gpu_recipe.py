@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from neuralcodec.training.schedule import DECAY_START, FINAL_RATE, Phase, Schedule
 
-# Sides of 240: the smallest clips have no more. A frame is thousands of small kernels, whatever
-# the size of the batch: large batches cost little more time than small ones.
+# A frame is thousands of small kernels, whatever the size of the batch: large batches cost little
+# more time than small ones.
 GPU_PHASES = (
     Phase(0.0, 32, 3, 192),
     Phase(0.2, 32, 6, 192),

@@ -19,7 +19,6 @@ from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_model, model_bytes
 from neuralcodec.training.models import BASE
 
-GROWS = ("name", "channels")  # beside the numbers of blocks
 TOKENS = 96  # channels of a picture at 1/8 resolution
 LAST_OF_BLOCK = ("mix_out", "gate_out")  # layers that add to what a block was given
 
@@ -27,8 +26,9 @@ LAST_OF_BLOCK = ("mix_out", "gate_out")  # layers that add to what a block was g
 def grow(small: VideoModel, config: ModelConfig) -> VideoModel:
     """A model of these sizes, which may have more channels and blocks than `small`.
 
-    Raises UsageError where they differ in anything else."""
-    _check(small.config, config)
+    Raises UsageError where `can_grow` says no."""
+    if not can_grow(small.config, config):
+        raise UsageError(f"'{config.name}' is not a wider or deeper '{small.config.name}'")
     large = VideoModel(config)
     trained, grown = small.state_dict(), large.state_dict()
     old, new = small.config.channels, config.channels
@@ -45,13 +45,13 @@ def grow(small: VideoModel, config: ModelConfig) -> VideoModel:
     return large
 
 
-def _check(small: ModelConfig, config: ModelConfig) -> None:
-    free = [*GROWS, *(key for key in vars(config) if key.endswith("_blocks"))]
-    if replace(small, **{key: getattr(config, key) for key in free}) != config:
-        raise UsageError(f"'{small.name}' and '{config.name}' differ in more than width and depth")
-    for key in free[1:]:
-        if getattr(config, key) < getattr(small, key):
-            raise UsageError(f"'{config.name}' has fewer {key} than '{small.name}'")
+def can_grow(small: ModelConfig, config: ModelConfig) -> bool:
+    """Whether sizes differ in width and depth alone, and none is smaller."""
+    sizes = ["channels", *(key for key in vars(config) if key.endswith("_blocks"))]
+    grown = {key: getattr(config, key) for key in sizes}
+    return replace(small, name=config.name, **grown) == config and all(
+        getattr(small, key) <= size for key, size in grown.items()
+    )
 
 
 def _trained_name(key: str, small: ModelConfig, large: ModelConfig) -> str | None:
