@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from training_runs import TINY, make_cache, start
 
 from neuralcodec.errors import InputError
@@ -15,7 +16,7 @@ from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_config, load_model, load_tensors
 from neuralcodec.training.linear_start import initialise
-from neuralcodec.training.objective import sequence_costs, sequence_loss, source_vectors
+from neuralcodec.training.objective import intra_cost, sequence_costs, sequence_loss, source_vectors
 from neuralcodec.training.run_log import read_log
 from neuralcodec.training.run_options import RunOptions
 from neuralcodec.training.sampling import Sampler, open_cache
@@ -56,6 +57,38 @@ def test_the_linear_path_alone_already_shows_the_picture(cache: Path):
         latent = model.intra.analyse(y[:, 0], uv[:, 0], q)
         shown = model.intra.synthesise(latent.round(), q)
     assert -10 * torch.log10((shown.y - y[:, 0]).square().mean()) > 30
+
+
+def test_the_rate_is_that_of_the_symbols_and_its_gradient_that_of_noise(cache: Path):
+    torch.manual_seed(0)
+    sampler = Sampler(open_cache(cache), 0)
+    model = VideoModel(TINY)
+    initialise(model, sampler, rounds=2)
+    y, uv, q = sampler.batch(2, 1, 64)
+
+    def rate() -> Tensor:
+        return intra_cost(model, y[:, 0], uv[:, 0], q[:, 0])[0].latent_bpp.sum()
+
+    def in_training(seed: int) -> tuple[float, Tensor, Tensor]:
+        """Bits, and their gradients by the analysis and by the prior."""
+        torch.manual_seed(seed)
+        model.zero_grad()
+        bits = rate()
+        bits.backward()
+        parts = model.intra.linear.forward_basis, model.intra_prior.networks[0].write.bias
+        return (bits.item(), *(part.grad.clone() for part in parts))
+
+    model.eval()
+    true_bits = rate().item()
+    model.train()
+    (bits, by_analysis, by_prior), (again, by_analysis_again, by_prior_again) = (
+        in_training(1),
+        in_training(2),
+    )
+    assert (bits, again) == (pytest.approx(true_bits, rel=1e-5),) * 2
+    assert torch.equal(by_prior, by_prior_again) and by_prior.norm() > 0
+    assert not torch.equal(by_analysis, by_analysis_again)
+    assert torch.cosine_similarity(by_analysis.flatten(), by_analysis_again.flatten(), 0) > 0.5
 
 
 def test_a_blow_up_is_skipped_and_counted(

@@ -1,4 +1,4 @@
-"""`python -m neuralcodec.training.grow`: a wider and deeper model out of a trained one.
+"""A wider and deeper model out of a trained one.
 
 The new model computes what the trained one does, to the last few bits: its new channels are random
 functions that nothing trained reads yet, its new blocks give back what they are given. Training
@@ -7,17 +7,13 @@ ICLR 2016, but with weights of zero where that copies channels).
 """
 
 from dataclasses import replace
-from pathlib import Path
 
-import click
 import torch
 from torch import Tensor
 
 from neuralcodec.errors import UsageError
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_model, model_bytes
-from neuralcodec.training.models import BASE
 
 TOKENS = 96  # channels of a picture at 1/8 resolution
 LAST_OF_BLOCK = ("mix_out", "gate_out")  # layers that add to what a block was given
@@ -102,19 +98,3 @@ def _places(count: int, before: int | None, added: int) -> Tensor:
     if before is not None:
         places[before:] += added
     return places
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.argument("trained", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Model file.")
-@click.option("--seed", default=0)
-def main(trained: Path, out: Path, seed: int) -> None:
-    """Grow the model TRAINED to the sizes of `base`; to be trained further."""
-    torch.manual_seed(seed)
-    installed = load_model(str(trained))
-    model = grow(installed.model, BASE.config)
-    out.write_bytes(model_bytes(model, {"started_from": trained.name}))
-
-
-if __name__ == "__main__":
-    main()
