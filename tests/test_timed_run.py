@@ -52,6 +52,7 @@ def begin(
     all_bytes: int = 10**8,
     piece_bytes: int = 10**6,
     device: torch.device = CPU,
+    vectors: bool = True,
     stop: Callable[[TimedRun], bool] = lambda run: False,
 ) -> TimedRun:
     """A run in this folder: a new one, or that of its checkpoint."""
@@ -62,7 +63,7 @@ def begin(
     run = TimedRun(
         model,
         TimedSchedule(10**9, 1e-3, phases=PHASES),
-        RunOptions(weights.parent, folder / "run"),
+        RunOptions(weights.parent, folder / "run", count_vectors=vectors),
         device,
         Returned(folder / "out", piece_bytes, all_bytes),
         time.monotonic() + 1000.0,
@@ -205,8 +206,11 @@ def test_a_step_that_cannot_be_recorded_runs_as_ever(weights: Path, tmp_path: Pa
 
 
 @pytest.mark.gpu
-def test_a_recorded_step_gives_the_gradients_of_the_step_itself(weights: Path, tmp_path: Path):
-    run = begin(weights, tmp_path, device=torch.device("cuda"))
+@pytest.mark.parametrize("vectors", [False, True])
+def test_a_recorded_step_gives_the_gradients_of_the_step_itself(
+    weights: Path, tmp_path: Path, vectors: bool
+):
+    run = begin(weights, tmp_path, device=torch.device("cuda"), vectors=vectors)
     source = BatchSource(weights.parent, frozenset(), TINY, seed=0, search=False)
     model = run.state.model.train()
     parameters = [p for p in model.parameters() if p.requires_grad]
