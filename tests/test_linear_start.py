@@ -11,6 +11,7 @@ from training_runs import TINY, make_cache
 from neuralcodec.model.layers import LinearTransform, planes_to_tokens
 from neuralcodec.model.state import MIDDLE
 from neuralcodec.model.video_model import VideoModel
+from neuralcodec.training.alone import train_alone
 from neuralcodec.training.linear_start import (
     energies,
     initialise,
@@ -21,7 +22,6 @@ from neuralcodec.training.linear_start import (
 from neuralcodec.training.objective import sequence_costs, source_vectors
 from neuralcodec.training.rebase import rebase
 from neuralcodec.training.sampling import Sampler, open_cache
-from neuralcodec.training.scale_priors import train_scale_priors
 from neuralcodec.training.schedule import Phase
 
 BASES = {"intra": intra_basis, "inter": inter_basis}
@@ -102,7 +102,7 @@ def test_training_the_scale_priors_saves_bits_and_changes_no_picture(cache: Path
         return sum(float(cost.latent_bpp.mean()) for cost in costs)
 
     untrained = bits()
-    train_scale_priors(
+    train_alone(
         model,
         [model.intra_prior, model.inter_prior],
         sampler,

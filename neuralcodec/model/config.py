@@ -16,6 +16,13 @@ VECTOR_BLOCK = 8  # luma samples per side of a motion block
 MAX_CHANNELS = 4096  # of any layer
 MAX_BLOCKS = 64  # of any one network
 MAX_GROUPS = 64
+SWITCHES = (
+    "vectors_see_quality",
+    "relative_vectors",
+    "priors_see_all",
+    "intra_halves",
+    "loop_filters",
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class ModelConfig:
     relative_vectors: whether it sees vectors as differences to its prediction.
     priors_see_all: whether the last layers of the scale priors see all inputs directly.
     intra_halves: whether each group of an intra frame's latent is coded in two halves.
+    loop_filters: whether decoded pictures are filtered before they are shown and referred to.
     lambda_min, lambda_max: distortion weight of q = 0 and q = 63 in bpp + λ·MSE, samples in [0, 1].
 
     Defaults are those of the first models, whose files do not name what came later.
@@ -52,6 +60,7 @@ class ModelConfig:
     relative_vectors: bool = False
     priors_see_all: bool = False
     intra_halves: bool = False
+    loop_filters: bool = False
     lambda_min: float = 50.0
     lambda_max: float = 8000.0
 
@@ -81,7 +90,7 @@ class ModelConfig:
                 _check_size(key, value, 0, MAX_BLOCKS)
         if self.motion_taps not in (4, 6):
             raise ValueError(f"motion_taps is {self.motion_taps!r:.40} (allowed: 4 or 6)")
-        for key in ("vectors_see_quality", "relative_vectors", "priors_see_all", "intra_halves"):
+        for key in SWITCHES:
             if not isinstance(getattr(self, key), bool):
                 raise ValueError(f"{key} is {getattr(self, key)!r:.40}")
         _check_size("quality_anchors", self.quality_anchors, 2, QUALITIES)

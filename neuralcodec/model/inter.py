@@ -21,6 +21,7 @@ from neuralcodec.model.layers import (
     planes_to_tokens,
     tokens_to_planes,
 )
+from neuralcodec.model.loop_filters import LoopFilters
 from neuralcodec.model.state import MIDDLE, PICTURE_RANGE, State
 from neuralcodec.model.warp import QUARTER, warp_feature, warp_planes
 
@@ -59,6 +60,7 @@ class InterCoder(nn.Module):
         self.head = nn.Conv2d(c, 96, 1)
         self.log_gain = QualityVector(n, anchors)
         self.log_step = QualityVector(n, anchors)
+        self.filters = LoopFilters(c, anchors) if config.loop_filters else None
         self.summary = nn.Conv2d(c, c, 2, stride=2)
         self.means = LatentMeans(n, c + n, c)
 
@@ -89,6 +91,8 @@ class InterCoder(nn.Module):
         detail: Tensor = self.head(feature)
         tokens = prediction.tokens + self.linear.synthesise(latent) + detail.float()
         y, uv = tokens_to_planes(bounded(tokens, *PICTURE_RANGE))
+        if self.filters is not None:
+            y, uv = self.filters(y, uv, feature, q)
         return State(y, uv, feature, latent)
 
     def gain(self, q: Tensor) -> Tensor:

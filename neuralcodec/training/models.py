@@ -26,6 +26,7 @@ FAST = NamedModel(
         relative_vectors=True,
         priors_see_all=True,
         intra_halves=True,
+        loop_filters=True,
     ),
     "for CPUs and laptops",
     6e-4,

@@ -20,6 +20,7 @@ from neuralcodec.model.layers import planes_to_tokens
 from neuralcodec.model.state import MIDDLE, State
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_model, model_bytes
+from neuralcodec.training.alone import train_alone
 from neuralcodec.training.linear_start import (
     energies,
     inter_basis,
@@ -31,7 +32,6 @@ from neuralcodec.training.linear_start import (
 from neuralcodec.training.models import FAST
 from neuralcodec.training.objective import source_vectors
 from neuralcodec.training.sampling import Sampler, open_cache
-from neuralcodec.training.scale_priors import train_scale_priors
 from neuralcodec.training.schedule import Phase
 
 RIDGE = 1e-5  # of the mean variance
@@ -217,7 +217,7 @@ def main(
     else:
         rebase(old, new, sampler)
     priors = [new.intra_prior, new.inter_prior]
-    train_scale_priors(new, priors, sampler, steps, PRIOR_BATCH, PRIOR_RATE)
+    train_alone(new, priors, sampler, steps, PRIOR_BATCH, PRIOR_RATE)
     out.write_bytes(model_bytes(new, {"started_from": trained.name, "held_out": list(held_out)}))
 
 

@@ -1,0 +1,84 @@
+"""The smoothing filter: takes noise of quantisation out of decoded pictures, in the coding loop.
+
+Each sample moves towards its neighbours by weighted differences, each clipped so that edges stay:
+the non-linear adaptive loop filter of VVC (Taquet et al., "Non-linear adaptive loop filtering
+improvements", JVET-O0216, 2019), with weights that are learned for each quality instead of sent,
+several clipping limits a neighbour, and a strength for each luma sample that the networks give.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neuralcodec.model.layers import QualityVector
+
+# Rows and columns away; the neighbour opposite has the same weights.
+PAIRS = ((0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, 0))
+REACH = 2
+LIMITS = (1.0, 4.0, 24.0)  # of differences, in units that are learned
+UNITS = (2.5 / 255, 2.5 / 255)  # of luma and chroma, to begin with
+STRIP = 48  # rows at once where no gradient is kept: then a CPU's cache holds them
+TOKEN = 8  # luma samples per side of a feature's position
+
+
+class SmoothingFilter(nn.Module):
+    """channels: of the feature maps. Begins as a filter that changes nothing."""
+
+    def __init__(self, channels: int, anchors: int) -> None:
+        super().__init__()
+        self.log_units = QualityVector(2, anchors)
+        self.weights = QualityVector(2 * len(PAIRS) * len(LIMITS), anchors)
+        self.strength = nn.Conv2d(channels, len(LIMITS) * TOKEN**2, 1)
+        with torch.no_grad():
+            self.log_units.anchors.copy_(torch.tensor([math.log(unit) for unit in UNITS]))
+            self.strength.weight.zero_()
+            assert self.strength.bias is not None
+            self.strength.bias.zero_()
+
+    def forward(self, y: Tensor, uv: Tensor, feature: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        """Planes (B, 1, H, W), (B, 2, H/2, W/2) in about [0, 1], feature (B, C, H/8, W/8), q (B,)
+        in 0..63."""
+        units = self.log_units(q).exp().unsqueeze(-1).unbind(1)
+        weights = self.weights(q).view(-1, 2, len(PAIRS), len(LIMITS), 1, 1, 1).unbind(1)
+        strength = F.pixel_shuffle(2 * torch.sigmoid(self.strength(feature).float()), TOKEN)
+        return (
+            _smoothed(y, units[0], weights[0], strength),
+            _smoothed(uv, units[1], weights[1], None),
+        )
+
+
+def _smoothed(plane: Tensor, unit: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+    """weights (B, pairs, limits, 1, 1, 1); strength (B, limits, H, W) or None, which is 1."""
+    rows = plane.shape[-2]
+    padded = F.pad(plane / unit, (REACH,) * 4, mode="replicate")
+    at_once = rows if torch.is_grad_enabled() or plane.is_cuda else STRIP
+    strips = []
+    for top in range(0, rows, at_once):
+        part = slice(top, top + at_once)
+        around = padded[..., top : min(top + at_once, rows) + 2 * REACH, :]
+        strips.append(
+            _correction(around, weights, None if strength is None else strength[..., part, :])
+        )
+    return torch.addcmul(plane, unit, torch.cat(strips, -2))
+
+
+def _correction(around: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+    """In units, of what `around` holds without its margin of REACH samples."""
+    height, width = (size - 2 * REACH for size in around.shape[-2:])
+
+    def shifted(down: int, right: int) -> Tensor:
+        top, left = REACH + down, REACH + right
+        return around[..., top : top + height, left : left + width]
+
+    here = shifted(0, 0)
+    totals = [torch.zeros_like(here) for _ in LIMITS]
+    for pair, (down, right) in enumerate(PAIRS):
+        one, opposite = shifted(down, right) - here, shifted(-down, -right) - here
+        for level, limit in enumerate(LIMITS):
+            clipped = one.clamp(-limit, limit) + opposite.clamp(-limit, limit)
+            totals[level] = torch.addcmul(totals[level], weights[:, pair, level], clipped)
+    if strength is not None:
+        totals = [total * strength[:, n : n + 1] for n, total in enumerate(totals)]
+    return totals[0] + totals[1] + totals[2]

@@ -1,0 +1,52 @@
+"""`python -m neuralcodec.training.loop_filters`: loop filters for a trained model.
+
+They are learned by themselves first: they are few numbers, and every sample teaches all of them.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from torch import nn
+
+from neuralcodec.model.video_model import VideoModel
+from neuralcodec.model.zoo import load_model, model_bytes
+from neuralcodec.training.alone import train_alone
+from neuralcodec.training.sampling import Sampler, open_cache
+from neuralcodec.training.schedule import Phase
+
+BATCH = Phase(0.0, items=6, length=4, size=128)
+LEARNING_RATE = 3e-3
+
+
+def with_loop_filters(model: VideoModel) -> VideoModel:
+    """A copy that has them; where the model has none, as they begin."""
+    filtered = VideoModel(replace(model.config, loop_filters=True))
+    filtered.load_state_dict({**filtered.state_dict(), **model.state_dict()})
+    return filtered
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.argument("trained", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("cache", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Model file.")
+@click.option("--steps", default=300, type=click.IntRange(1))
+@click.option("--held-out", multiple=True, help="Clip not to be used; may be repeated.")
+@click.option("--seed", default=0)
+def main(
+    trained: Path, cache: Path, out: Path, steps: int, held_out: tuple[str, ...], seed: int
+) -> None:
+    """Give the model TRAINED loop filters, learned from the clips in CACHE while all else of it
+    stays as it is."""
+    installed = load_model(str(trained))
+    model = with_loop_filters(installed.model)
+    filters: list[nn.Module] = [
+        coder.filters for coder in (model.intra, model.inter) if coder.filters is not None
+    ]
+    sampler = Sampler(open_cache(cache, frozenset(held_out)), seed)
+    train_alone(model, filters, sampler, steps, BATCH, LEARNING_RATE)
+    out.write_bytes(model_bytes(model, {**installed.record, "loop_filter_steps": steps}))
+
+
+if __name__ == "__main__":
+    main()
