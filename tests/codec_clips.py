@@ -87,7 +87,12 @@ def untagged(width: int, height: int, bit_depth: int = 8) -> VideoFormat:
 
 
 # as the models of now have them
-AS_NOW = {"relative_vectors": True, "priors_see_all": True, "intra_halves": True}
+AS_NOW = {
+    "relative_vectors": True,
+    "priors_see_all": True,
+    "intra_halves": True,
+    "loop_filters": True,
+}
 
 
 def tiny_model(**sizes: Any) -> VideoModel:

@@ -14,8 +14,9 @@ from neuralcodec.training.grow import grow
 from neuralcodec.training.models import BASE
 from neuralcodec.training.objective import FrameCost, sequence_costs, sequence_loss
 
+SMALL = replace(TINY, loop_filters=True)
 LARGER = replace(
-    TINY,
+    SMALL,
     name="larger",
     channels=TINY.channels + 8,
     intra_analysis_blocks=TINY.intra_analysis_blocks + 2,
@@ -30,7 +31,7 @@ LARGER = replace(
 def small() -> VideoModel:
     """With weights that are nowhere zero, so that one in the wrong place shows."""
     torch.manual_seed(0)
-    model = VideoModel(TINY)
+    model = VideoModel(SMALL)
     with torch.no_grad():
         for coder in (model.intra, model.inter):
             for parameter in coder.parameters():

@@ -13,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from neuralcodec.model.overlapped_blocks import interpolation_filter
 from neuralcodec.model.vector_prior import VECTOR_LIMIT
 
+TAPS = 6  # of the filter between samples, as models have it
 PAD = 64  # samples around the reference that windows may reach into
 EIGHTH_RANGE = 6  # ±48 samples
 QUARTER_RANGE = 3  # ±12 samples
@@ -60,7 +62,7 @@ def search_vectors(
         current, reference = current.float(), reference.float()
         last = last.float().permute(0, 2, 3, 1)
         weight = absolute_error_lambda(mse_lambda)[:, None, None] * effort.bit_price
-        planes = padded_half_sample_planes(reference)
+        planes = padded_planes(reference)
         coarse = BlockCosts(current, planes, weight, 16, support=24, rows_skipped=4)
         field = _search_coarse(coarse, current, reference, last)
         support, rows_skipped = (10, 1) if effort.thorough else (12, 2)
@@ -106,8 +108,8 @@ class BlockCosts:
         self, current: Tensor, planes: Tensor, weight: Tensor,
         block: int, support: int, rows_skipped: int,
     ) -> None:  # fmt: skip
-        """planes: from `padded_half_sample_planes`; weight (B, 1, 1) of the estimated bits. Of the
-        support, every `rows_skipped`-th row is compared: less work, nearly the same vectors."""
+        """planes: from `padded_planes`; weight (B, 1, 1) of the estimated bits. Of the support,
+        every `rows_skipped`-th row is compared: less work, nearly the same vectors."""
         batch, _, height, width = current.shape
         device = current.device
         self.weight = weight
@@ -116,12 +118,12 @@ class BlockCosts:
         padded = F.pad(current, (margin,) * 4, mode="replicate")[:, 0]
         windows = padded.unfold(1, support, block).unfold(2, support, block)
         self.target = windows[..., ::rows_skipped, :].contiguous()
-        views = planes.unfold(1, 2 * support, 1).unfold(2, 2 * support, 1)
-        self.views = views[..., :: 2 * rows_skipped, ::2]
+        views = planes.unfold(2, support, 1).unfold(3, support, 1)
+        self.views = views[..., ::rows_skipped, :]
         columns = torch.arange(width // block, device=device)[None] * block
         rows = torch.arange(height // block, device=device)[:, None] * block
         origin = torch.stack(torch.broadcast_tensors(columns, rows), -1)
-        self.corner = 2 * (origin + PAD - margin)
+        self.corner = origin + PAD - margin
         self.item = torch.arange(batch, device=device)[:, None, None]
         room = PAD - margin - 2
         size = torch.tensor([width, height], device=device)
@@ -155,25 +157,20 @@ class BlockCosts:
         inside = torch.minimum(torch.maximum(vectors, lowest), highest)
         item = self.item[:, 0]
 
-        def window(halves: Tensor) -> Tensor:
-            start = halves.long() + corner
-            return self.views[item, start[..., 1], start[..., 0]]
-
-        below = window(torch.div(inside, 2, rounding_mode="floor"))
-        mixed = (below + window(torch.ceil(inside / 2))) / 2
-        errors = _transformed_error(mixed - target)
+        errors = _transformed_error(self._windows(inside, corner, item) - target)
         return torch.where((inside == vectors).all(-1), errors, torch.inf)
 
     def _error(self, vectors: Tensor) -> Tensor:
-        """Mean absolute error (B, h, w). Odd quarters are the mean of two half samples."""
-        window = self._window(torch.div(vectors, 2, rounding_mode="floor"))
-        if bool((vectors % 2).any()):
-            window = (window + self._window(torch.ceil(vectors / 2))) / 2
-        return (window - self.target).abs_().mean((-1, -2))
+        """Mean absolute error (B, h, w)."""
+        windows = self._windows(vectors, self.corner, self.item)
+        return (windows - self.target).abs_().mean((-1, -2))
 
-    def _window(self, halves: Tensor) -> Tensor:
-        corner = halves.long() + self.corner
-        return self.views[self.item, corner[..., 1], corner[..., 0]]
+    def _windows(self, vectors: Tensor, corner: Tensor, item: Tensor) -> Tensor:
+        quarters = vectors.long()
+        whole, fraction = quarters >> 2, quarters & 3
+        start = whole + corner
+        plane = FULL * fraction[..., 1] + fraction[..., 0]
+        return self.views[item, plane, start[..., 1], start[..., 0]]
 
     def _inside(self, vectors: Tensor) -> Tensor:
         """Keeps windows within the padded reference."""
@@ -231,27 +228,31 @@ class _BitEstimate:
         return bits
 
 
-def padded_half_sample_planes(reference: Tensor) -> Tensor:
-    """(B, 1, H, W) -> (B, 2 (H + 2 PAD), 2 (W + 2 PAD)), float32: what windows are taken from."""
-    return _half_sample_planes(F.pad(reference.float(), (PAD,) * 4, mode="replicate"))
+def padded_planes(reference: Tensor) -> Tensor:
+    """(B, 1, H, W) -> (B, 16, H + 2 PAD, W + 2 PAD), float32: what windows are taken from. Plane
+    4 y + x is the picture moved by x quarter samples to the left and y up, by the filter of motion
+    compensation."""
+    padded = F.pad(reference.float(), (PAD,) * 4, mode="replicate")[:, 0]
+    batch, height, width = padded.shape
+    planes = padded.new_empty(batch, FULL, FULL, height, width)
+    for x in range(FULL):
+        _moved(padded, 2, x, planes[:, 0, x])
+        for y in range(1, FULL):
+            _moved(planes[:, 0, x], 1, y, planes[:, y, x])
+    return planes.flatten(1, 2)
 
 
-def _half_sample_planes(plane: Tensor) -> Tensor:
-    """(B, 1, H, W) -> (B, 2H, 2W): the plane with half-sample positions by a 4-tap filter.
-
-    Sums of shifted views: a convolution of one channel is ten times slower on a CPU."""
-    plane = plane[:, 0]
-    across = torch.stack([plane, _between(plane, 2)], -1).flatten(-2)
-    return torch.stack([across, _between(across, 1)], 2).flatten(1, 2)
-
-
-def _between(x: Tensor, dim: int) -> Tensor:
-    """Values half way between each sample and the next along dim; the last is repeated."""
-    size = x.shape[dim]
-    pad = (1, 2, 0, 0) if dim == 2 else (0, 0, 1, 2)
-    padded = F.pad(x[:, None], pad, mode="replicate")[:, 0]
-    before, left, right, after = (padded.narrow(dim, i, size) for i in range(4))
-    return (left + right) * 0.5625 - (before + after) * 0.0625
+def _moved(plane: Tensor, dim: int, quarters: int, out: Tensor) -> None:
+    """Into `out`, the plane moved along dim; the last samples, which only border windows see, stay
+    as they are."""
+    out.copy_(plane)
+    if quarters == 0:
+        return
+    weights = interpolation_filter(torch.tensor(quarters / FULL), TAPS).tolist()
+    size = plane.shape[dim] - TAPS + 1
+    inner = out.narrow(dim, TAPS // 2 - 1, size).zero_()
+    for tap, weight in enumerate(weights):
+        inner.add_(plane.narrow(dim, tap, size), alpha=weight)
 
 
 def _neighbours(vectors: Tensor, distance: int = 1) -> list[Tensor]:

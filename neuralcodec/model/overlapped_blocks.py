@@ -48,8 +48,12 @@ def overlapped_blocks(x: Tensor, vectors: Tensor, block: int, taps: int) -> Tens
     for row in range(0, rows - 1, STRIP):
         strip = slice(row, row + STRIP + 1)
         windows = cut(padded, top[:, strip], left[:, strip], support)
-        windows = _interpolate(windows, _filter(fraction[:, 0, strip], taps), 5, window)
-        windows = _interpolate(windows, _filter(fraction[:, 1, strip], taps), 4, window)
+        windows = _interpolate(
+            windows, interpolation_filter(fraction[:, 0, strip], taps), 5, window
+        )
+        windows = _interpolate(
+            windows, interpolation_filter(fraction[:, 1, strip], taps), 4, window
+        )
         strips.append(_add_up(windows * weights, block))
     picture = strips[0] if len(strips) == 1 else torch.cat(strips, 2)
     half = block // 2
@@ -129,7 +133,7 @@ def _interpolate(windows: Tensor, weights: Tensor, dim: int, size: int) -> Tenso
     return result
 
 
-def _filter(fraction: Tensor, taps: int) -> Tensor:
+def interpolation_filter(fraction: Tensor, taps: int) -> Tensor:
     """Weights (taps, ...) of the samples around a position at fraction (...) in [0, 1)."""
     return _cubic(fraction) if taps == 4 else _lanczos(fraction, taps // 2)
 

@@ -7,6 +7,7 @@ several clipping limits a neighbour, and a strength for each luma sample that th
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -41,16 +42,20 @@ class SmoothingFilter(nn.Module):
         """Planes (B, 1, H, W), (B, 2, H/2, W/2) in about [0, 1], feature (B, C, H/8, W/8), q (B,)
         in 0..63."""
         units = self.log_units(q).exp().unsqueeze(-1).unbind(1)
-        weights = self.weights(q).view(-1, 2, len(PAIRS), len(LIMITS), 1, 1, 1).unbind(1)
+        weights = self.weights(q).unsqueeze(-1).unbind(1)
+        of_luma, of_chroma = weights[: len(weights) // 2], weights[len(weights) // 2 :]
         strength = F.pixel_shuffle(2 * torch.sigmoid(self.strength(feature).float()), TOKEN)
         return (
-            _smoothed(y, units[0], weights[0], strength),
-            _smoothed(uv, units[1], weights[1], None),
+            _smoothed(y, units[0], of_luma, strength),
+            _smoothed(uv, units[1], of_chroma, None),
         )
 
 
-def _smoothed(plane: Tensor, unit: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
-    """weights (B, pairs, limits, 1, 1, 1); strength (B, limits, H, W) or None, which is 1."""
+def _smoothed(
+    plane: Tensor, unit: Tensor, weights: Sequence[Tensor], strength: Tensor | None
+) -> Tensor:
+    """weights: (B, 1, 1, 1) of each limit of each pair; strength (B, limits, H, W), or None for
+    1 everywhere."""
     rows = plane.shape[-2]
     padded = F.pad(plane / unit, (REACH,) * 4, mode="replicate")
     at_once = rows if torch.is_grad_enabled() or plane.is_cuda else STRIP
@@ -64,7 +69,7 @@ def _smoothed(plane: Tensor, unit: Tensor, weights: Tensor, strength: Tensor | N
     return torch.addcmul(plane, unit, torch.cat(strips, -2))
 
 
-def _correction(around: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+def _correction(around: Tensor, weights: Sequence[Tensor], strength: Tensor | None) -> Tensor:
     """In units, of what `around` holds without its margin of REACH samples."""
     height, width = (size - 2 * REACH for size in around.shape[-2:])
 
@@ -74,11 +79,12 @@ def _correction(around: Tensor, weights: Tensor, strength: Tensor | None) -> Ten
 
     here = shifted(0, 0)
     totals = [torch.zeros_like(here) for _ in LIMITS]
-    for pair, (down, right) in enumerate(PAIRS):
+    weight = iter(weights)
+    for down, right in PAIRS:
         one, opposite = shifted(down, right) - here, shifted(-down, -right) - here
         for level, limit in enumerate(LIMITS):
-            clipped = one.clamp(-limit, limit) + opposite.clamp(-limit, limit)
-            totals[level] = torch.addcmul(totals[level], weights[:, pair, level], clipped)
+            clipped = one.clamp(-limit, limit).add_(opposite.clamp(-limit, limit))
+            totals[level].addcmul_(next(weight), clipped)
     if strength is not None:
         totals = [total * strength[:, n : n + 1] for n, total in enumerate(totals)]
     return totals[0] + totals[1] + totals[2]

@@ -12,7 +12,7 @@ from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.motion_search import (
     BlockCosts,
     absolute_error_lambda,
-    padded_half_sample_planes,
+    padded_planes,
 )
 from neuralcodec.model.rate import option_bits
 from neuralcodec.model.vector_prior import VectorPrior
@@ -33,7 +33,7 @@ def choose_vectors(
     """found: vectors by `search_vectors`, from the same pictures; returns others of that shape."""
     with torch.no_grad(), exact_float32(current.device.type):
         weight = absolute_error_lambda(mse_lambda)[:, None, None] * BIT_PRICE
-        planes = padded_half_sample_planes(reference)
+        planes = padded_planes(reference)
         costs = BlockCosts(current.float(), planes, weight, 8, support=12, rows_skipped=1)
         chosen = found.clone()
         for context in prior.walk(chosen, last, q, log_table):
