@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor
-from training_runs import TINY
+from training_runs import TINY, make_cache
 
 from neuralcodec.model import smoothing
 from neuralcodec.model.deblocking import DeblockingFilter
 from neuralcodec.model.loop_filters import LoopFilters
 from neuralcodec.model.smoothing import LIMITS, PAIRS, SmoothingFilter
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_model, model_bytes
-from neuralcodec.training.loop_filters import with_loop_filters
+from neuralcodec.model.zoo import load_model, load_tensors, model_bytes
+from neuralcodec.training.loop_filters import main, with_loop_filters
 
 ANCHORS, CHANNELS = 8, 6
 COARSE, FINE = torch.tensor([0.0]), torch.tensor([63.0])
@@ -190,6 +191,22 @@ def test_a_model_keeps_the_filters_it_has(plain: VideoModel, tmp_path: Path):
     assert again.config == replace(TINY, loop_filters=True)
     for key, tensor in again.state_dict().items():
         assert torch.equal(tensor, model.state_dict()[key])
+
+
+def test_the_command_gives_a_model_filters_that_were_learned(plain: VideoModel, tmp_path: Path):
+    before, after = tmp_path / "before.safetensors", tmp_path / "after.safetensors"
+    before.write_bytes(model_bytes(plain.with_fast_networks(torch.float16), {"seed": 7}))
+    cache = make_cache(tmp_path / "cache")
+    arguments = [str(before), str(cache), "-o", str(after), "--steps", "2"]
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    old, new = load_tensors(before), load_tensors(after)
+    assert all(torch.equal(tensor, new[key]) for key, tensor in old.items())
+    assert new["inter.head.weight"].dtype == torch.float16  # as large as it was
+    added = new.keys() - old.keys()
+    assert added and all(".filters." in key for key in added)
+    assert float(new["inter.filters.smoothing.weights.anchors"].abs().max()) > 0
+    assert load_model(str(after)).record == {"seed": 7, "loop_filter_steps": 2}
 
 
 def test_all_of_the_filters_can_be_learned():

@@ -1,12 +1,14 @@
 """Training some parts of a model while all else of it stays as it is."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import torch
 from torch import nn
 
 from neuralcodec.model.video_model import VideoModel
+from neuralcodec.model.zoo import load_tensors, model_bytes
 from neuralcodec.training.objective import sequence_costs, sequence_loss, source_vectors
 from neuralcodec.training.sampling import Sampler
 from neuralcodec.training.schedule import Phase
@@ -44,3 +46,9 @@ def train_alone(
         if step % TOLD_EVERY == 0:
             click.echo(f"step {step}: loss {float(loss.detach()):.4f}", err=True)
     model.requires_grad_(True)
+
+
+def write_as(trained: Path, model: VideoModel, record: dict[str, object], out: Path) -> None:
+    """A model file whose networks have the precision that they have in the file `trained`."""
+    precision = load_tensors(trained)["intra.head.weight"].dtype
+    out.write_bytes(model_bytes(model.with_fast_networks(precision), record))

@@ -10,8 +10,8 @@ import click
 from torch import nn
 
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_model, model_bytes
-from neuralcodec.training.alone import train_alone
+from neuralcodec.model.zoo import load_model
+from neuralcodec.training.alone import train_alone, write_as
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.training.schedule import Phase
 
@@ -45,7 +45,7 @@ def main(
     ]
     sampler = Sampler(open_cache(cache, frozenset(held_out)), seed)
     train_alone(model, filters, sampler, steps, BATCH, LEARNING_RATE)
-    out.write_bytes(model_bytes(model, {**installed.record, "loop_filter_steps": steps}))
+    write_as(trained, model, {**installed.record, "loop_filter_steps": steps}, out)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from neuralcodec.model.zoo import load_model, model_bytes
-from neuralcodec.training.alone import train_alone
+from neuralcodec.model.zoo import load_model
+from neuralcodec.training.alone import train_alone, write_as
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.training.schedule import Phase
 
@@ -35,7 +35,7 @@ def main(
     model = copy.deepcopy(installed.model)
     sampler = Sampler(open_cache(cache, frozenset(held_out)), seed)
     train_alone(model, [model.inter_prior], sampler, steps, LONG, LEARNING_RATE)
-    out.write_bytes(model_bytes(model, {**installed.record, "scale_prior_steps": steps}))
+    write_as(trained, model, {**installed.record, "scale_prior_steps": steps}, out)
 
 
 if __name__ == "__main__":
