@@ -7,7 +7,13 @@ from codec_clips import city_frames, cropped
 from torch import Tensor
 
 from neuralcodec.model.config import VECTOR_BLOCK
-from neuralcodec.model.motion_search import THOROUGH_SEARCH, SearchEffort, search_vectors
+from neuralcodec.model.motion_search import (
+    PAD,
+    THOROUGH_SEARCH,
+    SearchEffort,
+    padded_planes,
+    search_vectors,
+)
 from neuralcodec.model.rate import vector_field_bits
 from neuralcodec.model.vector_choice import choose_vectors
 from neuralcodec.model.vector_prior import VECTOR_LIMIT
@@ -51,6 +57,17 @@ def test_a_shift_by_whole_samples_is_found_in_every_inner_block(shift: tuple[int
     current = big[..., MARGIN + y : MARGIN + y + HEIGHT, MARGIN + x : MARGIN + x + WIDTH]
     found = search_vectors(current, reference, no_vectors(), LAMBDA)
     assert share(inner(found), (4 * x, 4 * y)) == 1
+
+
+@pytest.mark.parametrize("quarters", [(0, 0), (1, 0), (0, 2), (3, 1), (2, 3)])
+def test_what_is_compared_is_what_motion_compensation_gives(quarters: tuple[int, int]):
+    y = texture(HEIGHT, WIDTH)
+    right, down = quarters
+    field = torch.tensor([float(right), float(down)])[None, :, None, None]
+    field = field.expand(1, 2, HEIGHT // 8, WIDTH // 8)
+    expected, _ = warp_planes(y, torch.zeros(1, 2, HEIGHT // 2, WIDTH // 2), field, 6)
+    found = padded_planes(y)[:, 4 * down + right, PAD:-PAD, PAD:-PAD]
+    torch.testing.assert_close(found, expected[:, 0], rtol=0, atol=1e-5)
 
 
 def test_a_thorough_search_sees_what_moves_between_the_rows_that_others_compare():
@@ -158,7 +175,9 @@ def test_vectors_chosen_by_price_take_fewer_bits_and_follow_the_motion_as_before
     before, now = (torch.from_numpy(f.y)[None, None].float() / 255 for f in frames)
     found = search_vectors(now, before, no_vectors(), LAMBDA)
     prior, table = model.vector_prior, model.log_table
-    chosen = choose_vectors(prior, table, now, before, found, no_vectors(), Q, LAMBDA)
+    chosen = choose_vectors(
+        prior, table, now, padded_planes(before), found, no_vectors(), Q, LAMBDA
+    )
     bits = [float(vector_field_bits(prior, v, no_vectors(), Q, table)) for v in (found, chosen)]
     assert bits[1] < 0.9 * bits[0]
     uv = torch.zeros(1, 2, HEIGHT // 2, WIDTH // 2)
@@ -176,6 +195,13 @@ def test_price_moves_no_vector_that_a_shift_by_whole_samples_has(installed_model
     current = big[..., MARGIN + 2 : MARGIN + 2 + HEIGHT, MARGIN - 7 : MARGIN - 7 + WIDTH]
     found = search_vectors(current, reference, no_vectors(), LAMBDA)
     chosen = choose_vectors(
-        model.vector_prior, model.log_table, current, reference, found, no_vectors(), Q, LAMBDA
+        model.vector_prior,
+        model.log_table,
+        current,
+        padded_planes(reference),
+        found,
+        no_vectors(),
+        Q,
+        LAMBDA,
     )
     assert share(inner(chosen), (-28, 8)) == 1

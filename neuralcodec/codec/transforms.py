@@ -25,7 +25,7 @@ from neuralcodec.errors import DeviceError
 from neuralcodec.model.config import VECTOR_BLOCK
 from neuralcodec.model.exact import exact_float32, log_magnitude
 from neuralcodec.model.inter import Prediction
-from neuralcodec.model.motion_search import search_vectors
+from neuralcodec.model.motion_search import padded_planes, search_vectors
 from neuralcodec.model.priors import History, ScalePrior
 from neuralcodec.model.state import State
 from neuralcodec.model.vector_choice import choose_vectors
@@ -236,11 +236,12 @@ class Transforms:
             batch, _, height, width = y.shape
             last = y.new_zeros(batch, 2, height // VECTOR_BLOCK, width // VECTOR_BLOCK)
         weights = self.model.config.quality_lambdas(q)
-        found = search_vectors(y, self._state.y, last, weights, self.effort.search)
+        planes = padded_planes(self._state.y)
+        found = search_vectors(y, self._state.y, last, weights, self.effort.search, planes)
         if not self.effort.priced_vectors:
             return found
         prior, table = self.model.vector_prior, self.model.log_table
-        return choose_vectors(prior, table, y, self._state.y, found, last, q, weights)
+        return choose_vectors(prior, table, y, planes, found, last, q, weights)
 
     def _gather(self, arrays: list[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)).to(self.device).float()

@@ -55,14 +55,16 @@ def search_vectors(
     last: Tensor,
     mse_lambda: Tensor,
     effort: SearchEffort = NORMAL_SEARCH,
+    planes: Tensor | None = None,
 ) -> Tensor:
     """current, reference: luma (B, 1, H, W) in [0, 1], H and W multiples of 16; last: the vectors
-    of the frame before (B, 2, H/8, W/8); mse_lambda (B,). Returns integers, shaped as `last`."""
+    of the frame before (B, 2, H/8, W/8); mse_lambda (B,); planes: `padded_planes` of the reference,
+    where they are there already. Returns integers, shaped as `last`."""
     with torch.no_grad(), torch.autocast(current.device.type, enabled=False):
         current, reference = current.float(), reference.float()
         last = last.float().permute(0, 2, 3, 1)
         weight = absolute_error_lambda(mse_lambda)[:, None, None] * effort.bit_price
-        planes = padded_planes(reference)
+        planes = padded_planes(reference) if planes is None else planes
         coarse = BlockCosts(current, planes, weight, 16, support=24, rows_skipped=4)
         field = _search_coarse(coarse, current, reference, last)
         support, rows_skipped = (10, 1) if effort.thorough else (12, 2)

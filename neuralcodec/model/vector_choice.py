@@ -12,7 +12,6 @@ from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.motion_search import (
     BlockCosts,
     absolute_error_lambda,
-    padded_planes,
 )
 from neuralcodec.model.rate import option_bits
 from neuralcodec.model.vector_prior import VectorPrior
@@ -24,16 +23,16 @@ def choose_vectors(
     prior: VectorPrior,
     log_table: Tensor,
     current: Tensor,
-    reference: Tensor,
+    planes: Tensor,
     found: Tensor,
     last: Tensor,
     q: Tensor,
     mse_lambda: Tensor,
 ) -> Tensor:
-    """found: vectors by `search_vectors`, from the same pictures; returns others of that shape."""
+    """planes: `padded_planes` of the reference; found: vectors by `search_vectors`, from the same
+    pictures; returns others of that shape."""
     with torch.no_grad(), exact_float32(current.device.type):
         weight = absolute_error_lambda(mse_lambda)[:, None, None] * BIT_PRICE
-        planes = padded_planes(reference)
         costs = BlockCosts(current.float(), planes, weight, 8, support=12, rows_skipped=1)
         chosen = found.clone()
         for context in prior.walk(chosen, last, q, log_table):

@@ -27,6 +27,7 @@ from neuralcodec.model.motion_search import (
     NORMAL_SEARCH,
     THOROUGH_SEARCH,
     SearchEffort,
+    padded_planes,
     search_vectors,
 )
 from neuralcodec.model.rate import vector_field_bits
@@ -59,7 +60,7 @@ def _by(effort: SearchEffort, choose: bool) -> Search:
         if not choose:
             return found
         prior, table = model.vector_prior, model.log_table
-        return choose_vectors(prior, table, now, before, found, last, q, weight)
+        return choose_vectors(prior, table, now, padded_planes(before), found, last, q, weight)
 
     return search
 
