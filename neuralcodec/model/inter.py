@@ -21,7 +21,7 @@ from neuralcodec.model.layers import (
     planes_to_tokens,
     tokens_to_planes,
 )
-from neuralcodec.model.loop_filters import LoopFilters
+from neuralcodec.model.loop_filters import InterLoopFilters
 from neuralcodec.model.state import MIDDLE, PICTURE_RANGE, State
 from neuralcodec.model.warp import QUARTER, warp_feature, warp_planes
 
@@ -60,7 +60,7 @@ class InterCoder(nn.Module):
         self.head = nn.Conv2d(c, 96, 1)
         self.log_gain = QualityVector(n, anchors)
         self.log_step = QualityVector(n, anchors)
-        self.filters = LoopFilters(c, anchors) if config.loop_filters else None
+        self.filters = InterLoopFilters(c, anchors) if config.loop_filters else None
         self.summary = nn.Conv2d(c, c, 2, stride=2)
         self.means = LatentMeans(n, c + n, c)
 
@@ -89,10 +89,10 @@ class InterCoder(nn.Module):
         feature = self.fuse(torch.cat([self.expand(latent), prediction.context], 1))
         feature = self.synthesis(feature)
         detail: Tensor = self.head(feature)
-        tokens = prediction.tokens + self.linear.synthesise(latent) + detail.float()
-        y, uv = tokens_to_planes(bounded(tokens, *PICTURE_RANGE))
+        change = self.linear.synthesise(latent) + detail.float()
+        y, uv = tokens_to_planes(bounded(prediction.tokens + change, *PICTURE_RANGE))
         if self.filters is not None:
-            y, uv = self.filters(y, uv, feature, q)
+            y, uv = self.filters.filter_changes(y, uv, change, feature, q)
         return State(y, uv, feature, latent)
 
     def gain(self, q: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 """`python -m neuralcodec.training.loop_filters`: loop filters for a trained model.
 
-They are learned by themselves first: they are few numbers, and every sample teaches all of them.
+They are few numbers, and every sample teaches all of them. They learn on long sequences, since what
+they take away from a picture is missing in all that follow; so does the scale prior of inter
+frames, whose symbols they change, and all else of the model stays as it is.
 """
 
 from dataclasses import replace
@@ -15,8 +17,8 @@ from neuralcodec.training.alone import train_alone, write_as
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.training.schedule import Phase
 
-BATCH = Phase(0.0, items=6, length=4, size=128)
-LEARNING_RATE = 3e-3
+LONG = Phase(0.0, items=2, length=20, size=128)
+LEARNING_RATE = 1e-3
 
 
 def with_loop_filters(model: VideoModel) -> VideoModel:
@@ -36,15 +38,15 @@ def with_loop_filters(model: VideoModel) -> VideoModel:
 def main(
     trained: Path, cache: Path, out: Path, steps: int, held_out: tuple[str, ...], seed: int
 ) -> None:
-    """Give the model TRAINED loop filters, learned from the clips in CACHE while all else of it
-    stays as it is."""
+    """Give the model TRAINED loop filters, or better ones, learned from the clips in CACHE."""
     installed = load_model(str(trained))
     model = with_loop_filters(installed.model)
-    filters: list[nn.Module] = [
+    parts: list[nn.Module] = [
         coder.filters for coder in (model.intra, model.inter) if coder.filters is not None
     ]
+    parts.append(model.inter_prior)
     sampler = Sampler(open_cache(cache, frozenset(held_out)), seed)
-    train_alone(model, filters, sampler, steps, BATCH, LEARNING_RATE)
+    train_alone(model, parts, sampler, steps, LONG, LEARNING_RATE)
     write_as(trained, model, {**installed.record, "loop_filter_steps": steps}, out)
 
 
