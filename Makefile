@@ -52,13 +52,11 @@ weights:  ## Train the weights that the package ships: make weights TRAINING_CLI
 	$(PYTHON) -m neuralcodec.training.scale_priors runs/fast-8/weights.safetensors runs/cache $(HELD_OUT) --seed 3 --steps 500 \
 		-o runs/fast-8.safetensors
 	$(PYTHON) -m neuralcodec.training.scale_priors runs/base/weights.safetensors runs/cache $(HELD_OUT) --seed 3 --steps 240 \
-		-o runs/base.safetensors
-	$(PYTHON) -m neuralcodec.training.loop_filters runs/base.safetensors runs/cache $(HELD_OUT) --steps 240 \
 		-o neuralcodec/model/weights/base.safetensors
 	$(PYTHON) -m neuralcodec.training.loop_filters runs/fast-8.safetensors runs/cache $(HELD_OUT) --steps 240 \
 		-o runs/fast-8-filters.safetensors
 	$(TRAIN) -o runs/fast-9 --steps 3600 --rate 3e-4 --seed 9 --start-from runs/fast-8-filters.safetensors --no-vectors
-	$(PYTHON) -m neuralcodec.training.scale_priors runs/fast-9/best.safetensors runs/cache $(HELD_OUT) --seed 3 --steps 500 \
+	$(PYTHON) -m neuralcodec.training.loop_filters runs/fast-9/best.safetensors runs/cache $(HELD_OUT) --seed 5 --steps 160 \
 		-o neuralcodec/model/weights/fast.safetensors
 
 MODEL ?= fast
