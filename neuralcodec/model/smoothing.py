@@ -20,7 +20,9 @@ PAIRS = ((0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, 0))
 REACH = 2
 LIMITS = (1.0, 4.0, 24.0)  # of differences, in units that are learned
 UNITS = (2.5 / 255, 2.5 / 255)  # of luma and chroma, to begin with
-STRIP = 48  # rows at once where no gradient is kept: then a CPU's cache holds them
+# At once where no gradient is kept. A CPU's cache holds them, and PyTorch shares out no operation
+# of less than 32,768: a thousand of them a frame would each wait for a core that is busy parsing.
+STRIP = 32_000  # samples
 TOKEN = 8  # luma samples per side of a feature's position
 
 
@@ -58,7 +60,8 @@ def _smoothed(
     1 everywhere."""
     rows = plane.shape[-2]
     padded = F.pad(plane / unit, (REACH,) * 4, mode="replicate")
-    at_once = rows if torch.is_grad_enabled() or plane.is_cuda else STRIP
+    whole = torch.is_grad_enabled() or plane.is_cuda
+    at_once = rows if whole else max(1, STRIP * rows // plane.numel())
     strips = []
     for top in range(0, rows, at_once):
         part = slice(top, top + at_once)
