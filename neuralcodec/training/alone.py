@@ -1,6 +1,6 @@
 """Training some parts of a model while all else of it stays as it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -14,6 +14,26 @@ from neuralcodec.training.sampling import Sampler
 from neuralcodec.training.schedule import Phase
 
 TOLD_EVERY = 50  # steps
+LONG = Phase(0.0, items=2, length=20, size=128)
+
+
+def alone_command(run: Callable[..., None]) -> click.Command:
+    """The command line of what trains parts of a model file: its name, a cache, where to write."""
+    file = click.Path(exists=True, dir_okay=False, path_type=Path)
+    folder = click.Path(exists=True, file_okay=False, path_type=Path)
+    for parameter in (
+        click.option("--seed", default=0),
+        click.option("--held-out", multiple=True, help="Clip not to be used; may be repeated."),
+        click.option("--steps", default=300, type=click.IntRange(1)),
+        click.option(
+            "-o", "--out", type=click.Path(path_type=Path), required=True, help="Model file."
+        ),
+        click.argument("cache", type=folder),
+        click.argument("trained", type=file),
+    ):
+        run = parameter(run)
+    settings = {"help_option_names": ["-h", "--help"], "show_default": True}
+    return click.command(context_settings=settings)(run)
 
 
 def train_alone(

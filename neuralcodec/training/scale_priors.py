@@ -8,24 +8,14 @@ The prior of intra frames, of which so few come by, stays as it is: it would get
 import copy
 from pathlib import Path
 
-import click
-
 from neuralcodec.model.zoo import load_model
-from neuralcodec.training.alone import train_alone, write_as
+from neuralcodec.training.alone import LONG, alone_command, train_alone, write_as
 from neuralcodec.training.sampling import Sampler, open_cache
-from neuralcodec.training.schedule import Phase
 
-LONG = Phase(0.0, items=2, length=20, size=128)
 LEARNING_RATE = 7e-4
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.argument("trained", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("cache", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Model file.")
-@click.option("--steps", default=300, type=click.IntRange(1))
-@click.option("--held-out", multiple=True, help="Clip not to be used; may be repeated.")
-@click.option("--seed", default=0)
+@alone_command
 def main(
     trained: Path, cache: Path, out: Path, steps: int, held_out: tuple[str, ...], seed: int
 ) -> None:
