@@ -1,11 +1,13 @@
 """Stages in threads: order, errors, and an end that waits for nobody."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from neuralcodec.codec import ahead
 from neuralcodec.codec.ahead import RunAhead
 
 
@@ -82,3 +84,41 @@ def test_a_stage_that_is_forgotten_stops():
     next(items)
     del items
     assert closed.wait(5)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="fork as in POSIX")
+def test_no_process_is_forked_in_the_middle_of_an_item():
+    inside = [False, False]
+
+    def working(stage: int, items: Iterator[int]) -> Iterator[int]:
+        for item in items:
+            inside[stage] = True
+            time.sleep(0.002)
+            inside[stage] = False
+            yield item
+
+    first = RunAhead(working(0, iter(range(1000))), 2)
+    second = RunAhead(working(1, first), 2)
+    for number in range(20):
+        assert next(second) == number
+        child = os.fork()
+        if child == 0:
+            os._exit(any(inside))
+        assert os.waitpid(child, 0)[1] == 0
+    second.close()
+    first.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="fork as in POSIX")
+def test_a_fork_does_not_wait_for_ever_for_a_source_that_stalls(monkeypatch):
+    monkeypatch.setattr(ahead, "FORK_PATIENCE", 0.1)
+    go_on = threading.Event()
+    items = RunAhead(stalling(go_on), 2)
+    assert next(items) == 1
+    child = os.fork()
+    if child == 0:
+        own = RunAhead(iter(range(3)), 2)
+        os._exit(list(own) != [0, 1, 2])
+    assert os.waitpid(child, 0)[1] == 0
+    go_on.set()
+    assert list(items) == [2]

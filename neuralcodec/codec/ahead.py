@@ -1,6 +1,7 @@
 """Stages of a pipeline in threads of their own, with bounded queues between them."""
 
 import atexit
+import os
 import queue
 import threading
 import weakref
@@ -13,6 +14,7 @@ from typing import TypeVar, cast
 T = TypeVar("T")
 _END = object()
 PATIENCE = 1.0  # seconds
+FORK_PATIENCE = 5.0
 
 
 @dataclass
@@ -68,7 +70,8 @@ class RunAhead(Iterator[T]):
         self._thread.start()
 
     def __next__(self) -> T:
-        item = _END if self._stopped.is_set() else self._buffer.get()
+        with _work.paused():
+            item = _END if self._stopped.is_set() else self._buffer.get()
         if item is _END:
             self._stopped.set()
             raise StopIteration
@@ -91,6 +94,60 @@ class RunAhead(Iterator[T]):
         """Whether the thread is still at work after `close`: what it reads must not be closed."""
         return self._stopped.is_set() and self._thread.is_alive()
 
+
+class _Work:
+    """Who produces an item at this moment. A process is not forked meanwhile: the child would have
+    all locks, those within libraries too, as they are at that moment, and nobody to release them.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._changed = threading.Condition()
+        self._busy: set[threading.Thread] = set()
+        self._forks = 0  # about to happen
+
+    def begin(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._forks)
+            self._busy.add(threading.current_thread())
+
+    def end(self) -> None:
+        with self._changed:
+            self._busy.discard(threading.current_thread())
+            self._changed.notify_all()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While this thread waits for another one."""
+        if threading.current_thread() not in self._busy:
+            yield
+            return
+        self.end()
+        try:
+            yield
+        finally:
+            self.begin()
+
+    def before_fork(self) -> None:
+        """Waits, but not for ever: an item may wait for input that never comes."""
+        own = {threading.current_thread()}
+        with self._changed:
+            self._forks += 1
+            self._changed.wait_for(lambda: self._busy <= own, FORK_PATIENCE)
+
+    def after_fork(self) -> None:
+        with self._changed:
+            self._forks -= 1
+            self._changed.notify_all()
+
+
+_work = _Work()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_work.before_fork, after_in_parent=_work.after_fork, after_in_child=_work.reset
+    )
 
 _at_work = weakref.WeakKeyDictionary[
     threading.Thread, tuple[threading.Event, "queue.Queue[object]"]
@@ -125,10 +182,14 @@ def _produce(items: Iterable[T], buffer: queue.Queue[object], stopped: threading
 
     iterator = iter(items)
     try:
-        for item in iterator:
-            if not put(item):
+        while True:
+            _work.begin()
+            try:
+                item = next(iterator, _END)
+            finally:
+                _work.end()
+            if not put(item) or item is _END:
                 break
-        put(_END)
     except BaseException as error:
         put(_Failure(error))
     finally:
