@@ -17,6 +17,7 @@ from measure_flicker import ours, theirs
 
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr
+from neuralcodec.model.zoo import DEFAULT_MODEL
 from neuralcodec.video import Frame
 
 SIDE = 8
@@ -25,6 +26,7 @@ SIDE = 8
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--qualities", type=int, nargs="+", default=[0, 8, 21])
     parser.add_argument("--crf", type=int, nargs="+", default=[40, 36, 30])
@@ -35,7 +37,9 @@ def main() -> None:
         levels = (2**fmt.bit_depth - 1) / 255
         print(f"{clip.stem}: source {described(frames[-1], levels)}", flush=True)
         for quality in options.qualities:
-            tell(f"ncodec q {quality}", ours(fmt, frames, quality), frames[-1], levels)
+            tell(
+                f"ncodec q {quality}", ours(options.model, fmt, frames, quality), frames[-1], levels
+            )
         for crf in options.crf:
             tell(f"x264 crf {crf}", theirs(fmt, frames, crf), frames[-1], levels)
 

@@ -35,6 +35,7 @@ STILL = 2  # levels of 255
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+", type=Path)
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--qualities", type=int, nargs="+", default=[8, 24, 40])
     parser.add_argument("--crf", type=int, nargs="+", default=[36, 30, 24])
@@ -43,13 +44,15 @@ def main() -> None:
         with VideoReader(clip, limit=options.frames) as reader:
             fmt, frames = reader.format, list(reader)
         for quality in options.qualities:
-            tell(clip, f"ncodec q {quality}", frames, ours(fmt, frames, quality), fmt)
+            tell(
+                clip, f"ncodec q {quality}", frames, ours(options.model, fmt, frames, quality), fmt
+            )
         for crf in options.crf:
             tell(clip, f"x264 crf {crf}", frames, theirs(fmt, frames, crf), fmt)
 
 
-def ours(fmt: VideoFormat, frames: list[Frame], quality: int) -> Iterator[Frame]:
-    model = load_model(DEFAULT_MODEL).model
+def ours(name: str, fmt: VideoFormat, frames: list[Frame], quality: int) -> Iterator[Frame]:
+    model = load_model(name).model
     transforms = Transforms(model, fmt, torch.device("cpu"), torch.float32)
     for position, frame in enumerate(frames):
         yield from transforms.encode([frame], [frame_quality(quality, position)])[1]

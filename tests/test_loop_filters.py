@@ -9,13 +9,14 @@ from click.testing import CliRunner
 from torch import Tensor
 from training_runs import TINY, make_cache
 
+from neuralcodec.errors import UsageError
 from neuralcodec.model import smoothing
 from neuralcodec.model.deblocking import DeblockingFilter
 from neuralcodec.model.loop_filters import InterLoopFilters, LoopFilters
 from neuralcodec.model.smoothing import LIMITS, PAIRS, SmoothingFilter
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_model, load_tensors, model_bytes
-from neuralcodec.training.loop_filters import main, with_loop_filters
+from neuralcodec.training.loop_filters import main, take_filters, with_loop_filters
 
 ANCHORS, CHANNELS = 8, 6
 COARSE, FINE = torch.tensor([0.0]), torch.tensor([63.0])
@@ -242,6 +243,32 @@ def test_the_command_gives_a_model_filters_that_were_learned(plain: VideoModel, 
     assert added and all(".filters." in key for key in added)
     assert float(new["inter.filters.smoothing.weights.anchors"].abs().max()) > 0
     assert load_model(str(after)).record == {"seed": 7, "loop_filter_steps": 2}
+
+
+@torch.no_grad()
+def test_a_larger_model_begins_with_the_filters_of_the_one_it_was_grown_out_of(plain: VideoModel):
+    small = with_loop_filters(plain)
+    for parameter in small.parameters():
+        parameter += 0.1 * torch.rand_like(parameter)
+    larger = replace(small.config, name="larger", channels=TINY.channels + 4)
+    large = VideoModel(larger)
+    before = {key: tensor.clone() for key, tensor in large.state_dict().items()}
+    take_filters(large, small)
+    for key, tensor in large.state_dict().items():
+        if ".filters." not in key:
+            assert torch.equal(tensor, before[key]), key
+    feature, q = torch.rand(1, larger.channels, 4, 4), torch.tensor([20.0])
+    y, uv = torch.rand(1, 1, 32, 32), torch.rand(1, 2, 16, 16)
+    for ours, theirs in ((large.intra, small.intra), (large.inter, small.inter)):
+        assert ours.filters is not None and theirs.filters is not None
+        expected = theirs.filters(y, uv, feature[:, : TINY.channels], q)
+        torch.testing.assert_close(ours.filters(y, uv, feature, q), expected)
+
+
+def test_filters_of_another_kind_of_model_are_refused(plain: VideoModel):
+    other = VideoModel(replace(TINY, loop_filters=True, latents=TINY.latents + 4))
+    with pytest.raises(UsageError, match="not a wider or deeper"):
+        take_filters(with_loop_filters(plain), other)
 
 
 def test_all_of_the_filters_can_be_learned():
