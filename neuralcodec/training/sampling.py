@@ -17,8 +17,6 @@ GOOD_SOURCE_BPP = 0.5  # sources compressed harder than this are drawn less ofte
 SYNTHETIC_SHARE = 0.06  # of the sequences
 STRETCHED_SHARE = 0.06
 GREY_SHARE = 0.03
-# One frame again and again: nothing may be worn down that stands still, and most clips move.
-STILL_SHARE = 0.1
 # Quality offsets over four frames: mostly what the encoder does, and what rate control may do.
 PATTERNS = ((0, 0, 0, 0), (8, 0, 4, 0), (6, 0, 0, 0))
 PATTERN_ODDS = (0.7, 0.15, 0.15)
@@ -90,14 +88,11 @@ class Sampler:
         while True:
             frames = self.clips[random.choice(len(self.clips), p=self.odds)].frames
             stride = 2 if random.random() < 0.15 else 1
-            is_still = random.random() < STILL_SHARE
-            span = 1 if is_still else (length - 1) * stride + 1
+            span = (length - 1) * stride + 1
             if len(frames) >= span:
                 break
         start = random.integers(len(frames) - span + 1)
         y, uv = _crop(frames[start : start + span : stride], size, random)
-        if is_still:
-            y, uv = y.expand(length, -1, -1, -1), uv.expand(length, -1, -1, -1)
         if random.random() < 0.5:
             y, uv = y.flip(0), uv.flip(0)
         if random.random() < 0.5:
