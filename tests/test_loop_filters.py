@@ -212,6 +212,10 @@ def test_models_show_what_their_filters_make(plain: VideoModel):
     shown = [
         m.inter.synthesise(latent, m.inter.predict(before, vectors, q), q) for m in (plain, model)
     ]
+    change = plain.inter.linear.synthesise(shown[0].latent) + plain.inter.head(shown[0].feature)
+    unfiltered = shown[0].y, shown[0].uv
+    expected = model.inter.filters.filter_changes(*unfiltered, change, shown[0].feature, q)
+    assert torch.equal(shown[1].y, expected[0]) and torch.equal(shown[1].uv, expected[1])
     assert not torch.equal(shown[1].y, shown[0].y)
 
 
@@ -269,6 +273,21 @@ def test_filters_of_another_kind_of_model_are_refused(plain: VideoModel):
     other = VideoModel(replace(TINY, loop_filters=True, latents=TINY.latents + 4))
     with pytest.raises(UsageError, match="not a wider or deeper"):
         take_filters(with_loop_filters(plain), other)
+
+
+def test_the_command_says_in_one_line_whose_filters_it_cannot_take(
+    plain: VideoModel, tmp_path: Path
+):
+    trained, other = tmp_path / "trained.safetensors", tmp_path / "other.safetensors"
+    trained.write_bytes(model_bytes(plain, {}))
+    wider = replace(TINY, loop_filters=True, channels=TINY.channels + 4)
+    other.write_bytes(model_bytes(VideoModel(wider), {}))
+    cache = make_cache(tmp_path / "cache")
+    arguments = [str(trained), str(cache), "-o", str(tmp_path / "out"), "--filters-of", str(other)]
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert "not a wider or deeper" in result.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_all_of_the_filters_can_be_learned():

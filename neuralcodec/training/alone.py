@@ -1,12 +1,15 @@
 """Training some parts of a model while all else of it stays as it is."""
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
 from torch import nn
 
+from neuralcodec.errors import NcodecError
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_tensors, model_bytes
 from neuralcodec.training.objective import sequence_costs, sequence_loss, source_vectors
@@ -18,7 +21,16 @@ LONG = Phase(0.0, items=2, length=20, size=128)
 
 
 def alone_command(run: Callable[..., None]) -> click.Command:
-    """The command line of what trains parts of a model file: its name, a cache, where to write."""
+    """The command line of what trains parts of a model file: its name, a cache, where to write.
+    What is wrong with them is said in one line."""
+
+    @wraps(run)
+    def told(**options: Any) -> None:
+        try:
+            run(**options)
+        except NcodecError as error:
+            raise click.ClickException(str(error)) from error
+
     file = click.Path(exists=True, dir_okay=False, path_type=Path)
     folder = click.Path(exists=True, file_okay=False, path_type=Path)
     for parameter in (
@@ -31,9 +43,9 @@ def alone_command(run: Callable[..., None]) -> click.Command:
         click.argument("cache", type=folder),
         click.argument("trained", type=file),
     ):
-        run = parameter(run)
+        told = parameter(told)
     settings = {"help_option_names": ["-h", "--help"], "show_default": True}
-    return click.command(context_settings=settings)(run)
+    return click.command(context_settings=settings)(told)
 
 
 def train_alone(
