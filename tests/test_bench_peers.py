@@ -9,7 +9,12 @@ import av
 import numpy as np
 import pytest
 
-from neuralcodec.bench.peer_files import PeerEncoding, decode_file, encode_to_file
+from neuralcodec.bench.peer_files import (
+    PeerEncoding,
+    decode_file,
+    encode_to_file,
+    in_decoding_order,
+)
 from neuralcodec.bench.peers import PEERS, check_setting, options_of, refusal
 from neuralcodec.bench.settings import CodecSetting, find_anchor, parse_settings
 from neuralcodec.errors import UsageError
@@ -129,6 +134,25 @@ def test_peers_write_nothing_to_the_terminal(name, tmp_path, capfd):
     check_setting(default_of(name))
     coded(tmp_path / "x.mkv", default_of(name), moving_clip(count=2))
     assert capfd.readouterr() == ("", "")
+
+
+def test_decoding_times_follow_the_order_of_packets_whatever_an_encoder_says():
+    shown = (0, 3, 2, 1, 4)
+    packets = [av.Packet(b"x") for _ in shown]
+    for packet, pts, garbage in zip(packets, shown, (1 << 62, -5, 7, 7, -(1 << 62)), strict=True):
+        packet.pts, packet.dts = pts, garbage
+    times = [packet.dts for packet in in_decoding_order(packets[:2], 0)]
+    times += [packet.dts for packet in in_decoding_order(packets[2:], 2)]
+    assert times == sorted(set(times))
+    assert all(dts <= packet.pts for dts, packet in zip(times, packets, strict=True))
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.label)
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_clip_shorter_than_an_encoder_reorders_is_shown(setting, count, tmp_path):
+    clip = moving_clip(count=count)
+    coded(tmp_path / "x.mkv", setting, clip)
+    assert psnr_of(clip, tmp_path / "x.mkv", setting) > 25
 
 
 def test_parameters_name_everything_that_changes_the_bytes():

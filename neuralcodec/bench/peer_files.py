@@ -19,6 +19,7 @@ from neuralcodec.media.planes import PIXEL_FORMAT, planes_of, to_picture
 from neuralcodec.video import Frame, VideoFormat
 
 FALLBACK_RATE = Fraction(25)  # encoders want one; it changes no decision at a constant quality
+MAX_REORDER = 16  # frames, of every standard here
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,21 @@ class PeerEncoding:
 
     frames: int
     payload_bytes: int  # of all video packets
+
+
+def in_decoding_order(packets: Iterable[av.Packet], first: int) -> Iterator[av.Packet]:
+    """Packets as an encoder gives them, with decoding times counted from that order.
+
+    x265's own are uninitialised memory where a clip has fewer frames than it reorders
+    (Multicorewareinc/x265#781), which a muxer refuses at random.
+
+    Args:
+        packets: With presentation times that count frames.
+        first: How many came before these.
+    """
+    for order, packet in enumerate(packets, first):
+        packet.dts = order - MAX_REORDER
+        yield packet
 
 
 def encode_to_file(
@@ -42,7 +58,7 @@ def encode_to_file(
     quiet_svt()
     peer, options = PEERS[setting.name], options_of(setting, quality, gop)
     rate = fmt.frame_rate or FALLBACK_RATE
-    count = payload = 0
+    count = packets_before = payload = 0
     with av.open(path, "w", format="matroska") as container:
         stream = container.add_stream(options.encoder, rate, dict(options.values))
         assert isinstance(stream, av.VideoStream)
@@ -55,13 +71,15 @@ def encode_to_file(
             else None
         )
 
-        def mux(packets: Iterable[av.Packet]) -> int:
+        def mux(packets: list[av.Packet]) -> int:
+            nonlocal packets_before
             size = 0
-            for packet in packets:
+            for packet in in_decoding_order(packets, packets_before):
                 for kept in packet_filter.filter(packet) if packet_filter else [packet]:
                     kept.stream = stream
                     size += kept.size
                     container.mux(kept)
+            packets_before += len(packets)
             return size
 
         try:
