@@ -104,7 +104,7 @@ def _make(
     for count in gops:
         encoder = GopSymbolEncoder(installed, coder, rows, columns)
         frames = []
-        symbols = random_symbols(rng, rows, columns, installed.model.config.latents, count)
+        symbols = random_symbols(rng, rows, columns, installed.model.config, count)
         for i, one in enumerate(symbols):
             q = 20 + 7 * i
             frames.append(FrameRecord(step * (first + i), q, encoder.encode(one, q)))

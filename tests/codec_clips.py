@@ -13,6 +13,7 @@ from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.container import ContainerWriter, StreamHeader
 from neuralcodec.media import VideoReader
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK, ModelConfig
+from neuralcodec.model.loop_filters import Filtered
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import InstalledModel, load_model, model_bytes
 from neuralcodec.video import Frame, VideoFormat
@@ -92,6 +93,7 @@ AS_NOW = {
     "priors_see_all": True,
     "intra_halves": True,
     "loop_filters": True,
+    "filter_choice": True,
 }
 
 
@@ -128,13 +130,13 @@ def installed_from(model: VideoModel, folder: Path) -> InstalledModel:
 
 
 def random_symbols(
-    rng: np.random.Generator, rows: int, columns: int, latents: int, frames: int
+    rng: np.random.Generator, rows: int, columns: int, config: ModelConfig, frames: int
 ) -> list[FrameSymbols]:
     """Mostly small, some up to the limits; vectors that often repeat their neighbours."""
     result = []
     before: np.ndarray | None = None
     for t in range(frames):
-        latent = np.round(rng.laplace(0, 1, (rows, columns, latents))).astype(np.int16)
+        latent = np.round(rng.laplace(0, 1, (rows, columns, config.latents))).astype(np.int16)
         latent[rng.random(latent.shape) < 0.6] = 0
         extreme = rng.random(latent.shape) < 0.01
         latent[extreme] = rng.choice([-32767, -4096, 700, 4095, 32767], int(extreme.sum()))
@@ -149,5 +151,8 @@ def random_symbols(
             far = rng.random(field_size) < 0.1
             field[:, far] = rng.choice([-1023, 1023, 5], (2, int(far.sum())))
         before = field
-        result.append(FrameSymbols(field, latent))
+        filtered = None
+        if t and config.filter_choice:
+            filtered = Filtered(int(rng.integers(3))), Filtered(int(rng.integers(3)))
+        result.append(FrameSymbols(field, latent, filtered))
     return result

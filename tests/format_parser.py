@@ -157,6 +157,7 @@ def read_list(ans: Ans, model: ModelFile, indices: list[int], seen: set[str]) ->
 class Parsed:
     vectors: np.ndarray | None  # (2h, 2w, 2)
     latent: np.ndarray  # (h, w, N)
+    filtered: tuple[int, int] | None  # of luma and of chroma
 
 
 class GopParser:
@@ -165,12 +166,18 @@ class GopParser:
         self.h, self.w = -(-height // 16), -(-width // 16)
         self.rows, self.columns = 2 * self.h, 2 * self.w  # of vectors
         self.last = np.zeros((self.rows, self.columns, 2), np.int64)
+        self.filtered = (1, 1)
         self.frames = 0
         self.crc = 0
         self.seen: set[str] = set()
 
     def parse(self, payload: bytes, q: int) -> Parsed:
         ans = Ans(payload)
+        filtered = None
+        if self.frames and self.model.config.get("filter_choice"):
+            filtered = self.filtering(ans, self.filtered[0]), self.filtering(ans, self.filtered[1])
+            self.filtered = filtered
+            self.crc = zlib.crc32(struct.pack("<2h", *filtered), self.crc)
         vectors = self.vectors(ans, q) if self.frames else None
         latent = self.latent(ans, q, vectors)
         assert ans.state == 0 and not ans.words
@@ -184,7 +191,13 @@ class GopParser:
                 self.crc = zlib.crc32(vectors[..., component].astype("<i2").tobytes(), self.crc)
         self.crc = zlib.crc32(latent.astype("<i2").tobytes(), self.crc)
         self.frames += 1
-        return Parsed(vectors, latent)
+        return Parsed(vectors, latent, filtered)
+
+    def filtering(self, ans: Ans, before: int) -> int:
+        if ans.decision(7 << 21):
+            return before
+        low, high = sorted({0, 1, 2} - {before})
+        return high if ans.decision(1 << 23) else low
 
     def vectors(self, ans: Ans, q: int) -> np.ndarray:
         vectors = np.zeros((self.rows, self.columns, 2), np.int64)

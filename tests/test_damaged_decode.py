@@ -78,7 +78,7 @@ def whole(model: InstalledModel) -> bytes:
     first = 0
     for count in GOPS:
         encoder = GopSymbolEncoder(model, coder, 1, 1)
-        symbols = random_symbols(rng, 1, 1, model.model.config.latents, count)
+        symbols = random_symbols(rng, 1, 1, model.model.config, count)
         frames = tuple(
             FrameRecord(STEP * (first + i), 30, encoder.encode(one, 30))
             for i, one in enumerate(symbols)

@@ -56,6 +56,7 @@ def test_a_parser_written_from_the_specification_gives_the_symbols_that_were_cod
         if expected.vectors is not None:
             assert parsed.vectors is not None
             assert np.array_equal(parsed.vectors.transpose(2, 0, 1), expected.vectors)
+        assert parsed.filtered == expected.filtered
     assert parser.crc == file.symbols_crc
 
 
@@ -72,13 +73,16 @@ def test_the_specification_covers_symbols_that_no_picture_gives(
     rows, columns = 11, 13
     encoder = GopSymbolEncoder(installed, build_coder(installed), rows, columns)
     parser = GopParser(model, 16 * columns, 16 * rows)
-    for t, symbols in enumerate(random_symbols(np.random.default_rng(5), rows, columns, 20, 4)):
+    for t, symbols in enumerate(
+        random_symbols(np.random.default_rng(5), rows, columns, installed.model.config, 4)
+    ):
         q = 21 * t
         parsed = parser.parse(encoder.encode(symbols, q), q)
         assert np.array_equal(parsed.latent, symbols.latent)
         if symbols.vectors is not None:
             assert parsed.vectors is not None
             assert np.array_equal(parsed.vectors.transpose(2, 0, 1), symbols.vectors)
+        assert parsed.filtered == symbols.filtered
     assert parser.crc == encoder.checksum
     assert parser.seen == {"exceptions", "outside", "new vector"} | {
         f"candidate {k}" for k in range(6)

@@ -227,7 +227,7 @@ def test_a_model_keeps_the_filters_it_has(plain: VideoModel, tmp_path: Path):
         model.intra.filters.smoothing.weights.anchors.fill_(0.5)
     path.write_bytes(model_bytes(model, {}))
     again = with_loop_filters(load_model(str(path)).model)
-    assert again.config == replace(TINY, loop_filters=True)
+    assert again.config == replace(TINY, loop_filters=True, filter_choice=True)
     for key, tensor in again.state_dict().items():
         assert torch.equal(tensor, model.state_dict()[key])
 

@@ -173,7 +173,7 @@ def test_one_weight_off_by_one_step_is_noticed_and_the_gop_named(network: str, t
     rows, columns, q = 8, 9, 30
     fmt = untagged(16 * columns, 16 * rows)
     encoder = GopSymbolEncoder(installed, build_coder(installed), rows, columns)
-    symbols = random_symbols(np.random.default_rng(2), rows, columns, 20, 4)
+    symbols = random_symbols(np.random.default_rng(2), rows, columns, installed.model.config, 4)
     payloads = [encoder.encode(s, q) for s in symbols]
     records = tuple(FrameRecord(t, q, payload) for t, payload in enumerate(payloads))
     gop = GopRecord(0, encoder.checksum, records)

@@ -11,6 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from neuralcodec.codec.filtered_symbols import (
+    AFTER_INTRA,
+    FilteredPlanes,
+    decode_filtered,
+    encode_filtered,
+)
 from neuralcodec.entropy import Coder, SymbolDecoder, SymbolEncoder
 from neuralcodec.entropy.coder import Malformed
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK
@@ -24,13 +30,17 @@ from neuralcodec.model.zoo import InstalledModel
 @dataclass(frozen=True)
 class FrameSymbols:
     """All that is transmitted of a frame, as int16: vectors (2, 2h, 2w), None in an intra frame, in
-    quarter samples; latent (h, w, N)."""
+    quarter samples; latent (h, w, N); of an inter frame of a model with filter_choice, which
+    blocks are filtered."""
 
     vectors: np.ndarray | None
     latent: np.ndarray
+    filtered: FilteredPlanes | None = None
 
     def checksum(self, before: int) -> int:
         """CRC-32 of the symbols as little-endian int16, continued from the frame before."""
+        if self.filtered is not None:
+            before = zlib.crc32(np.array(self.filtered, "<i2").tobytes(), before)
         if self.vectors is not None:
             before = zlib.crc32(self.vectors.astype("<i2").tobytes(), before)
         return zlib.crc32(self.latent.astype("<i2").tobytes(), before)
@@ -51,6 +61,7 @@ class _GopContext:
         self.height, self.width = height, width
         self.history: History | None = None
         self.last_vectors = torch.zeros(1, 2, *self.vector_grid)
+        self.last_filtered = AFTER_INTRA
         self.checksum = 0
 
     @property
@@ -82,6 +93,7 @@ class _GopContext:
         else:
             self.history = self.history.advance(magnitudes)
             self.last_vectors = vectors
+        self.last_filtered = symbols.filtered or AFTER_INTRA
         self.checksum = symbols.checksum(self.checksum)
 
 
@@ -92,6 +104,8 @@ class GopSymbolEncoder(_GopContext):
         encoder = SymbolEncoder(self.coder)
         vectors = None
         with torch.no_grad(), exact_float32("cpu"):
+            if symbols.filtered is not None:
+                encode_filtered(encoder, symbols.filtered, self.last_filtered)
             if symbols.vectors is not None:
                 vectors = torch.from_numpy(symbols.vectors.astype(np.float32))[None]
                 self._encode_vectors(encoder, vectors, q)
@@ -128,6 +142,9 @@ class GopSymbolDecoder(_GopContext):
         decoder = SymbolDecoder(self.coder, payload)
         latents = self.model.config.latents
         with torch.no_grad(), exact_float32("cpu"):
+            filtered = None
+            if self.model.config.filter_choice and not intra:
+                filtered = decode_filtered(decoder, self.last_filtered)
             vectors = None if intra else self._decode_vectors(decoder, q)
             latent = np.zeros((self.height, self.width, latents), dtype=np.int16)
             magnitudes = torch.zeros(1, self.height, self.width, latents)
@@ -143,7 +160,7 @@ class GopSymbolDecoder(_GopContext):
                 )
             decoder.finish()
             array = None if vectors is None else vectors[0].numpy().astype(np.int16)
-            symbols = FrameSymbols(array, latent)
+            symbols = FrameSymbols(array, latent, filtered)
             self._advance(symbols, magnitudes, vectors)
         return symbols
 

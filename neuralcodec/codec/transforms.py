@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neuralcodec.codec.best_filtered import BestFiltered
 from neuralcodec.codec.device import is_out_of_memory, keep_freed_memory
 from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.codec.pictures import (
@@ -25,6 +26,7 @@ from neuralcodec.errors import DeviceError
 from neuralcodec.model.config import VECTOR_BLOCK
 from neuralcodec.model.exact import exact_float32, log_magnitude
 from neuralcodec.model.inter import Prediction
+from neuralcodec.model.loop_filters import Filtered
 from neuralcodec.model.motion_search import padded_planes, search_vectors
 from neuralcodec.model.priors import History, ScalePrior
 from neuralcodec.model.state import State
@@ -101,14 +103,14 @@ class Transforms:
             q = torch.tensor(qualities, device=self.device)
             if self._state is None:
                 symbols, shown = self._encode_intra(y, uv, q)
-                vectors = None
+                vectors = filtered = None
             else:
                 vectors = self._search(y, q)
-                symbols, shown = self._encode_inter(y, uv, vectors, q)
+                symbols, shown, filtered = self._encode_inter(y, uv, vectors, q)
             self._remember(symbols, inter=vectors is not None)
             self._state, self._vectors = shown, vectors
             pictures = to_frames(shown.y, shown.uv, self.fmt, [f.pts for f in frames])
-            return _to_symbols(symbols, vectors), pictures
+            return _to_symbols(symbols, vectors, filtered), pictures
 
     def try_intra(self, frame: Frame, quality: int) -> IntraTrial:
         """A frame as an intra frame, the state left as it is."""
@@ -117,7 +119,7 @@ class Transforms:
             q = torch.tensor([quality], device=self.device)
             symbols, state = self._encode_intra(y, uv, q)
             pictures = to_frames(state.y, state.uv, self.fmt, [frame.pts])
-            return IntraTrial(_to_symbols(symbols, None)[0], pictures[0], state)
+            return IntraTrial(_to_symbols(symbols, None, None)[0], pictures[0], state)
 
     def adopt(self, item: int, intra: IntraTrial) -> None:
         """One item of the batch goes on from an intra frame."""
@@ -139,15 +141,18 @@ class Transforms:
 
     def _encode_inter(
         self, y: Tensor, uv: Tensor, vectors: Tensor, q: Tensor
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, State, Tensor | None]:
+        """Symbols, what is shown, and which blocks are filtered, as `synthesise` takes it."""
         assert self._state is not None
         inter = self.model.inter
         prediction = inter.predict(self._state, vectors, q)
         latent = inter.analyse(y, uv, prediction, q)
+        show = BestFiltered(inter, prediction, q, y, uv)
         if self.effort.symbol_rounds:
-            latent = self._refine(latent, self._inter_coding(vectors, prediction, q), y, uv, q)
+            coding = self._inter_coding(vectors, prediction, q, show)
+            latent = self._refine(latent, coding, y, uv, q)
         means, rounded = inter.means.quantise(latent, prediction.side, inter.gain(q))
-        return (rounded - means).round(), inter.synthesise(rounded, prediction, q)
+        return (rounded - means).round(), show(rounded), show.filtered
 
     def _intra_coding(self, q: Tensor) -> FrameCoding:
         intra, gain = self.model.intra, self.model.intra.gain(q)
@@ -160,11 +165,13 @@ class Transforms:
             linear_curvature(intra, q),
         )
 
-    def _inter_coding(self, vectors: Tensor, prediction: Prediction, q: Tensor) -> FrameCoding:
+    def _inter_coding(
+        self, vectors: Tensor, prediction: Prediction, q: Tensor, show: BestFiltered
+    ) -> FrameCoding:
         inter, gain = self.model.inter, self.model.inter.gain(q)
         return FrameCoding(
             lambda latent: inter.means.quantise(latent, prediction.side, gain),
-            lambda rounded: inter.synthesise(rounded, prediction, q),
+            show,
             self.model.inter_prior,
             self._side(self.model.inter_prior, q, vectors),
             self.model.log_table,
@@ -225,9 +232,14 @@ class Transforms:
                 inter = self.model.inter
                 prediction = inter.predict(self._state, vectors, q)
                 rounded = inter.means.restore(latent, prediction.side, inter.gain(q))
-                shown = inter.synthesise(rounded, prediction, q)
+                shown = inter.synthesise(rounded, prediction, q, self._filtered(symbols))
             self._state = shown
             return shown
+
+    def _filtered(self, symbols: Sequence[FrameSymbols]) -> Tensor | None:
+        if not self.model.config.filter_choice:
+            return None
+        return self._gather([np.array(s.filtered, np.int16) for s in symbols])
 
     def _search(self, y: Tensor, q: Tensor) -> Tensor:
         assert self._state is not None
@@ -325,10 +337,15 @@ def _vectors_of(symbols: FrameSymbols) -> np.ndarray:
     return symbols.vectors
 
 
-def _to_symbols(symbols: Tensor, vectors: Tensor | None) -> list[FrameSymbols]:
+def _to_symbols(
+    symbols: Tensor, vectors: Tensor | None, filtered: Tensor | None
+) -> list[FrameSymbols]:
     maps = symbols.clamp(-LARGEST, LARGEST).permute(0, 2, 3, 1).to(torch.int16)
     latents = maps.contiguous().cpu().numpy()
     if vectors is None:
         return [FrameSymbols(None, latent) for latent in latents]
     fields = vectors.to(torch.int16).cpu().numpy()
-    return [FrameSymbols(f, latent) for f, latent in zip(fields, latents, strict=True)]
+    if filtered is None:
+        return [FrameSymbols(f, latent) for f, latent in zip(fields, latents, strict=True)]
+    planes = [(Filtered(luma), Filtered(chroma)) for luma, chroma in filtered.tolist()]
+    return [FrameSymbols(*frame) for frame in zip(fields, latents, planes, strict=True)]

@@ -26,6 +26,7 @@ EXCEPTION_INDEX = 0
 EXCEPTION_CHANCE = 1 / 64  # that a call has any exception at all
 EXCEPTION_VALUES = 24  # index of the table that exceptions are coded with
 DIGITS = 64  # base of the digits that numbers are written in
+MORE_DIGITS = 0.5  # chance that a number has another one
 _SIGNED_16 = Uniform(1 << 16)
 _DIGIT = Uniform(DIGITS)
 
@@ -61,8 +62,6 @@ class Coder:
 
 
 _DECISION = Bernoulli(perfect=False)
-_ANY_EXCEPTION = np.array([EXCEPTION_CHANCE])
-_MORE_DIGITS = np.array([0.5])
 
 
 class SymbolEncoder:
@@ -76,6 +75,10 @@ class SymbolEncoder:
         """yes: booleans (n,); indices (n,) integers 0..63."""
         if len(yes):
             self._push(yes, _DECISION, self._coder.chances[indices])
+
+    def decision(self, yes: bool, chance: float) -> None:
+        """chance: of yes, that needs no model to be known."""
+        self._push(np.array([yes]), _DECISION, np.array([chance]))
 
     def symbols(self, values: np.ndarray, indices: np.ndarray) -> None:
         """values (n,) integers, |value| <= 32767; indices (n,) uint8 0..63."""
@@ -108,7 +111,7 @@ class SymbolEncoder:
 
     def _exceptions(self, group: np.ndarray) -> np.ndarray:
         places = np.flatnonzero(group)
-        self._push(np.array([len(places) > 0]), _DECISION, _ANY_EXCEPTION)
+        self.decision(len(places) > 0, EXCEPTION_CHANCE)
         if not len(places):
             return group[:0]
         self._count(len(places), len(group))
@@ -119,7 +122,7 @@ class SymbolEncoder:
         """A number that is nearly always small: in as few digits as it needs."""
         needed, most = len(_digit_weights(number)), len(_digit_weights(largest))
         for digits in range(1, most):
-            self._push(np.array([digits < needed]), _DECISION, _MORE_DIGITS)
+            self.decision(digits < needed, MORE_DIGITS)
             if digits == needed:
                 break
         self._push(_digits(np.array([number]), number), _DIGIT)
@@ -145,6 +148,9 @@ class SymbolDecoder:
             return np.zeros(0, dtype=bool)
         decoded: np.ndarray = self._ans.decode(_DECISION, self._coder.chances[indices])
         return decoded.astype(bool)
+
+    def decision(self, chance: float) -> bool:
+        return bool(self._ans.decode(_DECISION, np.array([chance]))[0])
 
     def symbols(self, indices: np.ndarray) -> np.ndarray:
         """int16 (n,). Raises Malformed."""
@@ -173,7 +179,7 @@ class SymbolDecoder:
         return places[decoded == 2 * support + 1]
 
     def _exceptions(self, values: np.ndarray, places: np.ndarray) -> np.ndarray:
-        if not self._ans.decode(_DECISION, _ANY_EXCEPTION)[0]:
+        if not self.decision(EXCEPTION_CHANCE):
             return places[:0]
         count = self._count(len(places))
         if not 0 < count <= len(places):
@@ -186,7 +192,7 @@ class SymbolDecoder:
     def _count(self, largest: int) -> int:
         digits = 1
         while digits < len(_digit_weights(largest)):
-            if not self._ans.decode(_DECISION, _MORE_DIGITS)[0]:
+            if not self.decision(MORE_DIGITS):
                 break
             digits += 1
         return int(self._numbers(1, DIGITS**digits - 1)[0])

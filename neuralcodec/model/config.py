@@ -22,6 +22,7 @@ SWITCHES = (
     "priors_see_all",
     "intra_halves",
     "loop_filters",
+    "filter_choice",
 )
 
 
@@ -38,6 +39,7 @@ class ModelConfig:
     priors_see_all: whether the last layers of the scale priors see all inputs directly.
     intra_halves: whether each group of an intra frame's latent is coded in two halves.
     loop_filters: whether decoded pictures are filtered before they are shown and referred to.
+    filter_choice: whether each inter frame says which of its blocks are filtered.
     lambda_min, lambda_max: distortion weight of q = 0 and q = 63 in bpp + λ·MSE, samples in [0, 1].
 
     Defaults are those of the first models, whose files do not name what came later.
@@ -61,6 +63,7 @@ class ModelConfig:
     priors_see_all: bool = False
     intra_halves: bool = False
     loop_filters: bool = False
+    filter_choice: bool = False
     lambda_min: float = 50.0
     lambda_max: float = 8000.0
 
@@ -93,6 +96,8 @@ class ModelConfig:
         for key in SWITCHES:
             if not isinstance(getattr(self, key), bool):
                 raise ValueError(f"{key} is {getattr(self, key)!r:.40}")
+        if self.filter_choice and not self.loop_filters:
+            raise ValueError("filter_choice without loop_filters")
         _check_size("quality_anchors", self.quality_anchors, 2, QUALITIES)
         _check_size("the number of groups", len(self.groups), 1, MAX_GROUPS)
         start = 0

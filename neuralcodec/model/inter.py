@@ -5,7 +5,7 @@ context; the context corrects the warped picture, conditions analysis and synthe
 the means of the latent. The synthesis leaves the next feature map.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,13 @@ from neuralcodec.model.layers import (
     planes_to_tokens,
     tokens_to_planes,
 )
-from neuralcodec.model.loop_filters import InterLoopFilters
+from neuralcodec.model.loop_filters import (
+    FILTER_GAIN,
+    Filtered,
+    InterLoopFilters,
+    choose_filtered,
+    pick_filtered,
+)
 from neuralcodec.model.state import MIDDLE, PICTURE_RANGE, State
 from neuralcodec.model.warp import QUARTER, warp_feature, warp_planes
 
@@ -61,6 +67,7 @@ class InterCoder(nn.Module):
         self.log_gain = QualityVector(n, anchors)
         self.log_step = QualityVector(n, anchors)
         self.filters = InterLoopFilters(c, anchors) if config.loop_filters else None
+        self.filter_choice = config.filter_choice
         self.summary = nn.Conv2d(c, c, 2, stride=2)
         self.means = LatentMeans(n, c + n, c)
 
@@ -83,17 +90,48 @@ class InterCoder(nn.Module):
         detail: Tensor = self.analysis(seen)
         return (self.linear.analyse(tokens - predicted) + detail.float()) * self.gain(q)
 
-    def synthesise(self, rounded: Tensor, prediction: Prediction, q: Tensor) -> State:
-        """Rounded latent -> the frame, as the state for the next."""
+    def synthesise(
+        self, rounded: Tensor, prediction: Prediction, q: Tensor, filtered: Tensor | None = None
+    ) -> State:
+        """Rounded latent -> the frame, as the state for the next.
+
+        filtered (B, 2): `Filtered` of luma and of chroma; None: CHANGED."""
+        shown, change = self._unfiltered(rounded, prediction, q)
+        if self.filters is None or (filtered is not None and not filtered.any()):
+            return shown
+        ways = self.filters.all_ways(shown.y, shown.uv, change, shown.feature, q)
+        y, uv = ways[Filtered.CHANGED] if filtered is None else pick_filtered(ways, filtered)
+        return replace(shown, y=y, uv=uv)
+
+    def synthesise_best(
+        self,
+        rounded: Tensor,
+        prediction: Prediction,
+        q: Tensor,
+        y: Tensor,
+        uv: Tensor,
+        least_gain: float = FILTER_GAIN,
+    ) -> tuple[State, Tensor]:
+        """The same for a model with filter_choice, filtered in the way that is best for the source
+        y, uv; and what to give `synthesise` as `filtered` to have that again."""
+        assert self.filters is not None
+        shown, change = self._unfiltered(rounded, prediction, q)
+        ways = self.filters.all_ways(shown.y, shown.uv, change, shown.feature, q)
+        filtered = choose_filtered(ways, y, uv, least_gain)
+        best_y, best_uv = pick_filtered(ways, filtered)
+        return replace(shown, y=best_y, uv=best_uv), filtered
+
+    def _unfiltered(
+        self, rounded: Tensor, prediction: Prediction, q: Tensor
+    ) -> tuple[State, Tensor]:
+        """And the tokens that were added to the prediction."""
         latent = rounded * self.log_step(q).exp()
         feature = self.fuse(torch.cat([self.expand(latent), prediction.context], 1))
         feature = self.synthesis(feature)
         detail: Tensor = self.head(feature)
         change = self.linear.synthesise(latent) + detail.float()
         y, uv = tokens_to_planes(bounded(prediction.tokens + change, *PICTURE_RANGE))
-        if self.filters is not None:
-            y, uv = self.filters.filter_changes(y, uv, change, feature, q)
-        return State(y, uv, feature, latent)
+        return State(y, uv, feature, latent), change
 
     def gain(self, q: Tensor) -> Tensor:
         """Symbol units per latent unit, (B, N, 1, 1)."""

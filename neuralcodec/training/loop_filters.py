@@ -23,7 +23,7 @@ IS_OF = ".filters."  # in the names of their weights
 
 def with_loop_filters(model: VideoModel) -> VideoModel:
     """A copy that has them; where the model has none, as they begin."""
-    filtered = VideoModel(replace(model.config, loop_filters=True))
+    filtered = VideoModel(replace(model.config, loop_filters=True, filter_choice=True))
     filtered.load_state_dict({**filtered.state_dict(), **model.state_dict()})
     return filtered
 

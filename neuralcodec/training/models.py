@@ -27,6 +27,7 @@ FAST = NamedModel(
         priors_see_all=True,
         intra_halves=True,
         loop_filters=True,
+        filter_choice=True,
     ),
     "for CPUs and laptops",
     6e-4,

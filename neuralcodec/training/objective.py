@@ -8,6 +8,7 @@ from torch import Tensor
 from neuralcodec.model.config import VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.distortion import distortion
 from neuralcodec.model.exact import exact_float32, log_magnitude
+from neuralcodec.model.loop_filters import FILTER_GAIN
 from neuralcodec.model.motion_search import THOROUGH_SEARCH, search_vectors
 from neuralcodec.model.priors import History, ScalePrior
 from neuralcodec.model.rate import laplace_bits, vector_field_bits
@@ -15,6 +16,7 @@ from neuralcodec.model.state import State
 from neuralcodec.model.video_model import VideoModel
 
 PICTURE_NOISE, FEATURE_NOISE = 0.001, 0.01  # of the recurrent state; pictures are in [0, 1]
+LEARNING_GAIN = -0.001  # of loop filters, instead of FILTER_GAIN: at first they change nothing
 BALANCE = 0.4  # losses of all λ weigh about the same after division by λ**BALANCE
 
 
@@ -88,7 +90,11 @@ def inter_cost(
     bits, magnitudes = _latent_cost(
         model, model.inter_prior, latent, means, rounded, q, history, vectors
     )
-    shown = coder.synthesise(rounded, prediction, q)
+    if model.config.filter_choice:
+        least_gain = LEARNING_GAIN if torch.is_grad_enabled() else FILTER_GAIN
+        shown, _ = coder.synthesise_best(rounded, prediction, q, y, uv, least_gain)
+    else:
+        shown = coder.synthesise(rounded, prediction, q)
     pixels = y.shape[-2] * y.shape[-1]
     cost = FrameCost(bits / pixels, vector_bits / pixels, distortion(shown, y, uv), shown)
     return cost, history.advance(magnitudes)

@@ -1,0 +1,104 @@
+"""Each inter frame says which of its blocks are filtered, as is best for its source."""
+
+from itertools import combinations, product
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+from training_runs import TINY
+
+from neuralcodec.codec.best_filtered import BestFiltered
+from neuralcodec.model.distortion import distortion
+from neuralcodec.model.inter import InterCoder, Prediction
+from neuralcodec.model.loop_filters import FILTER_GAIN, Filtered, choose_filtered
+from neuralcodec.model.video_model import VideoModel
+from neuralcodec.training.loop_filters import with_loop_filters
+from neuralcodec.training.objective import sequence_costs
+
+
+class InterFrame(NamedTuple):
+    coder: InterCoder
+    rounded: Tensor
+    prediction: Prediction
+    q: Tensor
+
+    @property
+    def known(self) -> tuple[Tensor, Prediction, Tensor]:
+        """What a decoder has."""
+        return self.rounded, self.prediction, self.q
+
+
+@pytest.fixture
+def model() -> VideoModel:
+    torch.manual_seed(0)
+    return with_loop_filters(VideoModel(TINY)).eval()
+
+
+@pytest.fixture
+def frame(model: VideoModel) -> InterFrame:
+    """Of two pictures, whose filters do something, but not the same to all blocks."""
+    assert model.inter.filters is not None
+    with torch.no_grad():
+        model.inter.filters.smoothing.weights.anchors.fill_(0.02)
+        model.inter.filters.log_changes.anchors.fill_(-1.0)
+        q, latent = torch.tensor([30.0, 5.0]), torch.randn(2, TINY.latents, 2, 3)
+        state = model.intra.synthesise(latent, q)
+        prediction = model.inter.predict(state, torch.zeros(2, 2, 4, 6), q)
+    return InterFrame(model.inter, latent, prediction, q)
+
+
+@torch.no_grad()
+def test_a_frame_says_which_of_its_blocks_are_filtered(frame: InterFrame):
+    coder = frame.coder
+    ways = [coder.synthesise(*frame.known, torch.full((2, 2), way)) for way in Filtered]
+    assert not any(torch.equal(one.y, other.y) for one, other in combinations(ways, 2))
+    assert not any(torch.equal(one.uv, other.uv) for one, other in combinations(ways, 2))
+    usual = coder.synthesise(*frame.known)
+    assert torch.equal(usual.y, ways[Filtered.CHANGED].y)
+    assert torch.equal(usual.uv, ways[Filtered.CHANGED].uv)
+    mixed = torch.tensor(
+        [[Filtered.ALL, Filtered.NONE], [Filtered.NONE, Filtered.CHANGED]], dtype=torch.int
+    )
+    shown = coder.synthesise(*frame.known, mixed)
+    for item, (luma, chroma) in enumerate(mixed.tolist()):
+        assert torch.equal(shown.y[item], ways[luma].y[item])
+        assert torch.equal(shown.uv[item], ways[chroma].uv[item])
+
+
+@torch.no_grad()
+def test_an_encoder_filters_as_is_best_for_its_source(frame: InterFrame):
+    coder = frame.coder
+    for luma, chroma in product(Filtered, Filtered):
+        wanted = torch.tensor([[luma, chroma], [chroma, luma]])
+        source = coder.synthesise(*frame.known, wanted)
+        show = BestFiltered(coder, frame.prediction, frame.q, source.y, source.uv)
+        shown = show(frame.rounded)
+        assert show.filtered is not None and torch.equal(show.filtered, wanted)
+        assert torch.equal(shown.y, source.y) and torch.equal(shown.uv, source.uv)
+        other = show(torch.zeros_like(frame.rounded))  # symbols reconsidered: filtered as before
+        same = coder.synthesise(torch.zeros_like(frame.rounded), frame.prediction, frame.q, wanted)
+        assert torch.equal(other.y, same.y) and torch.equal(other.uv, same.uv)
+
+
+def test_filters_that_gain_next_to_nothing_are_left_out():
+    y, uv = torch.zeros(1, 1, 16, 16), torch.zeros(1, 2, 8, 8)
+    for error, best in ((0.999, Filtered.NONE), (0.99, Filtered.ALL)):
+        shown = [(y + size**0.5, uv + size**0.5) for size in (1.0, 1.1, error)]
+        assert choose_filtered(shown, y, uv).tolist() == [[best, best]]
+
+
+@torch.no_grad()
+def test_sequences_are_judged_as_they_are_coded(frame: InterFrame, model: VideoModel):
+    y, uv = torch.rand(1, 3, 1, 32, 48), torch.rand(1, 3, 2, 16, 24)
+    q, vectors = torch.full((1, 3), 40.0), torch.zeros(1, 2, 2, 4, 6)
+    before, now, _ = sequence_costs(model, y, uv, q, vectors, count_vectors=False)
+    prediction = model.inter.predict(before.shown, vectors[:, 0], q[:, 1])
+    latent = model.inter.analyse(y[:, 1], uv[:, 1], prediction, q[:, 1])
+    _, rounded = model.inter.means.quantise(latent, prediction.side, model.inter.gain(q[:, 1]))
+    known = rounded, prediction, q[:, 1]
+    best = min(
+        float(distortion(model.inter.synthesise(*known, torch.tensor([[a, b]])), y[:, 1], uv[:, 1]))
+        for a, b in product(Filtered, Filtered)
+    )
+    assert float(now.distortion) == pytest.approx(best, rel=FILTER_GAIN)
