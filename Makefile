@@ -30,7 +30,7 @@ docs:  ## Write docs/cli.md anew from the commands' own help
 # The shipped files came about in these stages, by the code of its time (docs/models); this repeats
 # them with the code of now. `fast` had 192 latent channels until stage 4 (training/widen.py), and a
 # KLT until stage 6: new models have all that stage 7 brought from the beginning, where `rebase` only
-# begins the priors anew. Stage 8 and `base` were trained on a GPU, by the clock.
+# begins the priors anew. Stage 8 and the beginning of `base` were trained on a GPU, by the clock.
 HELD_OUT = $(foreach clip,davis_bus gopro_max_walk intel_car-detection sam3_0001,--held-out $(clip))
 TRAIN = $(PYTHON) -m neuralcodec.training runs/cache $(HELD_OUT) --threads 1
 TRAIN_ON_GPU = $(PYTHON) scripts/train_on_gpu.py --bundle runs/bundle --piece-mib 4000
@@ -52,12 +52,16 @@ weights:  ## Train the weights that the package ships: make weights TRAINING_CLI
 	$(PYTHON) -m neuralcodec.training.scale_priors runs/fast-8/weights.safetensors runs/cache $(HELD_OUT) --seed 3 --steps 500 \
 		-o runs/fast-8.safetensors
 	$(PYTHON) -m neuralcodec.training.scale_priors runs/base/weights.safetensors runs/cache $(HELD_OUT) --seed 3 --steps 240 \
-		-o neuralcodec/model/weights/base.safetensors
+		-o runs/base.safetensors
 	$(PYTHON) -m neuralcodec.training.loop_filters runs/fast-8.safetensors runs/cache $(HELD_OUT) --steps 240 \
 		-o runs/fast-8-filters.safetensors
 	$(TRAIN) -o runs/fast-9 --steps 3600 --rate 3e-4 --seed 9 --start-from runs/fast-8-filters.safetensors --no-vectors
 	$(PYTHON) -m neuralcodec.training.loop_filters runs/fast-9/best.safetensors runs/cache $(HELD_OUT) --seed 5 --steps 160 \
 		-o neuralcodec/model/weights/fast.safetensors
+	$(PYTHON) -m neuralcodec.training.loop_filters runs/base.safetensors runs/cache $(HELD_OUT) --seed 5 --steps 100 \
+		--filters-of neuralcodec/model/weights/fast.safetensors -o runs/base-filters.safetensors
+	$(TRAIN) -o runs/base-10 --model base --steps 1050 --rate 1.5e-4 --seed 10 --start-from runs/base-filters.safetensors --no-vectors
+	$(PYTHON) -m neuralcodec.training.half_precision runs/base-10/best.safetensors -o neuralcodec/model/weights/base.safetensors
 
 MODEL ?= fast
 RESULTS = results/bench$(patsubst %,-%,$(notdir $(basename $(filter-out fast,$(MODEL)))))

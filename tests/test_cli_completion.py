@@ -62,7 +62,7 @@ FAST = ["fast", *(f"fast-{mark}" for mark in OLDER)]
 def test_models_and_devices_are_offered(folder):
     assert offered("encode --model f") == FAST
     assert offered("encode --model o") == ["other.safetensors"]
-    assert offered("models ") == ["base", *FAST]
+    assert offered("models ") == ["base", "base-340db349", *FAST]
     assert offered("encode --device c") == ["cpu", "cuda"]
 
 

@@ -1,6 +1,5 @@
 """Training some parts of a model while all else of it stays as it is."""
 
-import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import click
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from neuralcodec.errors import NcodecError
 from neuralcodec.model.video_model import VideoModel
@@ -57,44 +56,25 @@ def train_alone(
     batch: Phase,
     rate: float,
 ) -> None:
-    """On sequences. parts: those of the model that are trained. rate: the highest, from which it
-    falls as a cosine."""
-
-    def loss(step: int) -> Tensor:
-        sampler.start_step(step)
-        y, uv, q = sampler.batch(batch.items, batch.length, batch.size)
-        vectors = source_vectors(model.config, y, q)
-        return sequence_loss(
-            model, sequence_costs(model, y, uv, q, vectors, count_vectors=False), q
-        )
-
-    model.eval()
-    descend(
-        model, parts, steps, loss, lambda step: rate * (1 + math.cos(math.pi * step / steps)) / 2
-    )
-
-
-def descend(
-    model: VideoModel,
-    parts: Sequence[nn.Module],
-    steps: int,
-    loss_at: Callable[[int], Tensor],
-    rate_at: Callable[[int], float],
-) -> None:
-    """AdamW on these parts of the model; loss and learning rate of each step."""
-    model.requires_grad_(False)
+    """parts: those of the model that are trained. rate: the highest, from which it falls as a
+    cosine."""
+    model.eval().requires_grad_(False)
     trained = [parameter for part in parts for parameter in part.parameters()]
     for parameter in trained:
         parameter.requires_grad_(True)
-    optimizer = torch.optim.AdamW(trained, weight_decay=0)
+    optimizer = torch.optim.AdamW(trained, rate, weight_decay=0)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
     for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = rate_at(step)
-        loss = loss_at(step)
+        sampler.start_step(step)
+        y, uv, q = sampler.batch(batch.items, batch.length, batch.size)
+        vectors = source_vectors(model.config, y, q)
+        costs = sequence_costs(model, y, uv, q, vectors, count_vectors=False)
+        loss = sequence_loss(model, costs, q)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
+        decay.step()
         if step % TOLD_EVERY == 0:
             click.echo(f"step {step}: loss {float(loss.detach()):.4f}", err=True)
     model.requires_grad_(True)
