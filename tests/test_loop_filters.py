@@ -12,7 +12,7 @@ from training_runs import TINY, make_cache
 from neuralcodec.errors import UsageError
 from neuralcodec.model import smoothing
 from neuralcodec.model.deblocking import DeblockingFilter
-from neuralcodec.model.loop_filters import InterLoopFilters, LoopFilters
+from neuralcodec.model.loop_filters import Filtered, InterLoopFilters, LoopFilters
 from neuralcodec.model.smoothing import LIMITS, PAIRS, SmoothingFilter
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_model, load_tensors, model_bytes
@@ -157,6 +157,10 @@ def test_in_strips_it_is_the_same_as_at_once(monkeypatch: pytest.MonkeyPatch):
         assert torch.equal(whole, part)
 
 
+def where_changed(filters: InterLoopFilters, *known: Tensor) -> tuple[Tensor, Tensor]:
+    return filters.all_ways(*known)[Filtered.CHANGED]
+
+
 @torch.no_grad()
 def test_what_stands_still_is_not_filtered_again():
     filters = InterLoopFilters(CHANNELS, ANCHORS)
@@ -164,11 +168,11 @@ def test_what_stands_still_is_not_filtered_again():
     y, uv = torch.rand(1, 1, 48, 64), torch.rand(1, 2, 24, 32)
     feature = torch.rand(1, CHANNELS, 6, 8)
     change = torch.zeros(1, 96, 6, 8)
-    still = filters.filter_changes(y, uv, change, feature, COARSE)
+    still = where_changed(filters, y, uv, change, feature, COARSE)
     assert torch.equal(still[0], y) and torch.equal(still[1], uv)
     change[0, 3, 1, 1] = 1.0  # luma of a block in the second row and column
     change[0, 70, 4, 6] = 1.0  # chroma of another
-    found = filters.filter_changes(y, uv, change, feature, COARSE)
+    found = where_changed(filters, y, uv, change, feature, COARSE)
     everywhere = filters(y, uv, feature, COARSE)
     for plane, before, full, rows, columns in (
         (found[0], y, everywhere[0], slice(8, 16), slice(8, 16)),
@@ -187,7 +191,7 @@ def test_small_changes_are_filtered_in_part():
     y, uv = torch.rand(1, 1, 16, 16), torch.rand(1, 2, 8, 8)
     feature, limit = torch.rand(1, CHANNELS, 2, 2), filters.log_changes(COARSE)[0, 0].exp()
     change = torch.full((1, 96, 2, 2), float(limit) / 4)
-    found, _ = filters.filter_changes(y, uv, change, feature, COARSE)
+    found, _ = where_changed(filters, y, uv, change, feature, COARSE)
     full, _ = filters(y, uv, feature, COARSE)
     torch.testing.assert_close(found - y, (full - y) / 4, rtol=0, atol=1e-6)
 
@@ -214,7 +218,7 @@ def test_models_show_what_their_filters_make(plain: VideoModel):
     ]
     change = plain.inter.linear.synthesise(shown[0].latent) + plain.inter.head(shown[0].feature)
     unfiltered = shown[0].y, shown[0].uv
-    expected = model.inter.filters.filter_changes(*unfiltered, change, shown[0].feature, q)
+    expected = where_changed(model.inter.filters, *unfiltered, change, shown[0].feature, q)
     assert torch.equal(shown[1].y, expected[0]) and torch.equal(shown[1].uv, expected[1])
     assert not torch.equal(shown[1].y, shown[0].y)
 
@@ -297,7 +301,7 @@ def test_all_of_the_filters_can_be_learned():
         filters.smoothing.weights.anchors.fill_(0.02)
     y, uv = 0.4 + 0.02 * torch.rand(1, 1, 32, 32), 0.4 + 0.02 * torch.rand(1, 2, 16, 16)
     change, feature = 0.001 * torch.rand(1, 96, 4, 4), torch.rand(1, CHANNELS, 4, 4)
-    found = filters.filter_changes(y, uv, change, feature, torch.tensor([10.0]))
+    found = where_changed(filters, y, uv, change, feature, torch.tensor([10.0]))
     (found[0].square().sum() + found[1].square().sum()).backward()
     for name, parameter in filters.named_parameters():
         assert parameter.grad is not None and float(parameter.grad.abs().max()) > 0, name

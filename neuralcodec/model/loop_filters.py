@@ -57,17 +57,13 @@ class InterLoopFilters(LoopFilters):
         self.log_changes = QualityVector(2, anchors)  # of luma and chroma
         nn.init.constant_(self.log_changes.anchors, math.log(CHANGE))
 
-    def filter_changes(
-        self, y: Tensor, uv: Tensor, change: Tensor, feature: Tensor, q: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """change: tokens (B, 96, H/8, W/8), what was added to the prediction; the others as for
-        `forward`."""
-        return self.all_ways(y, uv, change, feature, q)[Filtered.CHANGED]
-
     def all_ways(
         self, y: Tensor, uv: Tensor, change: Tensor, feature: Tensor, q: Tensor
     ) -> list[tuple[Tensor, Tensor]]:
-        """The planes in each way of `Filtered`, in that order. Arguments: `filter_changes`."""
+        """The planes in each way of `Filtered`, in that order.
+
+        change: tokens (B, 96, H/8, W/8), what was added to the prediction; the others as for
+        `forward`."""
         limits = self.log_changes(q).exp()
         luma = _where_changed(change[:, :LUMA], limits[:, :1], TOKEN)
         chroma = _where_changed(change[:, LUMA:], limits[:, 1:], TOKEN // 2)
