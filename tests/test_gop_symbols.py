@@ -110,12 +110,7 @@ def test_the_checksum_changes_with_any_symbol_of_any_frame(tiny: InstalledModel,
     assert checksum(swapped) not in found
 
 
-def test_a_frame_filtered_as_the_one_before_takes_less_than_a_bit_to_say_so(
-    tiny: InstalledModel, coder: Coder
-):
-    if not tiny.model.config.filter_choice:
-        return
-
+def test_a_frame_filtered_as_the_one_before_takes_less_than_a_bit_to_say_so(coder: Coder):
     def bits(choices: list[FilteredPlanes]) -> int:
         encoder = SymbolEncoder(coder)
         for before, now in pairwise([AFTER_INTRA, *choices]):

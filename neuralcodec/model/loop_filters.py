@@ -85,9 +85,9 @@ def choose_filtered(
 
 def pick_filtered(ways: list[tuple[Tensor, Tensor]], chosen: Tensor) -> tuple[Tensor, Tensor]:
     """The planes that `chosen` (B, 2) names."""
-    y, uv = ways[0]
+    y, uv = ways[Filtered.NONE]
     luma, chroma = chosen[:, :, None, None, None].unbind(1)
-    for way in Filtered:
+    for way in (Filtered.CHANGED, Filtered.ALL):
         y, uv = (
             torch.where(luma == way, ways[way][0], y),
             torch.where(chroma == way, ways[way][1], uv),
