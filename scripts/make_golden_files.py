@@ -2,15 +2,13 @@
 
     python scripts/make_golden_files.py
 
-To be run when a model that `encode` takes by default changes. Its forerunner stays in the package
-as NAME-SHA256.safetensors, with the first eight digits, and so do its golden files.
+To be run when the model that `encode` takes by default changes, or the format of the file.
 """
 
 import hashlib
 import json
 import sys
 import tempfile
-from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,14 +20,14 @@ import neuralcodec
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.container import ContainerReader, GopContent, PacketsContent
 from neuralcodec.media.planes import to_picture
-from neuralcodec.model.zoo import DEFAULT_MODEL, GPU_MODEL, find_model, load_model
+from neuralcodec.model.zoo import DEFAULT_MODEL, find_model
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "tests" / "golden"
 sys.path.append(str(ROOT / "tests"))
 
 from codec_clips import city_frames, cropped, ten_bit  # noqa: E402
-from golden_files import describe_frame, golden_files  # noqa: E402
+from golden_files import describe_frame  # noqa: E402
 
 from neuralcodec.video import Frame, VideoFormat  # noqa: E402
 
@@ -42,13 +40,12 @@ def main() -> None:
     small, tiny = cropped(fmt, frames, 112, 64), cropped(fmt, frames[:6], 64, 48)
     odd = cropped(fmt, frames[:7], 65, 49)
     made = {
-        "plain.nlc": (small, 32, "medium", False, DEFAULT_MODEL),
-        "ten_bit.nlc": (ten_bit(*tiny), 50, "slow", False, DEFAULT_MODEL),
-        "odd_with_sound.nlc": (odd, 12, "fast", True, DEFAULT_MODEL),
-        "base.nlc": (small, 32, "medium", False, GPU_MODEL),
+        "plain.nlc": (small, 32, "medium", False),
+        "ten_bit.nlc": (ten_bit(*tiny), 50, "slow", False),
+        "odd_with_sound.nlc": (odd, 12, "fast", True),
     }
-    described = kept_of_older_models()
-    for name, ((format_, pictures), quality, preset, has_sound, model) in made.items():
+    described = {}
+    for name, ((format_, pictures), quality, preset, has_sound) in made.items():
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "source.mkv")
             write_source(source, format_, pictures, has_sound)
@@ -58,7 +55,7 @@ def main() -> None:
                 quality=quality,
                 preset=preset,
                 gop=4,
-                model=model,
+                model=DEFAULT_MODEL,
                 device="cpu",
                 precision="float32",
                 overwrite=True,
@@ -67,23 +64,6 @@ def main() -> None:
         print(f"{name}: {(FOLDER / name).stat().st_size} bytes")
     lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in described.items()]
     (FOLDER / "golden.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
-
-
-def kept_of_older_models() -> dict[str, dict[str, object]]:
-    """The entries of files made with other models than those of now, renamed after their model."""
-    current = {load_model(name).sha256.hex() for name in (DEFAULT_MODEL, GPU_MODEL)}
-    kept = {}
-    for golden in golden_files():
-        if golden.model_sha256 in current:
-            continue
-        name, mark = golden.name, f"-{golden.model_sha256[:8]}.nlc"
-        if not name.endswith(mark):
-            name = name.replace(".nlc", mark)
-            golden.path.rename(FOLDER / name)
-        entry = asdict(golden)
-        del entry["name"]
-        kept[name] = entry
-    return kept
 
 
 def write_source(path: Path, fmt: VideoFormat, frames: list[Frame], has_sound: bool) -> None:

@@ -87,16 +87,6 @@ def untagged(width: int, height: int, bit_depth: int = 8) -> VideoFormat:
     return VideoFormat(width, height, Fraction(1, 25), bit_depth, Fraction(25))
 
 
-# as the models of now have them
-AS_NOW = {
-    "relative_vectors": True,
-    "priors_see_all": True,
-    "intra_halves": True,
-    "loop_filters": True,
-    "filter_choice": True,
-}
-
-
 def tiny_model(**sizes: Any) -> VideoModel:
     """Seeded random weights on a config of its own: indices all over 0..63, and index 0 for a
     quarter of each frame's symbols."""
@@ -117,7 +107,7 @@ def tiny_model(**sizes: Any) -> VideoModel:
             layer.weight.mul_(2)
         for prior in (model.intra_prior, model.inter_prior):
             for networks in (prior.networks, prior.second):
-                if networks is not None:
+                if networks is not None:  # second halves are of intra frames alone
                     networks[-1].write.bias[:5] = -1000.0  # type: ignore[index, union-attr]
     return model
 
@@ -152,7 +142,7 @@ def random_symbols(
             field[:, far] = rng.choice([-1023, 1023, 5], (2, int(far.sum())))
         before = field
         filtered = None
-        if t and config.filter_choice:
+        if t:
             filtered = Filtered(int(rng.integers(3))), Filtered(int(rng.integers(3)))
         result.append(FrameSymbols(field, latent, filtered))
     return result

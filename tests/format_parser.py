@@ -174,7 +174,7 @@ class GopParser:
     def parse(self, payload: bytes, q: int) -> Parsed:
         ans = Ans(payload)
         filtered = None
-        if self.frames and self.model.config.get("filter_choice"):
+        if self.frames:
             filtered = self.filtering(ans, self.filtered[0]), self.filtering(ans, self.filtered[1])
             self.filtered = filtered
             self.crc = zlib.crc32(struct.pack("<2h", *filtered), self.crc)
@@ -251,9 +251,6 @@ class GopParser:
     def vector_inputs(
         self, e: int, vectors: np.ndarray, known: np.ndarray, p: np.ndarray, used: np.ndarray
     ) -> list[np.ndarray]:
-        relative = self.model.config.get("relative_vectors", False)
-        if not relative:
-            p = np.zeros_like(p)
         mask = known[..., None]
         around = [(r, c) for r in (-e, 0, e) for c in (-e, 0, e)]
         inputs = []
@@ -262,22 +259,18 @@ class GopParser:
             inputs += [self.signed((moved(vectors, r, c) - p) * there), 16 * there]
         close = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)]
         inputs += [self.signed(moved(self.last, r, c) - p) for r, c in close]
-        if relative:
-            inputs.append(self.signed(p))
-            change = (vectors - self.last) * mask
-            inputs += [self.signed(moved(change, r, c)) for r, c in around]
-            inputs.append(used)
-        return inputs
+        inputs.append(self.signed(p))
+        change = (vectors - self.last) * mask
+        inputs += [self.signed(moved(change, r, c)) for r, c in around]
+        return [*inputs, used]
 
     def vector_indices(self, step: int, inputs: list[np.ndarray], q: int) -> np.ndarray:
-        if self.model.config.get("vectors_see_quality", False):
-            inputs = [*inputs, np.full((self.rows, self.columns, 1), q - 32)]
-        x = np.concatenate(inputs, -1)
+        quality = np.full((self.rows, self.columns, 1), q - 32)
+        x = np.concatenate([*inputs, quality], -1)
         hidden = activation(self.model.matrix(f"vector_prior.read.{step}", x))
         hidden = activation(self.model.matrix(f"vector_prior.mix.{step}", hidden))
-        if self.model.config.get("relative_vectors", False):
-            hidden = np.concatenate([hidden, x], -1)
-        return index(self.model.matrix(f"vector_prior.write.{step}", hidden))
+        seen = np.concatenate([hidden, x], -1)
+        return index(self.model.matrix(f"vector_prior.write.{step}", seen))
 
     def signed(self, n: np.ndarray) -> np.ndarray:
         signed: np.ndarray = np.sign(n) * self.model.magnitude(n)
@@ -300,7 +293,7 @@ class GopParser:
         for g, end in enumerate(model.config["groups"]):
             x = np.concatenate([model.magnitude(latent[..., :start]), *side], -1)
             lists = [(f"{prior}.networks.{g}", np.ones((h, w, end - start), bool))]
-            if vectors is None and model.config.get("intra_halves", False):
+            if vectors is None:
                 first = (odd[..., None] + np.arange(start, end)) % 2 == 1
                 lists = [(f"{prior}.networks.{g}", first), (f"{prior}.second.{g}", ~first)]
             for network, places in lists:
@@ -319,9 +312,7 @@ class GopParser:
             x = np.concatenate([x, own], -1)
         hidden = activation(model.matrix(f"{network}.read", x))
         hidden = activation(model.depthwise(f"{network}.look", hidden))
-        seen = [activation(model.matrix(f"{network}.mix", hidden))]
-        if model.config.get("priors_see_all", False):
-            seen.append(x)
+        seen = [activation(model.matrix(f"{network}.mix", hidden)), x]
         if own is not None:
             seen.append(activation(model.depthwise(f"{network}.around", own)))
         return index(model.matrix(f"{network}.write", np.concatenate(seen, -1)))

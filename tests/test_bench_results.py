@@ -39,14 +39,6 @@ def test_the_readme_shows_the_tables_of_the_results():
     assert tables in readme
 
 
-def test_the_model_card_of_base_shows_its_rows():
-    card = (ROOT / "docs" / "models" / "base.md").read_text()
-    lines = (ROOT / "results" / "bench-base.md").read_text().splitlines()
-    rows = [line for line in lines if line.startswith("| ncodec |")]
-    assert len(rows) == 2
-    assert all(row in card for row in rows)
-
-
 def test_results_say_when_where_and_how_they_were_made():
     setup = RESULTS["setup"]
     assert setup["command"].startswith("ncodec bench ")

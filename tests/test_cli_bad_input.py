@@ -6,9 +6,9 @@ import wave
 import pytest
 from click.testing import CliRunner, Result
 
-import neuralcodec.model.zoo as zoo
 from neuralcodec.cli import main
 from neuralcodec.container import ContainerReader
+from neuralcodec.model import installed, zoo
 
 FAULT, USAGE = 1, 2
 
@@ -145,7 +145,8 @@ def test_a_model_file_that_is_none_is_refused(folder, small_source, small_coded)
 
 def test_a_file_of_a_model_not_installed_names_it_and_its_hash(folder, small_coded, monkeypatch):
     sha256 = zoo.load_model("fast").sha256.hex()
-    monkeypatch.setattr(zoo, "installed_names", list)
+    (folder / "index.json").write_text("{}")
+    monkeypatch.setattr(installed, "weights_folder", lambda: folder)
     message = refused(FAULT, "decode", small_coded, "o.y4m")
     assert "'fast'" in message
     assert sha256[:16] in message

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 import torch.nn.functional as F
-from codec_clips import AS_NOW, tiny_model
+from codec_clips import tiny_model
 from torch import Tensor
 
 from neuralcodec.model.config import SCALES
@@ -135,7 +135,7 @@ def test_a_gpu_gives_the_same_integers_even_where_a_program_allows_tf32(
 def test_the_networks_of_a_model_give_the_same_indices_in_float32_and_float64(
     installed_model: InstalledModel,
 ):
-    models = installed_model.model, tiny_model(), tiny_model(**AS_NOW)
+    models = installed_model.model, tiny_model()
     for prior in (p for model in models for p in (model.intra_prior, model.inter_prior)):
         wide = copy.deepcopy(prior).double()
         latents = prior.bounds[-1][1]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from codec_clips import CPU, installed_from, tiny_model
+from codec_clips import CPU
 from golden_files import GoldenFile, describe_frame, golden_files
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -147,20 +147,3 @@ def test_with_any_change_a_model_has_another_identity(key: str, tmp_path: Path):
     assert installed_models.file_sha256(changed) != before
     with pytest.raises(ModelError, match=before.hex()[:16]):
         find_model(DEFAULT_MODEL, before, str(changed))
-
-
-def test_beside_a_newer_model_of_the_same_name_the_old_one_still_decodes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    shipped = installed_models.installed_file(DEFAULT_MODEL)
-    sha256 = installed_models.file_sha256(shipped).hex()
-    golden = next(golden for golden in GOLDEN if golden.model_sha256 == sha256)
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    (folder / "fast-1.safetensors").symlink_to(shipped)
-    tiny = installed_from(tiny_model(), tmp_path)
-    (tmp_path / "tiny.safetensors").rename(folder / "fast.safetensors")
-    monkeypatch.setattr(installed_models, "weights_folder", lambda: folder)
-    assert find_model(DEFAULT_MODEL, tiny.sha256).sha256 == tiny.sha256
-    done = neuralcodec.decode(golden.path, tmp_path / "shown.y4m", device="cpu")
-    assert done.frames == len(golden.frames)

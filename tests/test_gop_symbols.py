@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from codec_clips import AS_NOW, installed_from, random_symbols, tiny_model
+from codec_clips import installed_from, random_symbols, tiny_model
 
 from neuralcodec.codec.filtered_symbols import AFTER_INTRA, FilteredPlanes, encode_filtered
 from neuralcodec.codec.gop_symbols import (
@@ -25,11 +25,9 @@ from neuralcodec.model.zoo import InstalledModel
 QUALITIES = (5, 63, 0, 32)
 
 
-@pytest.fixture(scope="module", params=[{}, AS_NOW], ids=["groups", "models of now"])
-def tiny(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> InstalledModel:
-    return installed_from(tiny_model(**request.param), tmp_path_factory.mktemp("model"))
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> InstalledModel:
+    return installed_from(tiny_model(), tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +97,11 @@ def test_the_checksum_changes_with_any_symbol_of_any_frame(tiny: InstalledModel,
                 array[-1, -1, -1] += 1
                 found.add(checksum(frames))
     assert len(found) == 2 * len(QUALITIES)
-    if tiny.model.config.filter_choice:
-        frames = symbols_of_a_gop(tiny, 3, 3)
-        for luma, chroma in product(Filtered, Filtered):
-            frames[2] = replace(frames[2], filtered=(luma, chroma))
-            found.add(checksum(frames))
-        assert len(found) == 2 * len(QUALITIES) + len(Filtered) ** 2 - 1
+    frames = symbols_of_a_gop(tiny, 3, 3)
+    for luma, chroma in product(Filtered, Filtered):
+        frames[2] = replace(frames[2], filtered=(luma, chroma))
+        found.add(checksum(frames))
+    assert len(found) == 2 * len(QUALITIES) + len(Filtered) ** 2 - 1
     swapped = symbols_of_a_gop(tiny, 3, 3)
     swapped[1], swapped[2] = swapped[2], swapped[1]
     assert checksum(swapped) not in found

@@ -39,7 +39,7 @@ def counted_while_decoding(config: ModelConfig) -> float:
         prior.all_indices(side, maps)
         prediction = model.inter.predict(state, vectors, q)
         rounded = model.inter.means.restore(latent, prediction.side, model.inter.gain(q))
-        model.inter.synthesise(rounded, prediction, q)
+        model.inter.synthesise(rounded, prediction, q, torch.ones(1, 2))
     return counter.get_total_flops() / 2 / (256 * rows * columns) / 1000
 
 

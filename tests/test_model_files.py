@@ -13,15 +13,13 @@ from safetensors.torch import save
 
 import neuralcodec
 from neuralcodec.errors import ModelError
-from neuralcodec.model.installed import describe_model, installed_file
+from neuralcodec.model import installed as installed_files
+from neuralcodec.model.installed import file_sha256, installed_file, installed_models
 from neuralcodec.model.tables import make_tables
 from neuralcodec.model.zoo import (
     DEFAULT_MODEL,
-    GPU_MODEL,
     InstalledModel,
-    default_model,
     find_model,
-    installed_names,
     load_model,
     model_bytes,
 )
@@ -86,22 +84,46 @@ def test_a_model_is_known_by_the_sha256_of_its_file(sound: bytes, tmp_path: Path
 def test_the_default_model_is_installed_and_found_by_its_name_and_hash(
     installed_model: InstalledModel,
 ):
-    assert DEFAULT_MODEL in installed_names()
+    assert DEFAULT_MODEL in installed_models()
     found = find_model(DEFAULT_MODEL, installed_model.sha256)
     assert (found.name, found.sha256) == (DEFAULT_MODEL, installed_model.sha256)
 
 
-def test_a_gpu_gets_the_larger_model_if_none_is_named():
-    assert (default_model(torch.device("cpu")), default_model(torch.device("cuda"))) == (
-        DEFAULT_MODEL,
-        GPU_MODEL,
-    )
-    small, large = (describe_model(installed_file(name)) for name in (DEFAULT_MODEL, GPU_MODEL))
-    assert small.kmac_per_pixel <= 10 < large.kmac_per_pixel <= 100
+def test_the_index_names_the_files_that_are_installed():
+    found = {name: file_sha256(installed_file(name)) for name in installed_models()}
+    assert found == installed_models()
+    folder = installed_files.weights_folder()
+    assert {path.stem for path in folder.glob("*.safetensors")} == found.keys()
+
+
+def test_an_installed_model_that_is_damaged_is_named(
+    installed_model: InstalledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "fast.safetensors").write_bytes(model_bytes(tiny_model(), RECORD))
+    index = {DEFAULT_MODEL: installed_model.sha256.hex()}
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    monkeypatch.setattr(installed_files, "weights_folder", lambda: tmp_path)
+    with pytest.raises(ModelError, match="installed model 'fast' is damaged"):
+        find_model(DEFAULT_MODEL, installed_model.sha256)
+
+
+@pytest.mark.parametrize(
+    ("networks", "words"),
+    [(None, "made for an earlier version"), ("7", "made for version 7")],
+)
+def test_a_model_of_another_version_of_the_networks_says_so(
+    networks: str | None, words: str, sound: bytes, tmp_path: Path
+):
+    tensors, metadata = parts_of(sound, tmp_path)
+    metadata.pop("networks")
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(save(tensors, metadata | ({"networks": networks} if networks else {})))
+    message = refusal(path)
+    assert f"{words} of the networks" in message and "train it anew" in message
 
 
 def test_a_name_that_is_not_installed_is_told_with_those_that_are():
-    with pytest.raises(ModelError, match=f"'slow' is not installed; there are: .*{DEFAULT_MODEL}"):
+    with pytest.raises(ModelError, match=f"'slow' is not installed; there is: .*{DEFAULT_MODEL}"):
         load_model("slow")
 
 
@@ -173,6 +195,7 @@ def _weight(value: float) -> Callable[[Tensors, Metadata], None]:
     "change",
     {
         "without metadata": lambda t, m: m.clear(),
+        "of networks that come later": lambda t, m: m.update(networks="2"),
         "without configuration": lambda t, m: m.pop("config"),
         "configuration that is no JSON": lambda t, m: m.update(config="{"),
         "configuration that is a list": lambda t, m: m.update(config="[1]"),

@@ -65,7 +65,7 @@ def test_what_is_compared_is_what_motion_compensation_gives(quarters: tuple[int,
     right, down = quarters
     field = torch.tensor([float(right), float(down)])[None, :, None, None]
     field = field.expand(1, 2, HEIGHT // 8, WIDTH // 8)
-    expected, _ = warp_planes(y, torch.zeros(1, 2, HEIGHT // 2, WIDTH // 2), field, 6)
+    expected, _ = warp_planes(y, torch.zeros(1, 2, HEIGHT // 2, WIDTH // 2), field)
     found = padded_planes(y)[:, 4 * down + right, PAD:-PAD, PAD:-PAD]
     torch.testing.assert_close(found, expected[:, 0], rtol=0, atol=1e-5)
 
@@ -182,7 +182,7 @@ def test_vectors_chosen_by_price_take_fewer_bits_and_follow_the_motion_as_before
     assert bits[1] < 0.9 * bits[0]
     uv = torch.zeros(1, 2, HEIGHT // 2, WIDTH // 2)
     errors = [
-        float((warp_planes(before, uv, v, 4)[0] - now).abs().mean())
+        float((warp_planes(before, uv, v)[0] - now).abs().mean())
         for v in (no_vectors(), found, chosen)
     ]
     assert errors[2] < errors[1] + 0.25 * (errors[0] - errors[1])

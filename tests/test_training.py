@@ -1,7 +1,6 @@
 """Training: what a run promises, on a tiny model and the bundled clip."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,13 @@ from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_config, load_model, load_tensors
 from neuralcodec.training.linear_start import initialise
-from neuralcodec.training.objective import intra_cost, sequence_costs, sequence_loss, source_vectors
+from neuralcodec.training.objective import intra_cost, sequence_loss
 from neuralcodec.training.run_log import read_log
 from neuralcodec.training.run_options import RunOptions
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.training.schedule import Phase, Schedule
 from neuralcodec.training.team import Team
 from neuralcodec.training.trainer import Trainer
-from neuralcodec.training.widen import widen
 
 
 @pytest.fixture(scope="module")
@@ -126,31 +124,6 @@ def test_clips_too_short_for_the_schedule_are_refused_at_once(cache: Path, tmp_p
     with pytest.raises(InputError, match="the longest clip to train on has 20 frames; 24 are"):
         schedule = Schedule(2, 1e-3, phases=(Phase(0.0, 1, 24, 32),))
         Trainer(model, schedule, RunOptions(cache, tmp_path), Team())
-
-
-def test_a_widened_model_shows_the_same_until_its_new_channels_are_used(cache: Path):
-    torch.manual_seed(2)
-    trained = VideoModel(TINY)
-    sampler = Sampler(open_cache(cache), 0)
-    initialise(trained, sampler, rounds=2)
-    wide = VideoModel(replace(TINY, latents=24, groups=(4, 16, 24)))
-    changed = widen(wide, trained.state_dict(), sampler, rounds=2)
-    assert "intra_prior.networks.2.read.weight" in changed and "intra.head.weight" not in changed
-    y, uv, q = sampler.batch(2, 3, 64)
-    vectors = source_vectors(TINY, y, q)
-
-    def silence_new(module: torch.nn.Module) -> None:  # their symbols round to zero
-        module.log_gain.anchors[:, 16:] = -20
-
-    with torch.no_grad():
-        fine = [c.distortion for c in sequence_costs(wide.eval(), y, uv, q, vectors)]
-        silence_new(wide.intra)
-        silence_new(wide.inter)
-        silent = sequence_costs(wide.eval(), y, uv, q, vectors)
-        before = sequence_costs(trained.eval(), y, uv, q, vectors)
-    for a, b, c in zip(silent, before, fine, strict=True):
-        torch.testing.assert_close(a.shown.y, b.shown.y, atol=2e-3, rtol=0)
-        assert bool((c < b.distortion).all())  # used, they show more
 
 
 def test_the_shipped_weights_say_how_they_were_made():

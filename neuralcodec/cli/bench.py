@@ -67,7 +67,7 @@ from neuralcodec.cli.report import tell
     "-m",
     "--model",
     metavar="NAME|FILE",
-    help="ncodec's: installed, or a .safetensors file. [default: fast; base on a GPU]",
+    help="ncodec's: installed, or a .safetensors file. [default: fast]",
 )
 @click.option(
     "--device",
@@ -136,8 +136,7 @@ def bench(
     from neuralcodec.bench.run import run_bench
     from neuralcodec.bench.settings import find_anchor, parse_settings
     from neuralcodec.bench.tables import print_tables, require_rich, to_markdown, write_csv
-    from neuralcodec.codec.device import find_device
-    from neuralcodec.model.zoo import default_model
+    from neuralcodec.model.zoo import DEFAULT_MODEL
 
     outputs = [json_path, csv_path, markdown_path, plot_path, html_path]
     for path in filter(None, outputs):
@@ -158,7 +157,7 @@ def bench(
         frames=frames,
         repeats=repeats,
         metrics=parse_metrics(metrics or ",".join(METRICS)),
-        model=model or default_model(find_device(device)),
+        model=model or DEFAULT_MODEL,
         device=device,
         command=shlex.join(["ncodec", *sys.argv[1:]]),
     )

@@ -7,7 +7,7 @@ import click
 from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
 
 from neuralcodec.cli.report import print_result
-from neuralcodec.model.installed import SUFFIX, installed_names
+from neuralcodec.model.installed import SUFFIX, installed_models
 
 # Click's scripts hand names to the shell unquoted.
 _PLAIN_NAME = re.compile(r"[\w./+-]+")
@@ -47,7 +47,7 @@ def complete_nlc(
 def complete_model(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    names = [CompletionItem(n) for n in installed_names() if n.startswith(incomplete)]
+    names = [CompletionItem(n) for n in installed_models() if n.startswith(incomplete)]
     return names or _files(incomplete, SUFFIX)
 
 

@@ -127,7 +127,7 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--model",
     metavar="NAME|FILE",
     shell_complete=complete_model,
-    help="Installed model, or a .safetensors file. [default: fast; base on a GPU]",
+    help="Installed model, or a .safetensors file. [default: fast]",
 )
 @device_options
 @output_options

@@ -11,7 +11,7 @@ from neuralcodec.errors import ModelError
 from neuralcodec.model.installed import (
     ModelDescription,
     describe_model,
-    installed_names,
+    installed_models,
     model_file,
 )
 
@@ -29,7 +29,7 @@ def models(model: str | None, as_json: bool) -> None:
     if model is not None:
         found.append(describe_model(model_file(model)))
     else:
-        for name in installed_names():
+        for name in installed_models():
             try:
                 found.append(describe_model(model_file(name)))
             except ModelError as error:

@@ -25,7 +25,7 @@ from neuralcodec.cli.report import print_json, tell
     "--model",
     default="fast",
     show_default=True,
-    metavar="fast|base|FILE",
+    metavar="NAME|FILE",
     shell_complete=complete_model,
     help="What to start from: an installed model or a .safetensors file; sizes of which nothing "
     "is installed start from nothing.",

@@ -7,8 +7,8 @@ from neuralcodec.model.state import State
 
 
 class BestFiltered:
-    """Rounded latent -> the frame: filtered as suits the source best the first time, if the model
-    leaves a choice, and in the same way from then on, whatever becomes of the latent."""
+    """Rounded latent -> the frame: filtered as suits the source best the first time, and in the
+    same way from then on, whatever becomes of the latent."""
 
     def __init__(
         self, inter: InterCoder, prediction: Prediction, q: Tensor, y: Tensor, uv: Tensor
@@ -17,7 +17,7 @@ class BestFiltered:
         self.filtered: Tensor | None = None
 
     def __call__(self, rounded: Tensor) -> State:
-        if self.inter.filter_choice and self.filtered is None:
+        if self.filtered is None:
             shown, self.filtered = self.inter.synthesise_best(
                 rounded, self.prediction, self.q, *self.source
             )

@@ -37,7 +37,7 @@ from neuralcodec.container.layout import CHUNK_OVERHEAD, SIGNATURE, TAIL_CHUNK_S
 from neuralcodec.errors import InputError, UsageError
 from neuralcodec.media import SourceOptions, VideoReader
 from neuralcodec.model.config import QUALITIES
-from neuralcodec.model.zoo import InstalledModel, default_model, load_model
+from neuralcodec.model.zoo import DEFAULT_MODEL, InstalledModel, load_model
 from neuralcodec.video import Frame
 
 PIPE = "-"
@@ -78,9 +78,9 @@ def encode(
     quality: 0 (smallest) .. 63 (best), 32 by default; or a target instead of it: `rate`, in two
     passes where the source is a file; preset: 'fast', 'medium', 'slow' or 'placebo', how much time
     to spend; gop: most frames from one intra frame to the next, 96 in any case; scenecut: whether a
-    GOP begins at each cut as well; model: name or .safetensors file, None for 'base' on a GPU and
-    'fast' on a CPU; batch: GOPs coded side by side; frames: stop after so many; source: which part
-    of it to take and how to change it; strict: a source that ends in the middle is an error;
+    GOP begins at each cut as well; model: name or .safetensors file, None for 'fast'; batch: GOPs
+    coded side by side; frames: stop after so many; source: which part of it to take and how to
+    change it; strict: a source that ends in the middle is an error;
     resumable: where a call does not come to its end, what is complete stays in dst.part, and the
     same call goes on from there, to the same file; precision: 'float32' or 'bfloat16' for the
     transforms, None for what the device does best.
@@ -101,7 +101,7 @@ def encode(
     shown = "standard output" if os.fspath(dst) == PIPE else dst
     asked_gop, gop = gop, min(gop, LONGEST_GOP)
     where = find_device(device)
-    installed = load_model(os.fspath(model or default_model(where)))
+    installed = load_model(os.fspath(model or DEFAULT_MODEL))
     settings = EncoderSettings(
         DEFAULT_QUALITY if quality is None else quality,
         gop,

@@ -8,7 +8,7 @@ from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.container import ContainerReader, GopRecord, GopStats, PacketsContent
 from neuralcodec.errors import DamagedFile
 from neuralcodec.metrics import MAX_DB, PsnrMeter, psnr_yuv
-from neuralcodec.model.zoo import is_installed
+from neuralcodec.model.installed import installed_models
 from neuralcodec.video import VideoFormat
 
 
@@ -138,7 +138,7 @@ def read_info(path: PathLike, *, gops: bool = False, frames: bool = False) -> Fi
         highest_quality=max(qualities),
         model=header.model_name,
         model_sha256=header.model_sha256.hex(),
-        model_installed=is_installed(header.model_sha256),
+        model_installed=header.model_sha256 in installed_models().values(),
         psnr_y=psnr_y,
         psnr_u=psnr_u,
         psnr_v=psnr_v,

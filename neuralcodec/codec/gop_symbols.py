@@ -30,8 +30,7 @@ from neuralcodec.model.zoo import InstalledModel
 @dataclass(frozen=True)
 class FrameSymbols:
     """All that is transmitted of a frame, as int16: vectors (2, 2h, 2w), None in an intra frame, in
-    quarter samples; latent (h, w, N); of an inter frame of a model with filter_choice, which
-    blocks are filtered."""
+    quarter samples; latent (h, w, N); of an inter frame, which blocks are filtered."""
 
     vectors: np.ndarray | None
     latent: np.ndarray
@@ -142,9 +141,7 @@ class GopSymbolDecoder(_GopContext):
         decoder = SymbolDecoder(self.coder, payload)
         latents = self.model.config.latents
         with torch.no_grad(), exact_float32("cpu"):
-            filtered = None
-            if self.model.config.filter_choice and not intra:
-                filtered = decode_filtered(decoder, self.last_filtered)
+            filtered = None if intra else decode_filtered(decoder, self.last_filtered)
             vectors = None if intra else self._decode_vectors(decoder, q)
             latent = np.zeros((self.height, self.width, latents), dtype=np.int16)
             magnitudes = torch.zeros(1, self.height, self.width, latents)

@@ -236,9 +236,7 @@ class Transforms:
             self._state = shown
             return shown
 
-    def _filtered(self, symbols: Sequence[FrameSymbols]) -> Tensor | None:
-        if not self.model.config.filter_choice:
-            return None
+    def _filtered(self, symbols: Sequence[FrameSymbols]) -> Tensor:
         return self._gather([np.array(s.filtered, np.int16) for s in symbols])
 
     def _search(self, y: Tensor, q: Tensor) -> Tensor:
@@ -342,10 +340,8 @@ def _to_symbols(
 ) -> list[FrameSymbols]:
     maps = symbols.clamp(-LARGEST, LARGEST).permute(0, 2, 3, 1).to(torch.int16)
     latents = maps.contiguous().cpu().numpy()
-    if vectors is None:
+    if vectors is None or filtered is None:
         return [FrameSymbols(None, latent) for latent in latents]
     fields = vectors.to(torch.int16).cpu().numpy()
-    if filtered is None:
-        return [FrameSymbols(f, latent) for f, latent in zip(fields, latents, strict=True)]
     planes = [(Filtered(luma), Filtered(chroma)) for luma, chroma in filtered.tolist()]
     return [FrameSymbols(*frame) for frame in zip(fields, latents, planes, strict=True)]

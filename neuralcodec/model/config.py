@@ -16,14 +16,6 @@ VECTOR_BLOCK = 8  # luma samples per side of a motion block
 MAX_CHANNELS = 4096  # of any layer
 MAX_BLOCKS = 64  # of any one network
 MAX_GROUPS = 64
-SWITCHES = (
-    "vectors_see_quality",
-    "relative_vectors",
-    "priors_see_all",
-    "intra_halves",
-    "loop_filters",
-    "filter_choice",
-)
 
 
 @dataclass(frozen=True)
@@ -33,37 +25,21 @@ class ModelConfig:
     channels: width C of the feature maps at 1/8 resolution.
     latents: N, channels of the latent at 1/16 resolution.
     groups: where the channel groups of the latent end; the last equals `latents`.
-    motion_taps: of the filter between samples: 4 (cubic) or 6 (Lanczos).
-    vectors_see_quality: whether the prior of the vectors sees q.
-    relative_vectors: whether it sees vectors as differences to its prediction.
-    priors_see_all: whether the last layers of the scale priors see all inputs directly.
-    intra_halves: whether each group of an intra frame's latent is coded in two halves.
-    loop_filters: whether decoded pictures are filtered before they are shown and referred to.
-    filter_choice: whether each inter frame says which of its blocks are filtered.
     lambda_min, lambda_max: distortion weight of q = 0 and q = 63 in bpp + λ·MSE, samples in [0, 1].
-
-    Defaults are those of the first models, whose files do not name what came later.
     """
 
     name: str
     channels: int = 96
-    latents: int = 192
-    groups: tuple[int, ...] = (8, 24, 56, 112, 192)
+    latents: int = 384
+    groups: tuple[int, ...] = (8, 24, 56, 112, 200, 384)
     prior_channels: int = 64
-    vector_channels: int = 40
+    vector_channels: int = 64
     intra_analysis_blocks: int = 3
     intra_synthesis_blocks: int = 4
     context_blocks: int = 2
     inter_analysis_blocks: int = 2
     inter_synthesis_blocks: int = 3
     quality_anchors: int = 8
-    motion_taps: int = 4
-    vectors_see_quality: bool = False
-    relative_vectors: bool = False
-    priors_see_all: bool = False
-    intra_halves: bool = False
-    loop_filters: bool = False
-    filter_choice: bool = False
     lambda_min: float = 50.0
     lambda_max: float = 8000.0
 
@@ -91,13 +67,6 @@ class ModelConfig:
         for key, value in asdict(self).items():
             if key.endswith("_blocks"):
                 _check_size(key, value, 0, MAX_BLOCKS)
-        if self.motion_taps not in (4, 6):
-            raise ValueError(f"motion_taps is {self.motion_taps!r:.40} (allowed: 4 or 6)")
-        for key in SWITCHES:
-            if not isinstance(getattr(self, key), bool):
-                raise ValueError(f"{key} is {getattr(self, key)!r:.40}")
-        if self.filter_choice and not self.loop_filters:
-            raise ValueError("filter_choice without loop_filters")
         _check_size("quality_anchors", self.quality_anchors, 2, QUALITIES)
         _check_size("the number of groups", len(self.groups), 1, MAX_GROUPS)
         start = 0

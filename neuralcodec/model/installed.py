@@ -1,9 +1,9 @@
-"""What models there are, read from their files' headers: quick, without building a network."""
+"""What models there are, from an index and their files' headers: quick, no network is built."""
 
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -15,6 +15,10 @@ from neuralcodec.errors import ModelError
 from neuralcodec.model.complexity import kmac_per_pixel
 
 SUFFIX = ".safetensors"
+INDEX = "index.json"  # beside the installed files: {name: SHA-256 of its file in hexadecimal}
+# Of what the networks compute from a model's tensors. It changes when weights made before would
+# give other pictures or other symbols; every model file names the one that it was trained with.
+NETWORKS_VERSION = 1
 MODEL_PREFIX = "model."  # of the names of its networks' tensors
 _CONSTANT = "model.log_table"  # stored with the networks, but not learned
 MAX_NAME_BYTES = 255  # as much as the header of an .nlc file holds
@@ -45,8 +49,10 @@ def weights_folder() -> Path:
     return Path(str(resources.files("neuralcodec.model") / "weights"))
 
 
-def installed_names() -> list[str]:
-    return sorted(f.name.removesuffix(SUFFIX) for f in weights_folder().glob(f"*{SUFFIX}"))
+def installed_models() -> dict[str, bytes]:
+    """The SHA-256 of each installed model by its name, from the index: no file is read for it."""
+    index = json.loads((weights_folder() / INDEX).read_text())
+    return {name: bytes.fromhex(digest) for name, digest in sorted(index.items())}
 
 
 def installed_file(name: str) -> Path:
@@ -56,10 +62,11 @@ def installed_file(name: str) -> Path:
 def model_file(name_or_file: str) -> Path:
     """The file of an installed model, or the one named. Raises ModelError when there is none."""
     if not name_or_file.endswith(SUFFIX):
-        if name_or_file not in installed_names():
+        names = installed_models()
+        if name_or_file not in names:
             raise ModelError(
                 f"model '{name_or_file}' is not installed; "
-                f"there are: {', '.join(installed_names())} (or give a {SUFFIX} file)"
+                f"there is: {', '.join(names)} (or give a {SUFFIX} file)"
             )
         return installed_file(name_or_file)
     path = Path(name_or_file)
@@ -86,6 +93,17 @@ def check_name(name: object) -> str:
     return name
 
 
+def check_version(path: Path, metadata: Mapping[str, str]) -> None:
+    """Raises ModelError where a model file was made for networks other than those of now."""
+    found = metadata.get("networks")
+    if "config" in metadata and found != str(NETWORKS_VERSION):
+        made_for = "an earlier version" if found is None else f"version {found:.20}"
+        raise ModelError(
+            f"{path}: made for {made_for} of the networks, this is version {NETWORKS_VERSION}: "
+            "train it anew, or use the ncodec that it was made with"
+        )
+
+
 def describe_model(path: Path) -> ModelDescription:
     """Raises ModelError where the header of the file is not that of a model.
 
@@ -93,6 +111,7 @@ def describe_model(path: Path) -> ModelDescription:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
+            check_version(path, metadata)
             keys = [k for k in file.keys() if k.startswith(MODEL_PREFIX) and k != _CONSTANT]  # noqa: SIM118
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in keys}
         config = json.loads(metadata["config"])

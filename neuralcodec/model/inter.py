@@ -23,7 +23,6 @@ from neuralcodec.model.layers import (
 )
 from neuralcodec.model.loop_filters import (
     FILTER_GAIN,
-    Filtered,
     InterLoopFilters,
     choose_filtered,
     pick_filtered,
@@ -49,7 +48,6 @@ class InterCoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         c, n, anchors = config.channels, config.latents, config.quality_anchors
-        self.taps = config.motion_taps
         self.linear = LinearTransform(n)
         self.gather = nn.Conv2d(96 + c + 4, c, 1)
         self.context_bias = QualityVector(c, anchors)
@@ -66,14 +64,13 @@ class InterCoder(nn.Module):
         self.head = nn.Conv2d(c, 96, 1)
         self.log_gain = QualityVector(n, anchors)
         self.log_step = QualityVector(n, anchors)
-        self.filters = InterLoopFilters(c, anchors) if config.loop_filters else None
-        self.filter_choice = config.filter_choice
+        self.filters = InterLoopFilters(c, anchors)
         self.summary = nn.Conv2d(c, c, 2, stride=2)
         self.means = LatentMeans(n, c + n, c)
 
     def predict(self, state: State, vectors: Tensor, q: Tensor) -> Prediction:
         """vectors (B, 2, H/8, W/8) in quarter samples, q (B,)."""
-        y, uv = warp_planes(state.y, state.uv, vectors, self.taps)
+        y, uv = warp_planes(state.y, state.uv, vectors)
         warped = planes_to_tokens(y, uv)
         feature = warp_feature(state.feature, vectors)
         motion = vectors / (QUARTER * BLOCK)
@@ -91,16 +88,16 @@ class InterCoder(nn.Module):
         return (self.linear.analyse(tokens - predicted) + detail.float()) * self.gain(q)
 
     def synthesise(
-        self, rounded: Tensor, prediction: Prediction, q: Tensor, filtered: Tensor | None = None
+        self, rounded: Tensor, prediction: Prediction, q: Tensor, filtered: Tensor
     ) -> State:
         """Rounded latent -> the frame, as the state for the next.
 
-        filtered (B, 2): `Filtered` of luma and of chroma; None: CHANGED."""
+        filtered (B, 2): `Filtered` of luma and of chroma."""
         shown, change = self._unfiltered(rounded, prediction, q)
-        if self.filters is None or (filtered is not None and not filtered.any()):
+        if not filtered.any():
             return shown
         ways = self.filters.all_ways(shown.y, shown.uv, change, shown.feature, q)
-        y, uv = ways[Filtered.CHANGED] if filtered is None else pick_filtered(ways, filtered)
+        y, uv = pick_filtered(ways, filtered)
         return replace(shown, y=y, uv=uv)
 
     def synthesise_best(
@@ -112,9 +109,8 @@ class InterCoder(nn.Module):
         uv: Tensor,
         least_gain: float = FILTER_GAIN,
     ) -> tuple[State, Tensor]:
-        """The same for a model with filter_choice, filtered in the way that is best for the source
-        y, uv; and what to give `synthesise` as `filtered` to have that again."""
-        assert self.filters is not None
+        """The same, filtered in the way that is best for the source y, uv; and what to give
+        `synthesise` as `filtered` to have that again."""
         shown, change = self._unfiltered(rounded, prediction, q)
         ways = self.filters.all_ways(shown.y, shown.uv, change, shown.feature, q)
         filtered = choose_filtered(ways, y, uv, least_gain)

@@ -36,7 +36,7 @@ class IntraCoder(nn.Module):
         self.head = nn.Conv2d(c, 96, 1)
         self.log_gain = QualityVector(n, anchors)
         self.log_step = QualityVector(n, anchors)
-        self.filters = LoopFilters(c, anchors) if config.loop_filters else None
+        self.filters = LoopFilters(c, anchors)
         self.means = LatentMeans(n, 0, c)
 
     def analyse(self, y: Tensor, uv: Tensor, q: Tensor) -> Tensor:
@@ -54,8 +54,7 @@ class IntraCoder(nn.Module):
         detail: Tensor = self.head(feature)
         tokens = self.linear.synthesise(latent) + detail.float() + MIDDLE
         y, uv = tokens_to_planes(bounded(tokens, *PICTURE_RANGE))
-        if self.filters is not None:
-            y, uv = self.filters(y, uv, feature, q)
+        y, uv = self.filters(y, uv, feature, q)
         return State(y, uv, feature, torch.zeros_like(latent))
 
     def gain(self, q: Tensor) -> Tensor:

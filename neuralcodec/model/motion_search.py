@@ -13,10 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.model.overlapped_blocks import interpolation_filter
+from neuralcodec.model.overlapped_blocks import LOBES, TAPS, interpolation_filter
 from neuralcodec.model.vector_prior import VECTOR_LIMIT
 
-TAPS = 6  # of the filter between samples, as models have it
 PAD = 64  # samples around the reference that windows may reach into
 EIGHTH_RANGE = 6  # ±48 samples
 QUARTER_RANGE = 3  # ±12 samples
@@ -250,9 +249,9 @@ def _moved(plane: Tensor, dim: int, quarters: int, out: Tensor) -> None:
     out.copy_(plane)
     if quarters == 0:
         return
-    weights = interpolation_filter(torch.tensor(quarters / FULL), TAPS).tolist()
+    weights = interpolation_filter(torch.tensor(quarters / FULL)).tolist()
     size = plane.shape[dim] - TAPS + 1
-    inner = out.narrow(dim, TAPS // 2 - 1, size).zero_()
+    inner = out.narrow(dim, LOBES - 1, size).zero_()
     for tap, weight in enumerate(weights):
         inner.add_(plane.narrow(dim, tap, size), alpha=weight)
 

@@ -1,8 +1,8 @@
 """Scale priors: which probability table each latent symbol is coded with.
 
 Channels are coded in groups from coarse to fine; the network of a group sees the magnitudes of the
-groups before it and, in inter frames, of the frames before. The groups of intra frames may be coded
-in two checkerboard halves, of which the second sees the first: neighbours in the same channel say
+groups before it and, in inter frames, of the frames before. The groups of intra frames are coded in
+two checkerboard halves, of which the second sees the first: neighbours in the same channel say
 much, and inter frames know them from the frame before. Exact arithmetic throughout, and only
 symbols already decoded as input, so that encoder and decoder agree to the last bit everywhere.
 All maps are channels-last: (B, h, w, channels).
@@ -76,28 +76,22 @@ def _motion_of_positions(vectors: Tensor) -> Tensor:
 class GroupNetwork(nn.Module):
     """One hidden 3x3 neighbourhood; gives a scale index per symbol of its group.
 
-    sees_all: also from the inputs directly, which `hidden` channels are too few to carry. own: the
-    last inputs, so many, are known symbols of the group itself, and those around are seen directly.
+    The last layer sees the inputs directly too, which `hidden` channels are too few to carry. own:
+    the last inputs, so many, are known symbols of the group itself; it sees those around as well.
     """
 
-    def __init__(
-        self, inputs: int, hidden: int, outputs: int, sees_all: bool = False, own: int = 0
-    ) -> None:
+    def __init__(self, inputs: int, hidden: int, outputs: int, own: int = 0) -> None:
         super().__init__()
         self.read = ExactLinear(inputs, hidden)
         self.look = ExactDepthwise(hidden)
         self.mix = ExactLinear(hidden, hidden)
         self.around = ExactDepthwise(own) if own else None
-        self.sees_all = sees_all
-        last = hidden + own + (inputs if sees_all else 0)
-        self.write = ExactLinear(last, outputs, gain=0.3)
+        self.write = ExactLinear(hidden + inputs + own, outputs, gain=0.3)
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = rectify(self.read(x))
         hidden = rectify(self.look(hidden))
-        seen = [rectify(self.mix(hidden))]
-        if self.sees_all:
-            seen.append(x)
+        seen = [rectify(self.mix(hidden)), x]
         if self.around is not None:
             known = x[..., -self.around.weight.shape[0] :]
             seen.append(rectify(self.around(known)))
@@ -130,13 +124,12 @@ class ScalePrior(nn.Module):
             self.summarise = ExactLinear(2 * config.latents, hidden)
             side += hidden + MOTION_CHANNELS
         self.networks = nn.ModuleList(
-            GroupNetwork(start + side, hidden, end - start, config.priors_see_all)
-            for start, end in self.bounds
+            GroupNetwork(start + side, hidden, end - start) for start, end in self.bounds
         )
         self.second: nn.ModuleList | None = None
-        if config.intra_halves and not inter:
+        if not inter:
             self.second = nn.ModuleList(
-                GroupNetwork(end + side, hidden, end - start, config.priors_see_all, end - start)
+                GroupNetwork(end + side, hidden, end - start, own=end - start)
                 for start, end in self.bounds
             )
 

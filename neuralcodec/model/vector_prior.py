@@ -29,6 +29,9 @@ CANDIDATES = 6  # zero, last frame's, four neighbours
 VECTOR_LIMIT = 1023  # of |component|, in quarter samples
 COARSEST = 16
 WIDEST_LOOK = COARSEST // 2  # of the networks' 3x3 neighbourhoods
+# A 3x3 of vectors known or not, one of the last field, the prediction, a 3x3 of what has changed
+# since that field, the candidates, q: see `_Surroundings.inputs`.
+INPUTS = 9 * 3 + 9 * 2 + 2 + 9 * 2 + CANDIDATES + 1
 OUTPUTS = CANDIDATES + 2
 
 
@@ -116,16 +119,9 @@ class VectorPrior(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         hidden = config.vector_channels
-        self.sees_quality = config.vectors_see_quality
-        self.is_relative = config.relative_vectors
-        inputs = 9 * 5 + self.sees_quality
-        last = hidden
-        if self.is_relative:
-            inputs += 2 + 9 * 2 + CANDIDATES
-            last += inputs
-        self.read = nn.ModuleList(ExactLinear(inputs, hidden) for _ in STEPS)
+        self.read = nn.ModuleList(ExactLinear(INPUTS, hidden) for _ in STEPS)
         self.mix = nn.ModuleList(ExactLinear(hidden, hidden) for _ in STEPS)
-        self.write = nn.ModuleList(ExactLinear(last, OUTPUTS, gain=0.3) for _ in STEPS)
+        self.write = nn.ModuleList(ExactLinear(hidden + INPUTS, OUTPUTS, gain=0.3) for _ in STEPS)
 
     def walk(
         self, vectors: Tensor, last: Tensor, q: Tensor, log_table: Tensor
@@ -135,22 +131,15 @@ class VectorPrior(nn.Module):
         quality = quality_activation(q)
         height, width = vectors.shape[-2:]
         known = torch.zeros(1, height * width, device=vectors.device)
-        before = _pad(self._seen(last, log_table))
+        before = _pad(last)
         for number in range(len(STEPS)):
             places = step_places(number, height, width, vectors.device)
             mask = known.view(1, 1, height, width)
             visible = vectors * mask
-            seen = self._seen(visible, log_table)
-            now = torch.cat([seen, mask.expand_as(visible[:, :1])], 1)
+            now = torch.cat([visible, mask.expand_as(visible[:, :1])], 1)
             context = _Surroundings(places, _pad(now), before, log_table)
             yield self._step(number, context, last.flatten(2), quality)
             known.index_fill_(1, places.blocks, 1)
-
-    def _seen(self, vectors: Tensor, log_table: Tensor) -> Tensor:
-        """With their signed logs after them, where these and not those of differences are seen."""
-        if self.is_relative:
-            return vectors
-        return torch.cat([vectors, _signed_log(vectors, log_table)], 1)
 
     def _step(
         self, number: int, around: "_Surroundings", last: Tensor, quality: Tensor
@@ -165,44 +154,36 @@ class VectorPrior(nn.Module):
         mean = (neighbours.sum(1) / count.clamp(min=1)).round()
         prediction = torch.where(count > 0, mean, here)
         usable = _usable(candidates, inside.bool())
-        x = around.relative_inputs(prediction, usable) if self.is_relative else around.inputs()
-        if self.sees_quality:
-            x = torch.cat([x, quality[:, None, None].expand_as(x[..., :1])], -1)
+        x = around.inputs(prediction, usable)
+        x = torch.cat([x, quality[:, None, None].expand_as(x[..., :1])], -1)
         return StepContext(places.blocks, candidates, usable, prediction, self._indices(number, x))
 
     def _indices(self, number: int, x: Tensor) -> Tensor:
         """x (B, n, inputs) -> (B, n, 8)."""
         hidden = rectify(self.read[number](x))
         hidden = rectify(self.mix[number](hidden))
-        if self.is_relative:
-            hidden = torch.cat([hidden, x], -1)
-        return to_index(self.write[number](hidden))
+        return to_index(self.write[number](torch.cat([hidden, x], -1)))
 
 
 @dataclass(frozen=True)
 class _Surroundings:
-    """What the networks of a step may see: now (B, 5 or 3, padded grid), the known vectors, their
-    signed logs if these are seen, and what is known; before (B, 4 or 2, padded grid), the last
-    field and its signed logs likewise."""
+    """What the networks of a step may see: now (B, 3, padded grid), the known vectors and what is
+    known; before (B, 2, padded grid), the last field."""
 
     places: StepPlaces
     now: Tensor
     before: Tensor
     log_table: Tensor
 
-    def inputs(self) -> Tensor:
-        """The known of the 3x3 at the step's spacing, the last field's at the block: (B, n, 45)."""
-        near = self.now[:, 2:][:, :, self.places.near]
-        return _by_place([near, self.before[:, 2:][:, :, self.places.close]])
-
-    def relative_inputs(self, prediction: Tensor, usable: Tensor) -> Tensor:
-        """The same as differences to the prediction (B, 2, n): the logarithm of a long vector is
-        too coarse to tell whether it is repeated. Then the prediction, by how much the known
-        vectors differ from the last field's, and which candidates are usable: (B, n, 71)."""
+    def inputs(self, prediction: Tensor, usable: Tensor) -> Tensor:
+        """The known vectors of the 3x3 at the step's spacing, and the last field's around the
+        block, as differences to the prediction (B, 2, n): the logarithm of a long vector is too
+        coarse to tell whether it is repeated. Then the prediction, by how much the known vectors
+        differ from the last field's, and which candidates are usable: (B, n, INPUTS - 1)."""
         near = self.now[:, :2][:, :, self.places.near]
         known = self.now[:, -1:][:, :, self.places.near]
         old_near, old_close = (
-            self.before[:, :2][:, :, at] for at in (self.places.near, self.places.close)
+            self.before[:, :, at] for at in (self.places.near, self.places.close)
         )
         base = prediction[:, :, None]
         return _by_place(

@@ -34,12 +34,12 @@ def warp_feature(feature: Tensor, vectors: Tensor) -> Tensor:
     )
 
 
-def warp_planes(y: Tensor, uv: Tensor, vectors: Tensor, taps: int) -> tuple[Tensor, Tensor]:
+def warp_planes(y: Tensor, uv: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
     """Both planes of a frame; shapes as in `planes_to_tokens`, vectors (B, 2, H/8, W/8) in quarter
-    luma samples; taps: see `overlapped_blocks`."""
+    luma samples."""
     with torch.autocast(y.device.type, enabled=False):
         luma, chroma = vectors.float() / QUARTER, vectors.float() / (2 * QUARTER)
         return (
-            overlapped_blocks(y.float(), luma, VECTOR_BLOCK, taps),
-            overlapped_blocks(uv.float(), chroma, VECTOR_BLOCK // 2, taps),
+            overlapped_blocks(y.float(), luma, VECTOR_BLOCK),
+            overlapped_blocks(uv.float(), chroma, VECTOR_BLOCK // 2),
         )

@@ -14,15 +14,16 @@ from neuralcodec.errors import ModelError
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.installed import (
     MODEL_PREFIX,
+    NETWORKS_VERSION,
+    check_version,
     file_sha256,
-    installed_file,
-    installed_names,
+    installed_models,
     model_file,
 )
 from neuralcodec.model.tables import CodingTables, make_tables
 from neuralcodec.model.video_model import VideoModel
 
-DEFAULT_MODEL, GPU_MODEL = "fast", "base"
+DEFAULT_MODEL = "fast"
 TABLE_PREFIX = "tables."
 
 
@@ -42,13 +43,12 @@ def model_bytes(model: VideoModel, record: dict[str, object]) -> bytes:
     tensors = {MODEL_PREFIX + k: v.contiguous().cpu() for k, v in model.state_dict().items()}
     for key, table in make_tables().to_tensors().items():
         tensors[TABLE_PREFIX + key] = table
-    metadata = {"config": model.config.to_json(), "record": json.dumps(record, sort_keys=True)}
+    metadata = {
+        "networks": str(NETWORKS_VERSION),
+        "config": model.config.to_json(),
+        "record": json.dumps(record, sort_keys=True),
+    }
     return _with_sorted_header(save(tensors, metadata))
-
-
-def default_model(device: torch.device) -> str:
-    """Who has a GPU gets the larger model; a CPU decodes its files too, at half the speed."""
-    return GPU_MODEL if device.type == "cuda" else DEFAULT_MODEL
 
 
 def load_model(name_or_file: str) -> InstalledModel:
@@ -68,24 +68,22 @@ def find_model(name: str, sha256: bytes, candidate: str | None = None) -> Instal
         if given.sha256 == sha256:
             return given
         raise ModelError(missing + candidate)
-    found = _installed_with(sha256)
-    if found is not None:
-        return _load_file(found)
-    broken = [f"'{known}'" for known in installed_names() if not _is_sound(known)]
-    raise ModelError(
-        f"{missing}installed: give its file with --model"
-        + (f" (the installed model {', '.join(broken)} is damaged)" if broken else "")
-    )
-
-
-def is_installed(sha256: bytes) -> bool:
-    return _installed_with(sha256) is not None
+    for known, digest in installed_models().items():
+        if digest == sha256:
+            with suppress(ModelError):
+                found = load_model(known)
+                if found.sha256 == sha256:
+                    return found
+            raise ModelError(f"the installed model '{known}' is damaged: install ncodec anew")
+    raise ModelError(f"{missing}installed: give its file with --model")
 
 
 def load_config(path: Path) -> ModelConfig:
     """The configuration in a model file, without its weights."""
     with safe_open(path, framework="pt") as file:
-        return ModelConfig.from_json(file.metadata()["config"])
+        metadata = file.metadata() or {}
+    check_version(path, metadata)
+    return ModelConfig.from_json(metadata["config"])
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -94,28 +92,11 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         return _with_prefix({key: file.get_tensor(key) for key in file.keys()}, MODEL_PREFIX)  # noqa: SIM118
 
 
-def _installed_with(sha256: bytes) -> Path | None:
-    """The installed file of this digest; those that cannot be read are passed over."""
-    for name in installed_names():
-        path = installed_file(name)
-        with suppress(ModelError):
-            if file_sha256(path) == sha256:
-                return path
-    return None
-
-
-def _is_sound(name: str) -> bool:
-    try:
-        load_model(name)
-    except ModelError:
-        return False
-    return True
-
-
 def _load_file(path: Path) -> InstalledModel:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
+            check_version(path, metadata)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
         config = ModelConfig.from_json(metadata["config"])
         model = _build(config, _with_prefix(tensors, MODEL_PREFIX))

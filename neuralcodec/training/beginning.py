@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 
 from neuralcodec.errors import ModelError
 from neuralcodec.model.config import ModelConfig
-from neuralcodec.model.installed import SUFFIX, installed_names, model_file
+from neuralcodec.model.installed import SUFFIX, installed_models, model_file
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_model, load_tensors
 from neuralcodec.training.linear_start import initialise
@@ -46,7 +46,7 @@ class Beginning:
 def beginning_of(model: str) -> Beginning:
     """From a weights file, or the weights of a named model where they are installed; else from
     nothing. Raises ModelError, UsageError."""
-    if model.endswith(SUFFIX) or model in installed_names():
+    if model.endswith(SUFFIX) or model in installed_models():
         installed = load_model(model)
         return Beginning(installed.model.config, model_file(model))
     return Beginning(named_model(model).config)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from neuralcodec.atomic_file import AtomicFile, output_errors
 from neuralcodec.errors import InputError, ModelError
 from neuralcodec.model.config import ModelConfig
-from neuralcodec.model.installed import SUFFIX, installed_file, installed_names
+from neuralcodec.model.installed import SUFFIX, installed_file, installed_models
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import load_config, load_model, load_tensors
 from neuralcodec.training.checkpoint import read_checkpoint
@@ -101,9 +101,9 @@ def gpu_beginning(model: str, start_from: Path | None, run: Path) -> GpuBeginnin
         seconds = 3600 * float(record["hours"])
         config = _config_of(earlier, model)
         return GpuBeginning(config, earlier, is_trained, step=record["steps"], seconds=seconds)
-    if start_from is None and model in installed_names():
+    if start_from is None and model in installed_models():
         start_from = installed_file(model)
-    if start_from is None and FAST.config.name in installed_names():
+    if start_from is None and FAST.config.name in installed_models():
         start_from = installed_file(FAST.config.name)
     if start_from is None:
         return GpuBeginning(config, None, is_trained=False)

@@ -34,7 +34,7 @@ def initialise(model: VideoModel, sampler: Sampler, rounds: int = 60) -> None:
         y, uv, q = sampler.batch(8, 2, 128)
         tokens = planes_to_tokens(y[:, 1], uv[:, 1])
         vectors = source_vectors(model.config, y, q)[:, 0]
-        warped = warp_planes(y[:, 0], uv[:, 0], vectors, model.config.motion_taps)
+        warped = warp_planes(y[:, 0], uv[:, 0], vectors)
         intra += energies(intra_basis(), tokens - MIDDLE)
         inter += energies(inter_basis(), tokens - planes_to_tokens(*warped))
     with torch.no_grad():

@@ -16,19 +16,7 @@ class NamedModel:
 
 
 FAST = NamedModel(
-    ModelConfig(
-        "fast",
-        vector_channels=64,
-        latents=384,
-        groups=(8, 24, 56, 112, 200, 384),
-        motion_taps=6,
-        vectors_see_quality=True,
-        relative_vectors=True,
-        priors_see_all=True,
-        intra_halves=True,
-        loop_filters=True,
-        filter_choice=True,
-    ),
+    ModelConfig("fast"),
     "for CPUs and laptops",
     6e-4,
 )

@@ -90,11 +90,8 @@ def inter_cost(
     bits, magnitudes = _latent_cost(
         model, model.inter_prior, latent, means, rounded, q, history, vectors
     )
-    if model.config.filter_choice:
-        least_gain = LEARNING_GAIN if torch.is_grad_enabled() else FILTER_GAIN
-        shown, _ = coder.synthesise_best(rounded, prediction, q, y, uv, least_gain)
-    else:
-        shown = coder.synthesise(rounded, prediction, q)
+    least_gain = LEARNING_GAIN if torch.is_grad_enabled() else FILTER_GAIN
+    shown, _ = coder.synthesise_best(rounded, prediction, q, y, uv, least_gain)
     pixels = y.shape[-2] * y.shape[-1]
     cost = FrameCost(bits / pixels, vector_bits / pixels, distortion(shown, y, uv), shown)
     return cost, history.advance(magnitudes)

@@ -172,7 +172,7 @@ def flows(sampler: Sampler, model: VideoModel, y: Tensor, uv: Tensor, steps: int
     """y (n, T, 1, H, W): frames held out."""
     now, before = y[:, 1:].flatten(0, 1), y[:, :-1].flatten(0, 1)
     vectors = source_vectors(model.config, y, torch.full(y.shape[:2], 32.0)).flatten(0, 1)
-    blocks = warp_planes(before, uv[:, :-1].flatten(0, 1), vectors, model.config.motion_taps)[0]
+    blocks = warp_planes(before, uv[:, :-1].flatten(0, 1), vectors)[0]
     torch.manual_seed(0)
     network = FlowNetwork()
     optimizer = torch.optim.AdamW(network.parameters(), 5e-4)
