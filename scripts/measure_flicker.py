@@ -21,8 +21,8 @@ import torch
 
 from neuralcodec.bench.peer_files import decode_file, encode_to_file
 from neuralcodec.bench.settings import CodecSetting
+from neuralcodec.codec.frame_encoder import FrameEncoder, FrameTask
 from neuralcodec.codec.gop_structure import frame_quality
-from neuralcodec.codec.transforms import Transforms
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.zoo import DEFAULT_MODEL, load_model
@@ -53,9 +53,12 @@ def main() -> None:
 
 def ours(name: str, fmt: VideoFormat, frames: list[Frame], quality: int) -> Iterator[Frame]:
     model = load_model(name).model
-    transforms = Transforms(model, fmt, torch.device("cpu"), torch.float32)
+    encoder, before = FrameEncoder(model, fmt, torch.device("cpu"), torch.float32), None
     for position, frame in enumerate(frames):
-        yield from transforms.encode([frame], [frame_quality(quality, position)])[1]
+        task = FrameTask(frame=frame, q=frame_quality(quality, position), before=before)
+        [coded] = encoder.encode([task])
+        before = coded.recurrence
+        yield coded.shown
 
 
 def theirs(fmt: VideoFormat, frames: list[Frame], crf: int) -> Iterator[Frame]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import neuralcodec
-from neuralcodec import EncodeSummary
+from neuralcodec.codec.encode_summary import EncodeSummary
 from neuralcodec.codec.rate_target import RateKind, RateTarget
 
 SHARES = (0.6, 1.5)  # of the rate at constant q

@@ -10,6 +10,7 @@ import torch
 
 from neuralcodec.codec.encoder import CodedGop, Encoder, EncoderSettings
 from neuralcodec.codec.gop_symbols import FrameSymbols
+from neuralcodec.codec.lookahead import FrameComplexity, SourceFrame
 from neuralcodec.container import ContainerWriter, StreamHeader
 from neuralcodec.media import VideoReader
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK, ModelConfig
@@ -54,6 +55,13 @@ def ten_bit(fmt: VideoFormat, frames: Sequence[Frame]) -> tuple[VideoFormat, lis
 
     deep = VideoFormat(fmt.width, fmt.height, fmt.time_base, 10, fmt.frame_rate)
     return deep, [Frame(widened(f.y), widened(f.u), widened(f.v), f.pts) for f in frames]
+
+
+def source_frame(frame: Frame, number: int, begins_gop: bool) -> SourceFrame:
+    """As the encoder gets it; what nobody looks at is made up."""
+    position = 0 if begins_gop else 1
+    info = FrameComplexity(number=number, gop=0, position=position, pts=frame.pts)
+    return SourceFrame(frame=frame, info=info)
 
 
 def coded_gops(

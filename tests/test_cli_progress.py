@@ -4,8 +4,9 @@ import io
 
 import pytest
 
-from neuralcodec import ProgressState, encode
+from neuralcodec import encode
 from neuralcodec.cli.progress import SECONDS_BETWEEN_LINES, PlainLines, show_progress
+from neuralcodec.codec.progress import ProgressState
 
 
 class Clock:

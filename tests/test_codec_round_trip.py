@@ -21,8 +21,8 @@ from media_clips import encode_clip, same_samples, seeded_frames
 
 import neuralcodec
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
+from neuralcodec.codec.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
 from neuralcodec.codec.pictures import to_frames, to_tensors
-from neuralcodec.codec.transforms import Transforms
 from neuralcodec.container import ContainerReader, GopRecord
 from neuralcodec.errors import DamagedFile
 from neuralcodec.media import VideoReader, open_writer
@@ -182,14 +182,14 @@ def test_the_encoder_shows_what_the_decoder_shows_bit_for_bit(
 ):
     fmt, frames = clip
     promised: dict[int, Frame] = {}
-    original = Transforms.encode
+    original = FrameEncoder.encode
 
-    def spy(self: Transforms, *arguments: object):
-        symbols, shown = original(self, *arguments)  # type: ignore[arg-type]
-        promised.update({frame.pts: frame for frame in shown})
-        return symbols, shown
+    def spy(self: FrameEncoder, tasks: Sequence[FrameTask]) -> list[EncodedFrame]:
+        coded = original(self, tasks)
+        promised.update({one.shown.pts: one.shown for one in coded})
+        return coded
 
-    monkeypatch.setattr(Transforms, "encode", spy)
+    monkeypatch.setattr(FrameEncoder, "encode", spy)
     gops = coded_gops(installed_model, fmt, frames, gop=3, batch=batch, precision=precision)
     records = [g.record for g in gops]
     shown = decoded(installed_model, fmt, records, batch=batch, precision=precision)

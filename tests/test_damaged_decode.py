@@ -410,12 +410,12 @@ def test_check_without_the_model_checks_crcs_and_says_so(
 def test_check_runs_no_network_of_pictures(
     whole: bytes, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from neuralcodec.codec.transforms import Transforms
+    from neuralcodec.codec.frame_decoder import FrameDecoder
 
     def refuse(*arguments: object) -> None:
         raise AssertionError("a picture was computed")
 
-    monkeypatch.setattr(Transforms, "__init__", refuse)
+    monkeypatch.setattr(FrameDecoder, "__init__", refuse)
     path = tmp_path / "a.nlc"
     path.write_bytes(whole)
     assert neuralcodec.check(path, model=model_file).symbols_checked

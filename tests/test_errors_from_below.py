@@ -19,7 +19,8 @@ import neuralcodec
 from neuralcodec.atomic_file import signals_held
 from neuralcodec.cli import main
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
-from neuralcodec.codec.transforms import Transforms
+from neuralcodec.codec.frame_decoder import FrameDecoder
+from neuralcodec.codec.frame_encoder import FrameEncoder
 from neuralcodec.errors import DeviceError, OutputError
 from neuralcodec.media import open_writer
 from neuralcodec.model.zoo import InstalledModel
@@ -117,17 +118,18 @@ def test_what_the_system_does_not_allow_is_told_in_one_line(case: str, noise: Pa
 
 
 def short_of_memory(
-    monkeypatch: pytest.MonkeyPatch, most: int, error: Exception, method: str
+    monkeypatch: pytest.MonkeyPatch, most: int, error: Exception, verb: str
 ) -> None:
-    """Transforms of more than so many frames at once fail."""
-    original = getattr(Transforms, method)
+    """Networks of more than so many frames at once fail."""
+    owner, method = (FrameEncoder if verb == "encode" else FrameDecoder), f"_{verb}"
+    original = getattr(owner, method)
 
-    def limited(self: Transforms, items: list[Any], *rest: Any) -> Any:
-        if len(items) > most:
+    def limited(self: Any, tasks: list[Any]) -> Any:
+        if len(tasks) > most:
             raise error
-        return original(self, items, *rest)
+        return original(self, tasks)
 
-    monkeypatch.setattr(Transforms, method, limited)
+    monkeypatch.setattr(owner, method, limited)
 
 
 @pytest.mark.parametrize("error", [GPU_OUT_OF_MEMORY, CPU_OUT_OF_MEMORY, MemoryError()], ids=repr)
@@ -143,10 +145,10 @@ def test_a_batch_too_large_for_the_memory_is_coded_in_turns_with_a_notice(
 
     whole, notices = coded()
     assert not notices
-    short_of_memory(monkeypatch, 1, error, "_encode")
+    short_of_memory(monkeypatch, 1, error, "encode")
     in_turns, notices = coded()
     assert len(notices) == 1
-    assert "does not suffice for 4 GOPs side by side: coded 1 at a time" in notices[0]
+    assert "out of memory on cpu: 1 GOPs in parallel instead of" in notices[0]
     assert [g.record.first_frame for g in in_turns] == [g.record.first_frame for g in whole]
     for one, other in zip(in_turns, whole, strict=True):
         assert np.allclose(one.stats.psnr, other.stats.psnr, atol=0.3)
@@ -159,9 +161,9 @@ def test_decoding_falls_back_as_well_and_shows_the_same(
     neuralcodec.encode(small_source, coded, gop=4, device="cpu")
     options: dict[str, Any] = {"device": "cpu", "precision": "float32"}
     neuralcodec.decode(coded, tmp_path / "alone.y4m", **options)
-    short_of_memory(monkeypatch, 2, GPU_OUT_OF_MEMORY, "_decode")
+    short_of_memory(monkeypatch, 2, GPU_OUT_OF_MEMORY, "decode")
     done = neuralcodec.decode(coded, tmp_path / "turns.y4m", batch=3, **options)
-    assert any("coded 2 at a time" in notice for notice in done.notices)
+    assert any("2 GOPs in parallel instead of 3" in notice for notice in done.notices)
     alone = (tmp_path / "alone.y4m").read_bytes()
     in_turns = (tmp_path / "turns.y4m").read_bytes()
     assert len(in_turns) == len(alone)
@@ -177,7 +179,7 @@ def test_too_little_memory_for_one_frame_is_one_clear_line(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    short_of_memory(monkeypatch, 0, GPU_OUT_OF_MEMORY, f"_{verb}")
+    short_of_memory(monkeypatch, 0, GPU_OUT_OF_MEMORY, verb)
     source = small_source if verb == "encode" else small_coded
     out = tmp_path / ("o.nlc" if verb == "encode" else "o.y4m")
     result = CliRunner().invoke(main, [verb, str(source), str(out)])

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from training_runs import TINY
 
-from neuralcodec.codec.best_filtered import BestFiltered
 from neuralcodec.model.distortion import distortion
+from neuralcodec.model.frame_step import BestFiltered
 from neuralcodec.model.inter import InterCoder, Prediction
 from neuralcodec.model.loop_filters import FILTER_GAIN, Filtered, choose_filtered
 from neuralcodec.model.video_model import VideoModel
@@ -67,7 +67,7 @@ def test_an_encoder_filters_as_is_best_for_its_source(frame: InterFrame):
     for luma, chroma in product(Filtered, Filtered):
         wanted = torch.tensor([[luma, chroma], [chroma, luma]])
         source = coder.synthesise(*frame.known, wanted)
-        show = BestFiltered(coder, frame.prediction, frame.q, source.y, source.uv)
+        show = BestFiltered(coder, frame.prediction, frame.q, (source.y, source.uv), FILTER_GAIN)
         shown = show(frame.rounded)
         assert show.filtered is not None and torch.equal(show.filtered, wanted)
         assert torch.equal(shown.y, source.y) and torch.equal(shown.uv, source.uv)

@@ -12,8 +12,8 @@ from codec_clips import CITY
 from torch.utils.data import DataLoader
 
 import neuralcodec
-from neuralcodec import TensorClip, TensorFrame
-from neuralcodec.codec.video_file import VideoFile
+from neuralcodec.codec.pictures import TensorFrame
+from neuralcodec.codec.video_file import TensorClip, VideoFile
 from neuralcodec.errors import InputError
 
 GUIDE = Path(__file__).parent.parent / "docs" / "training_on_nlc.md"

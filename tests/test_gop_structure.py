@@ -1,22 +1,23 @@
 """Where GOPs begin: at most so many frames, and a new one where prediction breaks down."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from codec_clips import CPU, city_frames, cropped
 
+from neuralcodec.codec import lookahead
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
+from neuralcodec.codec.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
 from neuralcodec.codec.gop_structure import (
     INTRA_BONUS,
     RecurrenceWatch,
     frame_quality,
-    place_after_cuts,
-    split_batches,
 )
-from neuralcodec.codec.transforms import Transforms
+from neuralcodec.codec.scene_cuts import JudgedFrame
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame
 
@@ -42,10 +43,13 @@ def test_every_frame_is_in_one_gop_whatever_the_batch(count: int, batch: int):
 
 def batches_of(count: int, cuts: Sequence[int], batch: int) -> list[list[list[int]]]:
     """Numbers of frames, in GOPs of at most 4."""
-    _, frames = city_frames(1)
-    cut_frames = ((Frame(*frames[0].planes, n), n in cuts) for n in range(count))
-    placed = place_after_cuts(cut_frames, 4, batch)
-    return [[[p.number for p in one] for one in b] for b in split_batches(placed, 4, batch)]
+    _, [frame] = city_frames(1)
+    judged = (JudgedFrame(replace(frame, pts=n), n in cuts, 1.0, 1.0) for n in range(count))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lookahead, "judge_frames", lambda frames, gop: judged)
+        sources = lookahead.look_ahead(iter(()), 4, batch, scene_cuts=True)
+        batches = lookahead.split_batches(sources, 4, batch)
+        return [[[source.number for source in one] for one in b] for b in batches]
 
 
 def test_one_by_one_a_gop_ends_at_a_cut_and_the_count_begins_anew():
@@ -103,19 +107,20 @@ def test_where_prediction_breaks_down_a_new_gop_begins(
     batch: int, installed_model: InstalledModel, monkeypatch: pytest.MonkeyPatch
 ):
     fmt, frames = cropped(*city_frames(12), 64, 48)
-    healthy = Transforms.encode
+    healthy = FrameEncoder.encode
     steps = 0
 
-    def encode(self: Transforms, sources: Sequence[Frame], qualities: Sequence[int]):
+    def encode(self: FrameEncoder, tasks: Sequence[FrameTask]) -> list[EncodedFrame]:
         nonlocal steps
         steps += 1
         if steps == 4:
-            assert self._state is not None
-            self._state.feature[0] = 1e4
-            self._state.y[0] = torch.rand_like(self._state.y[0])
-        return healthy(self, sources, qualities)
+            assert tasks[0].before is not None
+            state = tasks[0].before.state
+            state.feature[:] = 1e4
+            state.y[:] = torch.rand_like(state.y)
+        return healthy(self, tasks)
 
-    monkeypatch.setattr(Transforms, "encode", encode)
+    monkeypatch.setattr(FrameEncoder, "encode", encode)
     settings = EncoderSettings(32, 6, batch, CPU, torch.float32)
     encoder = Encoder(installed_model, fmt, settings)
     gops = list(encoder.gops(iter(frames)))

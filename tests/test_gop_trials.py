@@ -6,14 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from codec_clips import CPU, city_frames, cropped
+from codec_clips import CPU, city_frames, cropped, source_frame
 
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.encoder import CodedGop, Encoder, EncoderSettings
-from neuralcodec.codec.gop_structure import INTRA_BONUS, Lookahead, PlacedFrame
+from neuralcodec.codec.gop_structure import INTRA_BONUS
 from neuralcodec.codec.gop_trials import LEANING, BonusTrials
+from neuralcodec.codec.lookahead import SequenceReader, SourceFrame
 from neuralcodec.codec.presets import MEDIUM, PRESETS, Effort
-from neuralcodec.codec.rate_control import FrameCost, TryIntra
+from neuralcodec.codec.quality_control import FrameResult, TryIntra
 from neuralcodec.codec.rate_plan import PlannedBits
 from neuralcodec.codec.rate_survey import survey
 from neuralcodec.codec.rate_trials import SampleCoder, Trials
@@ -104,7 +105,7 @@ def test_a_cut_within_a_sequence_begins_a_gop_with_a_choice_of_its_own(
     frames = [replace(f, pts=t) for t, f in enumerate([*restless[1][:3], *still[1]])]
     settings = EncoderSettings(QUALITY, 7, 2, CPU, torch.float32, effort=TRYING)
     encoder = Encoder(installed_model, fmt, settings)
-    placed = (PlacedFrame(f, t, t in (0, 3)) for t, f in enumerate(frames))
+    placed = (source_frame(f, t, t in (0, 3)) for t, f in enumerate(frames))
     by_networks = list(encoder._run_networks(placed, torch.get_num_threads()))
     assert [f.position for f in by_networks] == [0, 1, 2, 0, 1, 2, 3]
     assert by_networks[0].q < by_networks[3].q == QUALITY + max(BONUSES)
@@ -136,13 +137,13 @@ def test_looking_ahead_ends_with_the_gop_and_reads_no_more_than_asked_for():
     _, [frame] = city_frames(1)
     read = 0
 
-    def source() -> Iterator[PlacedFrame]:
+    def source() -> Iterator[SourceFrame]:
         nonlocal read
         for number in range(9):
             read += 1
-            yield PlacedFrame(replace(frame, pts=number), number, number in (0, 5))
+            yield source_frame(replace(frame, pts=number), number, number in (0, 5))
 
-    frames = Lookahead(source())
+    frames = SequenceReader(source())
     assert next(frames).number == 0
     assert [f.pts for f in frames.rest_of_gop(2)] == [1, 2]
     assert read == 3
@@ -160,13 +161,13 @@ class Recorder:
 
     def __init__(self) -> None:
         self.asked: list[int] = []
-        self.told: list[FrameCost] = []
+        self.told: list[FrameResult] = []
 
-    def quality(self, frame: PlacedFrame, try_intra: TryIntra) -> int:
+    def quality(self, frame: SourceFrame, try_intra: TryIntra) -> int:
         self.asked.append(frame.number)
         return QUALITY
 
-    def observe(self, cost: FrameCost) -> None:
+    def observe(self, cost: FrameResult) -> None:
         self.told.append(cost)
 
 
@@ -203,7 +204,7 @@ def test_a_target_is_met_although_intra_frames_cost_more_than_planned(
     seen = survey(iter(frames), fmt, settings)
     trials = Trials(SampleCoder(installed_model, fmt, settings), seen, fmt.width * fmt.height)
     control = PlannedBits(trials.plan_bits(budget))
-    costs = Encoder(installed_model, fmt, settings, control).costs(iter(frames))
+    costs = Encoder(installed_model, fmt, settings, control).results(iter(frames))
     assert sum(c.bits for c in costs) == pytest.approx(budget, rel=0.08)  # of 24 frames
 
 

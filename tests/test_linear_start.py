@@ -7,7 +7,7 @@ import torch
 from training_runs import TINY, make_cache
 
 from neuralcodec.model.layers import LinearTransform, planes_to_tokens
-from neuralcodec.model.state import MIDDLE
+from neuralcodec.model.recurrence import MIDDLE
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.alone import train_alone
 from neuralcodec.training.linear_start import (

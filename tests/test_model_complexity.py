@@ -10,7 +10,7 @@ from neuralcodec.cli import main
 from neuralcodec.model.complexity import decode_kmac_per_pixel
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.priors import History
-from neuralcodec.model.state import State
+from neuralcodec.model.recurrence import State
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.training.models import BASE, FAST

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from codec_clips import CPU, city_frames, coded_gops
+from predicted_bits import predicted_bits
 
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
-from neuralcodec.codec.predicted_bits import predicted_bits
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 

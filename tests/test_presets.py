@@ -8,11 +8,11 @@ from codec_clips import CPU, city_frames, cropped
 
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.encoder import CodedGop, Encoder, EncoderSettings
+from neuralcodec.codec.frame_encoder import FrameEncoder, FrameTask
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
 from neuralcodec.codec.pictures import grid_size, to_tensors
 from neuralcodec.codec.presets import DEFAULT_PRESET, MEDIUM, PRESETS, Effort
 from neuralcodec.codec.refinement import LEANING
-from neuralcodec.codec.transforms import Transforms
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT, distortion
 from neuralcodec.model.zoo import InstalledModel
@@ -112,12 +112,12 @@ def test_reconsidering_symbols_lowers_the_cost_of_a_frame_and_never_raises_it(
     costs = []
     for rounds in (0, 1, 2, 6):
         effort = Effort(symbol_rounds=rounds)
-        transforms = Transforms(model, fmt, CPU, torch.float32, effort)
-        trial = transforms.try_intra(frames[0], QUALITY)
+        encoder = FrameEncoder(model, fmt, CPU, torch.float32, effort)
+        [trial] = encoder.encode([FrameTask(frame=frames[0], q=QUALITY, before=None)])
         coder = GopSymbolEncoder(installed_model, build_coder(installed_model), *grid_size(fmt))
         bits = 8 * len(coder.encode(trial.symbols, QUALITY))
         y, uv = to_tensors(frames[:1], fmt, CPU)
-        error = float(distortion(trial.state, y, uv))
+        error = float(distortion(trial.recurrence.state, y, uv))
         costs.append(bits / (fmt.width * fmt.height) + weight * error)
     assert all(after <= 1.01 * before for before, after in itertools.pairwise(costs))
     assert costs[-1] < 0.99 * costs[0]

@@ -11,9 +11,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from neuralcodec.codec.gop_structure import INTRA_BONUS, Outlook, PlacedFrame, frame_quality
+from neuralcodec.codec.gop_structure import INTRA_BONUS, frame_quality
+from neuralcodec.codec.lookahead import FrameComplexity, SourceFrame
+from neuralcodec.codec.quality_control import FrameResult, QualityControl
 from neuralcodec.codec.rate_bits import BitsLaw, FrameBits
-from neuralcodec.codec.rate_control import FrameCost, QualityControl, Smoother
+from neuralcodec.codec.rate_control import Smoother
 from neuralcodec.codec.rate_curve import DB_PER_Q, Curve, solve
 from neuralcodec.codec.rate_live_bits import LiveBits
 from neuralcodec.codec.rate_live_psnr import LivePsnr
@@ -52,27 +54,38 @@ class Coder:
     ) -> None:
         self.bits, self.psnr, self.kept = bits, psnr, kept
 
-    def steered_by(self, control: QualityControl, inter_cost: float = 0.5) -> list[FrameCost]:
-        coming: deque[FrameCost] = deque()
-        costs: list[FrameCost] = []
+    def steered_by(self, control: QualityControl, inter_cost: float = 0.5) -> list[FrameResult]:
+        coming: deque[FrameResult] = deque()
+        costs: list[FrameResult] = []
         seeming = 0.0
-        outlooks = [Outlook(t, t // GOP, t % GOP, t, 1.0, inter_cost) for t in range(FRAMES)]
+        infos = [
+            FrameComplexity(
+                number=t,
+                gop=t // GOP,
+                position=t % GOP,
+                pts=t,
+                intra_cost=1.0,
+                inter_cost=inter_cost,
+            )
+            for t in range(FRAMES)
+        ]
         for t in range(FRAMES):
             while len(coming) >= DELAY:
                 control.observe(coming.popleft())
-            ahead = tuple(outlooks[t : t + control.frames_ahead + 1])
+            ahead = tuple(infos[t : t + control.frames_ahead + 1])
             is_last = t + len(ahead) >= FRAMES
-            placed = PlacedFrame(Frame(PLANE, PLANE, PLANE, t), t, IS_INTRA[t], ahead, is_last)
+            frame = Frame(PLANE, PLANE, PLANE, t)
+            source = SourceFrame(frame=frame, info=infos[t], ahead=ahead, sees_end=is_last)
 
             def try_intra(quality: int, t: int = t) -> float:
                 return self.psnr(t, frame_quality(quality, 0))
 
-            wanted = control.quality(placed, try_intra)
+            wanted = control.quality(source, try_intra)
             q = frame_quality(wanted, t % GOP)
             inherited = max(seeming - q, 0.0) * self.kept
             seeming = q if IS_INTRA[t] else q + inherited
             bits = round(self.bits(t, q)) + fixed_bits(IS_INTRA[t])
-            coming.append(FrameCost(t, IS_INTRA[t], wanted, bits, self.psnr(t, seeming)))
+            coming.append(FrameResult(t, IS_INTRA[t], wanted, bits, self.psnr(t, seeming)))
             costs.append(coming[-1])
         return costs
 
@@ -96,11 +109,11 @@ def bits_plan(budget: float, foretold: Callable[[int], float] = lambda t: 1.0) -
     return BitsPlan(frames, BitsLaw.usual(), 32.0, budget)
 
 
-def spent(costs: list[FrameCost]) -> int:
+def spent(costs: list[FrameResult]) -> int:
     return sum(cost.bits for cost in costs)
 
 
-def mean_psnr(costs: list[FrameCost]) -> float:
+def mean_psnr(costs: list[FrameResult]) -> float:
     return float(np.mean([cost.psnr for cost in costs]))
 
 

@@ -12,9 +12,9 @@ import pytest
 from codec_clips import city_frames, cropped
 
 import neuralcodec
+from neuralcodec.codec.frame_encoder import FrameEncoder
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder
 from neuralcodec.codec.rate_target import RateKind, RateTarget
-from neuralcodec.codec.transforms import Transforms
 from neuralcodec.errors import UsageError
 from neuralcodec.media import open_writer
 from neuralcodec.video import Frame, VideoFormat
@@ -86,7 +86,7 @@ def test_the_bytes_do_not_depend_on_which_thread_is_faster(
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
     usual = digest()
-    for owner in (Transforms, GopSymbolEncoder):
+    for owner in (FrameEncoder, GopSymbolEncoder):
         with monkeypatch.context() as patch:
             healthy = owner.encode
 

@@ -21,8 +21,8 @@ from codec_clips import (
 )
 
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
+from neuralcodec.codec.frame_decoder import DecodeTask, FrameDecoder
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
-from neuralcodec.codec.transforms import Transforms
 from neuralcodec.container import ContainerReader, FrameRecord, GopRecord
 from neuralcodec.errors import DamagedFile
 from neuralcodec.model.exact import WEIGHT_UNITS
@@ -72,14 +72,14 @@ def seen_by_the_networks(
     The decoder itself raises DamagedFile where they are not those that the encoder recorded.
     """
     steps: list[list[FrameSymbols]] = []
-    original = Transforms.decode
+    original = FrameDecoder.decode
 
-    def spy(self: Transforms, symbols: Sequence[FrameSymbols], *rest: Sequence[int]) -> list[Frame]:
-        steps.append(list(symbols))
-        return original(self, symbols, *rest)
+    def spy(self: FrameDecoder, tasks: Sequence[DecodeTask]) -> object:
+        steps.append([task.symbols for task in tasks])
+        return original(self, tasks)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Transforms, "decode", spy)
+        patch.setattr(FrameDecoder, "decode", spy)
         decoder = Decoder(installed, fmt, DecoderSettings(batch, device, precision), "clip.nlc")
         shown = list(decoder.frames(gops))
     assert [f.pts for f in shown] == [f.pts for gop in gops for f in gop.frames]

@@ -15,7 +15,9 @@ from neuralcodec.cli.report import PIPE, bitrate_text, bytes_text, counted, prin
 from neuralcodec.cli.values import BITRATE, BPP, DIMENSIONS, FILE_SIZE, PSNR, RATE, TIME
 
 if TYPE_CHECKING:
-    from neuralcodec import EncodeSummary, RateOutcome, RateTarget, SourceOptions
+    from neuralcodec.codec.encode_summary import EncodeSummary
+    from neuralcodec.codec.rate_target import RateOutcome, RateTarget
+    from neuralcodec.media.source_options import SourceOptions
 
 # As in neuralcodec.codec.presets, which takes torch along
 PRESET_NAMES = ("fast", "medium", "slow", "placebo")
@@ -216,7 +218,7 @@ def _summary(done: "EncodeSummary") -> str:
 
 def _rate_target(values: dict[str, Any]) -> "RateTarget | None":
     """Takes the targets out of the options."""
-    from neuralcodec import RateKind, RateTarget
+    from neuralcodec.codec.rate_target import RateKind, RateTarget
 
     given = {kind: value for kind in RateKind if (value := values.pop(kind.value)) is not None}
     if len(given) > 1:
@@ -238,7 +240,7 @@ def _source(
     video_size: tuple[int, int] | None,
     framerate: Fraction | None,
 ) -> "SourceOptions":
-    from neuralcodec import RawInput, SourceOptions
+    from neuralcodec.media.source_options import RawInput, SourceOptions
 
     raw = None
     if pix_fmt is not None:

@@ -1,29 +1,25 @@
 """GOP records to frames: parsing in one thread, networks in another, ahead of the caller."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 
 from neuralcodec.codec.ahead import RunAhead, Stopwatch
 from neuralcodec.codec.device import one_thread_here, use_threads
+from neuralcodec.codec.frame_decoder import DecodeTask, FrameDecoder, Shown, ToPictures
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolDecoder, build_coder
-from neuralcodec.codec.pictures import TensorFrame, grid_size
-from neuralcodec.codec.transforms import Transforms
-from neuralcodec.container import Damage, GopPlace, GopRecord, Loss
+from neuralcodec.codec.pictures import TensorFrame, grid_size, to_frames, to_tensor_frames
+from neuralcodec.container import Damage, FrameRecord, GopPlace, GopRecord, Loss
 from neuralcodec.entropy.coder import Malformed
 from neuralcodec.errors import DamagedFile
+from neuralcodec.model.recurrence import Recurrence
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
 FRAMES_AHEAD = 6
 MAX_WAITING_BYTES = 2 << 30  # of frames that wait for those of an earlier GOP of their batch
-Shown = TypeVar("Shown", Frame, TensorFrame)
-_DecodeStep = Callable[
-    [Transforms, Sequence[FrameSymbols], Sequence[int], Sequence[int]], list[Shown]
-]
 
 
 @dataclass(frozen=True)
@@ -39,10 +35,9 @@ class _Step:
     """Parsed symbols of one time step: one frame of each GOP of a batch still going on."""
 
     number: int  # 0: all intra
-    items: list[int]
-    symbols: list[FrameSymbols]
-    qualities: list[int]
-    pts: list[int]
+    items: list[int]  # which GOPs of the batch
+    symbols: list[FrameSymbols]  # of each, as the records
+    records: list[FrameRecord]
     last: bool  # of its batch
 
 
@@ -61,19 +56,19 @@ class Decoder:
     def frames(self, gops: Iterable[GopRecord]) -> Generator[Frame, None, None]:
         """Frames in order. Raises DamagedFile where a GOP's symbols are not what was coded;
         frames of that GOP before the damage may have been given by then."""
-        return self._shown(gops, Transforms.decode)
+        return self._shown(gops, to_frames)
 
     def tensor_frames(self, gops: Iterable[GopRecord]) -> Generator[TensorFrame, None, None]:
         """As `frames`; the planes stay on the device."""
-        return self._shown(gops, Transforms.decode_tensors)
+        return self._shown(gops, to_tensor_frames)
 
     def _shown(
-        self, gops: Iterable[GopRecord], decode: _DecodeStep[Shown]
+        self, gops: Iterable[GopRecord], to_pictures: ToPictures[Shown]
     ) -> Generator[Shown, None, None]:
         chosen = filter(self.is_whole, gops) if self.settings.keep_going else iter(gops)
         with one_thread_here() as threads, ExitStack() as stack:
             parsed = RunAhead(self._parse(chosen), FRAMES_AHEAD)
-            shown = RunAhead(self._run_networks(parsed, decode, threads), FRAMES_AHEAD)
+            shown = RunAhead(self._run_networks(parsed, to_pictures, threads), FRAMES_AHEAD)
             stack.callback(shown.close, patience=None)
             stack.callback(parsed.close)  # comes first: `shown` may wait for it
             yield from shown
@@ -125,14 +120,7 @@ class Decoder:
                 with self.stopwatch.running("entropy coding"):
                     symbols = [next(parsers[i]) for i in items]
                 records = [batch[i].frames[t] for i in items]
-                yield _Step(
-                    t,
-                    items,
-                    symbols,
-                    [r.q for r in records],
-                    [r.pts for r in records],
-                    last=t == length - 1,
-                )
+                yield _Step(t, items, symbols, records, last=t == length - 1)
 
     def _batches(self, gops: Iterator[GopRecord]) -> Iterator[list[GopRecord]]:
         """As many at a time as the settings say, or fewer: frames of all but the first of a batch
@@ -154,24 +142,26 @@ class Decoder:
             yield batch
 
     def _run_networks(
-        self, steps: Iterable[_Step], decode: _DecodeStep[Shown], threads: int
+        self, steps: Iterable[_Step], to_pictures: ToPictures[Shown], threads: int
     ) -> Iterator[Shown]:
-        settings = self.settings
+        s = self.settings
         use_threads(threads)
-        transforms = Transforms(self.installed.model, self.fmt, settings.device, settings.precision)
-        self.notices = transforms.notices
+        decoder = FrameDecoder(self.installed.model, self.fmt, s.device, s.precision, to_pictures)
+        self.notices = decoder.notices
         waiting: list[list[Shown]] = []  # of the GOPs of a batch after the first
-        before: list[int] = []
+        left: dict[int, Recurrence] = {}  # by the last frame of each GOP of the batch
         for step in steps:
             if step.number == 0:
-                transforms.begin()
+                left = {}
                 waiting = [[] for _ in step.items]
-            elif step.items != before:
-                transforms.keep([before.index(i) for i in step.items])
-            before = step.items
+            tasks = [
+                DecodeTask(symbols=symbols, q=record.q, pts=record.pts, before=left.get(i))
+                for i, symbols, record in zip(step.items, step.symbols, step.records, strict=True)
+            ]
             with self.stopwatch.running("networks"):
-                frames = decode(transforms, step.symbols, step.qualities, step.pts)
-            for i, frame in zip(step.items, frames, strict=True):
+                decoded = decoder.decode(tasks)
+            left = {i: recurrence for i, (_, recurrence) in zip(step.items, decoded, strict=True)}
+            for i, (frame, _) in zip(step.items, decoded, strict=True):
                 if i == 0:
                     yield frame
                 else:

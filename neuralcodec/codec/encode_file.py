@@ -27,7 +27,7 @@ from neuralcodec.codec.gop_structure import LONGEST_GOP
 from neuralcodec.codec.packet_queue import PacketQueue
 from neuralcodec.codec.presets import DEFAULT_PRESET, PRESETS
 from neuralcodec.codec.progress import Progress, ProgressState
-from neuralcodec.codec.rate_control import QualityControl
+from neuralcodec.codec.quality_control import QualityControl
 from neuralcodec.codec.rate_overhead import INDEX_BYTES
 from neuralcodec.codec.rate_passes import control_after_first_pass, live_control
 from neuralcodec.codec.rate_target import RateTarget

@@ -3,34 +3,28 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import count
 
 import torch
 
 from neuralcodec.codec.ahead import RunAhead, Stopwatch
 from neuralcodec.codec.device import one_thread_here, use_threads
+from neuralcodec.codec.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
 from neuralcodec.codec.gop_structure import (
     INTRA_BONUS,
-    Lookahead,
-    PlacedFrame,
     RecurrenceWatch,
     frame_quality,
     luma_error,
-    place_gops,
-    split_batches,
 )
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
 from neuralcodec.codec.gop_trials import BonusTrials
-from neuralcodec.codec.outlook import place_judged, with_outlook
+from neuralcodec.codec.lookahead import SequenceReader, SourceFrame, look_ahead, split_batches
 from neuralcodec.codec.pictures import grid_size
 from neuralcodec.codec.presets import MEDIUM, Effort
-from neuralcodec.codec.rate_control import FrameCost, QualityControl
-from neuralcodec.codec.rate_feedback import Feedback
+from neuralcodec.codec.quality_control import Feedback, FrameResult, QualityControl
 from neuralcodec.codec.rate_overhead import frame_bytes
-from neuralcodec.codec.side_by_side import SideBySide
-from neuralcodec.codec.transforms import Transforms
 from neuralcodec.container import FrameRecord, GopRecord, GopStats
 from neuralcodec.metrics import PlanePsnr, frame_psnr
+from neuralcodec.model.recurrence import Recurrence
 from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
@@ -48,18 +42,17 @@ class EncoderSettings:
     effort: Effort = MEDIUM
 
 
-@dataclass(frozen=True)
-class CodedFrame:
+@dataclass(frozen=True, kw_only=True)
+class Step:
     """One frame after the networks: what is to be written, and what will be shown."""
 
     batch: int  # number of the batch of GOPs that it belongs to
-    item: int  # which sequence of the batch
-    position: int  # in its GOP; 0 begins a new one
-    number: int  # in the video
-    quality: int  # that the GOP was to have: q is that of this position
-    q: int
+    sequence: int  # which sequence of the batch
+    position: int  # in its GOP, in the order of coding; 0 begins a new one
+    source: SourceFrame
+    gop_quality: int  # asked of the GOP
+    q: int  # used at this position
     symbols: FrameSymbols
-    source: Frame
     shown: Frame
 
 
@@ -67,7 +60,7 @@ class CodedFrame:
 class CodedGop:
     record: GopRecord
     stats: GopStats
-    ends_batch: bool = True  # whether the networks know nothing any more when they go on after it
+    ends_batch: bool = True  # whether the recurrent state is reset after this GOP
 
 
 class Encoder:
@@ -89,12 +82,12 @@ class Encoder:
         self.stopwatch = Stopwatch()
         self.frames_done = 0
 
-    def costs(self, frames: Iterator[Frame]) -> list[FrameCost]:
-        """What coding them costs, in the order of coding."""
-        costs: list[FrameCost] = []
-        for _ in self._coded_gops(frames, costs.append):
+    def results(self, frames: Iterator[Frame]) -> list[FrameResult]:
+        """What becomes of the frames, in the order of coding."""
+        results: list[FrameResult] = []
+        for _ in self._coded_gops(frames, results.append):
             pass
-        return costs
+        return results
 
     def gops(
         self,
@@ -110,7 +103,7 @@ class Encoder:
         control, which would have to know what they cost."""
         self.frames_done = skip
 
-        def count_frame(_: FrameCost) -> None:
+        def count_frame(_: FrameResult) -> None:
             self.frames_done += 1
             if on_frame:
                 on_frame(self.frames_done)
@@ -118,73 +111,60 @@ class Encoder:
         return self._coded_gops(frames, count_frame, skip)
 
     def _coded_gops(
-        self, frames: Iterator[Frame], on_cost: Callable[[FrameCost], None], skip: int = 0
+        self, frames: Iterator[Frame], on_result: Callable[[FrameResult], None], skip: int = 0
     ) -> Iterator[CodedGop]:
-        placed = self._placed(self.stopwatch.watch("reading", frames))
-        wanted = (frame for frame in placed if frame.number >= skip)
-        pending: list[list[_GopInProgress]] = []  # of each item of the batch
+        sources = self._look_ahead(self.stopwatch.watch("reading", frames))
+        wanted = (source for source in sources if source.number >= skip)
+        pending: list[list[_GopInProgress]] = []  # of each sequence of the batch
         batch = 0
         with one_thread_here() as threads, ExitStack() as stack:
             read = RunAhead(wanted, FRAMES_AHEAD)
             coded = RunAhead(self._run_networks(read, threads), FRAMES_AHEAD)
             stack.callback(self._end, read, coded)
-            for frame in coded:
-                if frame.batch != batch:
+            for step in coded:
+                if step.batch != batch:
                     yield from _finish(pending)
-                    pending, batch = [], frame.batch
-                if frame.item == len(pending):
+                    pending, batch = [], step.batch
+                if step.sequence == len(pending):
                     pending.append([])
-                if frame.position == 0:
-                    pending[frame.item].append(_GopInProgress(self, frame.number))
+                if step.position == 0:
+                    pending[step.sequence].append(_GopInProgress(self, step.source.number))
                 with self.stopwatch.running("entropy coding"):
-                    cost = pending[frame.item][-1].add(frame)
+                    result = pending[step.sequence][-1].add(step)
                 if self.feedback:
-                    self.feedback.put(cost)
-                on_cost(cost)
+                    self.feedback.put(result)
+                on_result(result)
             yield from _finish(pending)
 
-    def _placed(self, frames: Iterator[Frame]) -> Iterator[PlacedFrame]:
+    def _look_ahead(self, frames: Iterator[Frame]) -> Iterator[SourceFrame]:
         s = self.settings
-        ahead = self.feedback.control.frames_ahead if self.feedback else 0
-        if not ahead:
-            return place_gops(frames, s.gop, s.batch, s.scene_cuts)
-        return with_outlook(place_judged(frames, s.gop, s.batch, s.scene_cuts), ahead)
+        window = self.feedback.control.frames_ahead if self.feedback else 0
+        return look_ahead(frames, s.gop, s.batch, s.scene_cuts, window)
 
-    def _end(self, read: RunAhead[PlacedFrame], coded: RunAhead[CodedFrame]) -> None:
+    def _end(self, read: RunAhead[SourceFrame], coded: RunAhead[Step]) -> None:
         if self.feedback:
             self.feedback.close()
         read.close()  # before `coded`, which may wait for it
         self.source_is_stuck = read.is_stuck
         coded.close(patience=None)
 
-    def _run_networks(self, frames: Iterator[PlacedFrame], threads: int) -> Iterator[CodedFrame]:
-        settings = self.settings
+    def _run_networks(self, frames: Iterator[SourceFrame], threads: int) -> Iterator[Step]:
+        s = self.settings
         use_threads(threads)
-        transforms = self._transforms()
-        for number, batch in enumerate(split_batches(frames, settings.gop, settings.batch)):
-            transforms.begin()
-            items = [_Item(i, Lookahead(frames)) for i, frames in enumerate(batch)]
-            for t in count():
-                step = [(item, next(item.frames, None)) for item in items]
-                going = [(item, frame) for item, frame in step if frame is not None]
-                if not going:
-                    break
-                if len(going) < len(items):
-                    transforms.keep([items.index(item) for item, _ in going])
-                items, sources = [item for item, _ in going], [frame for _, frame in going]
-                if self.feedback and not self.feedback.begin_step(len(items)):
+        encoder = FrameEncoder(self.installed.model, self.fmt, s.device, s.precision, s.effort)
+        self.notices = encoder.notices
+        for number, batch in enumerate(split_batches(frames, s.gop, s.batch)):
+            sequences = [_Sequence(number, i, frames) for i, frames in enumerate(batch)]
+            while going := [
+                (sequence, source)
+                for sequence in sequences
+                if (source := next(sequence.frames, None)) is not None
+            ]:
+                if self.feedback and not self.feedback.begin_step(len(going)):
                     return
                 with self.stopwatch.running("networks"):
-                    coded = self._code_step(transforms, items, sources, number, fresh=t == 0)
-                yield from coded
-
-    def _transforms(self) -> Transforms | SideBySide:
-        settings = self.settings
-        transforms = Transforms(
-            self.installed.model, self.fmt, settings.device, settings.precision, settings.effort
-        )
-        self.notices = transforms.notices
-        return SideBySide(transforms) if settings.effort.symbol_rounds else transforms
+                    steps = self._code(encoder, [self._plan(encoder, *each) for each in going])
+                yield from steps
 
     def _build_trials(self) -> BonusTrials | None:
         if not self.settings.effort.gop_trials:
@@ -192,96 +172,110 @@ class Encoder:
         s = self.settings
         return BonusTrials(self.installed, self.fmt, s.device, s.precision, s.effort)
 
-    def _code_step(
-        self,
-        transforms: Transforms | SideBySide,
-        items: list["_Item"],
-        sources: list[PlacedFrame],
-        batch: int,
-        fresh: bool,
-    ) -> list[CodedFrame]:
-        """One frame of each item; where prediction has broken down, as the first of a new GOP.
+    def _plan(
+        self, encoder: FrameEncoder, sequence: "_Sequence", source: SourceFrame
+    ) -> "_PlannedFrame":
+        """The next frame of a sequence, and the quality that it is to have."""
+        if source.begins_gop:
+            sequence.begin_gop()
+        quality = self._gop_quality(encoder, source)
+        bonus = self._intra_bonus(sequence, source.frame, quality)
+        q = frame_quality(quality, sequence.position, bonus)
+        return _PlannedFrame(
+            sequence=sequence, source=source, gop_quality=quality, intra_bonus=bonus, q=q
+        )
 
-        fresh: whether the transforms begin with this step."""
-        for item, source in zip(items, sources, strict=True):
-            if source.begins_gop:
-                item.begin_gop()
-        wanted = [self._quality_for(source, transforms) for source in sources]
-        frames = [source.frame for source in sources]
-        each = list(zip(items, frames, wanted, strict=True))
-        bonuses = [self._intra_bonus(item, frame, q) for item, frame, q in each]
-        qualities = [
-            frame_quality(q, item.position, bonus)
-            for (item, _, q), bonus in zip(each, bonuses, strict=True)
+    def _code(self, encoder: FrameEncoder, planned: list["_PlannedFrame"]) -> list[Step]:
+        """One frame of each sequence; where prediction has broken down, as the first of a new
+        GOP."""
+        coded = encoder.encode([frame.task for frame in planned])
+        return [
+            self._settle(encoder, frame, encoded)
+            for frame, encoded in zip(planned, coded, strict=True)
         ]
-        symbols, shown = transforms.encode(frames, qualities)
-        for i, (item, frame) in enumerate(zip(items, frames, strict=True)):
-            error = luma_error(frame, shown[i])
-            is_cut = item.position == 0 and not fresh
-            if is_cut or (item.position > 0 and item.watch.is_suspicious(error)):
-                intra_quality = frame_quality(wanted[i], 0, bonuses[i])
-                intra = transforms.try_intra(frame, intra_quality)
-                growth = self._error_growth(intra_quality, wanted[i])
-                if is_cut or item.watch.settle(error, growth * luma_error(frame, intra.shown)):
-                    transforms.adopt(i, intra)
-                    item.begin_gop()
-                    symbols[i], shown[i], qualities[i] = intra.symbols, intra.shown, intra_quality
-            if item.position == 0:
-                growth = self._error_growth(qualities[i], wanted[i])
-                item.watch = RecurrenceWatch(growth * luma_error(frame, shown[i]))
-        coded = [
-            CodedFrame(
-                batch,
-                item.number,
-                item.position,
-                source.number,
-                wanted[i],
-                qualities[i],
-                symbols[i],
-                source.frame,
-                shown[i],
-            )
-            for i, (item, source) in enumerate(zip(items, sources, strict=True))
-        ]
-        for item in items:
-            item.position += 1
-        return coded
+
+    def _settle(self, encoder: FrameEncoder, planned: "_PlannedFrame", coded: EncodedFrame) -> Step:
+        sequence, frame, q = planned.sequence, planned.source.frame, planned.q
+        error = luma_error(frame, coded.shown)
+        if sequence.position > 0 and sequence.watch.is_suspicious(error):
+            intra_q = frame_quality(planned.gop_quality, 0, planned.intra_bonus)
+            [intra] = encoder.encode([FrameTask(frame=frame, q=intra_q, before=None)])
+            growth = self._error_growth(intra_q, planned.gop_quality)
+            if sequence.watch.settle(error, growth * luma_error(frame, intra.shown)):
+                coded, q = intra, intra_q
+                sequence.begin_gop()
+        if sequence.position == 0:
+            growth = self._error_growth(q, planned.gop_quality)
+            sequence.watch = RecurrenceWatch(growth * luma_error(frame, coded.shown))
+        step = Step(
+            batch=sequence.batch,
+            sequence=sequence.number,
+            position=sequence.position,
+            source=planned.source,
+            gop_quality=planned.gop_quality,
+            q=q,
+            symbols=coded.symbols,
+            shown=coded.shown,
+        )
+        sequence.advance(coded.recurrence)
+        return step
 
     def _error_growth(self, q: int, lower: int) -> float:
         """About how much larger squared errors are at a lower quality: as much as λ is smaller."""
         lambdas = self.installed.model.config.quality_lambdas(torch.tensor([q, lower]))
         return float(lambdas[0] / lambdas[1])
 
-    def _quality_for(self, source: PlacedFrame, transforms: Transforms | SideBySide) -> int:
+    def _gop_quality(self, encoder: FrameEncoder, source: SourceFrame) -> int:
         if not self.feedback:
             return self.settings.quality
 
         def try_intra(quality: int) -> float:
-            shown = transforms.try_intra(source.frame, frame_quality(quality, 0)).shown
-            return frame_psnr(source.frame, shown).yuv
+            task = FrameTask(frame=source.frame, q=frame_quality(quality, 0), before=None)
+            return frame_psnr(source.frame, encoder.encode([task])[0].shown).yuv
 
         return self.feedback.control.quality(source, try_intra)
 
-    def _intra_bonus(self, item: "_Item", frame: Frame, quality: int) -> int:
+    def _intra_bonus(self, sequence: "_Sequence", frame: Frame, quality: int) -> int:
         """What this frame gets on top if it begins a GOP. Tried where it is known to; where
         prediction has broken down, as is usual."""
-        if item.position > 0 or self.trials is None:
+        if sequence.position > 0 or self.trials is None:
             return INTRA_BONUS
-        return self.trials.choose(
-            [frame, *item.frames.rest_of_gop(self.trials.frames - 1)], quality
-        )
+        rest = sequence.frames.rest_of_gop(self.trials.frames - 1)
+        return self.trials.choose([frame, *rest], quality)
 
 
-class _Item:
-    """One of the sequences that are coded side by side: where it is in its GOP."""
+class _Sequence:
+    """One of the sequences of frames that are coded side by side: where it is in its GOP, and what
+    its frames so far have left."""
 
-    def __init__(self, number: int, frames: Lookahead) -> None:
-        self.number, self.frames = number, frames
+    def __init__(self, batch: int, number: int, frames: Iterator[SourceFrame]) -> None:
+        self.batch, self.number = batch, number
+        self.frames = SequenceReader(frames)
         self.begin_gop()
 
     def begin_gop(self) -> None:
         self.position = 0
         self.watch = RecurrenceWatch()
+        self.before: Recurrence | None = None
+
+    def advance(self, left: Recurrence) -> None:
+        self.position += 1
+        self.before = left
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PlannedFrame:
+    """The next frame of a sequence, and how it is to be coded."""
+
+    sequence: _Sequence
+    source: SourceFrame
+    gop_quality: int
+    intra_bonus: int  # q on top, should it begin a GOP
+    q: int
+
+    @property
+    def task(self) -> FrameTask:
+        return FrameTask(frame=self.source.frame, q=self.q, before=self.sequence.before)
 
 
 class _GopInProgress:
@@ -294,17 +288,17 @@ class _GopInProgress:
         self.records: list[FrameRecord] = []
         self.psnr: list[PlanePsnr] = []
 
-    def add(self, frame: CodedFrame) -> FrameCost:
-        payload = self.symbols.encode(frame.symbols, frame.q)
+    def add(self, step: Step) -> FrameResult:
+        payload = self.symbols.encode(step.symbols, step.q)
         before = self.records[-1] if self.records else None
-        self.records.append(FrameRecord(frame.source.pts, frame.q, payload))
-        self.psnr.append(frame_psnr(frame.source, frame.shown))
-        return FrameCost(
-            frame.number,
-            frame.position == 0,
-            frame.quality,
-            8 * frame_bytes(self.records[-1], before),
-            self.psnr[-1].yuv,
+        self.records.append(FrameRecord(step.source.info.pts, step.q, payload))
+        self.psnr.append(frame_psnr(step.source.frame, step.shown))
+        return FrameResult(
+            number=step.source.number,
+            is_intra=step.position == 0,
+            quality=step.gop_quality,
+            bits=8 * frame_bytes(self.records[-1], before),
+            psnr=self.psnr[-1].yuv,
         )
 
     def finish(self, ends_batch: bool) -> CodedGop:
@@ -314,7 +308,7 @@ class _GopInProgress:
 
 
 def _finish(pending: list[list[_GopInProgress]]) -> Iterator[CodedGop]:
-    """The GOPs of a batch, item by item."""
-    gops = [gop for item in pending for gop in item]
+    """The GOPs of a batch, sequence by sequence."""
+    gops = [gop for sequence in pending for gop in sequence]
     for gop in gops:
         yield gop.finish(ends_batch=gop is gops[-1])

@@ -1,14 +1,9 @@
-"""Where GOPs begin, and how much quality each frame gets."""
+"""How long a GOP may be, how much quality each of its frames gets, and when it must end early."""
 
 import math
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import chain, islice, takewhile
 
 import numpy as np
 
-from neuralcodec.codec.scene_cuts import judge_frames
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.video import Frame
 
@@ -16,127 +11,18 @@ INTRA_BONUS = 12  # 2 % fewer bits than 8 over 64 frames, 7 % where little moves
 # Frames. Each picture is predicted from the last one as the decoder's floats gave it: rounding on
 # another machine grows over hundreds of frames, and a picture is lost (docs/reliability.md).
 LONGEST_GOP = 96
+# What may be asked of a GOP: at the lowest, every frame has q 0.
+LOWEST, HIGHEST = -INTRA_BONUS, QUALITIES - 1
 SUSPICIOUS = 1.6  # growth of the squared error after which a new GOP is tried
 BROKEN = 3.0  # the same from the intra frame on, beyond what its higher quality explains
 CONVINCING = 0.6  # of the squared error, at most, is what an intra frame must leave to be taken
 
 
-@dataclass(frozen=True)
-class Outlook:
-    """What is known of a frame before it is coded."""
-
-    number: int  # from 0
-    gop: int  # number of its GOP
-    position: int  # in it
-    pts: int
-    intra_cost: float  # see `scene_cuts.JudgedFrame`
-    inter_cost: float
-
-    @property
-    def begins_gop(self) -> bool:
-        return self.position == 0
-
-    @property
-    def alike(self) -> float:
-        """How much it has in common with the frame before it, 0..1: the share of its cost that
-        prediction saves."""
-        if self.intra_cost <= 0:
-            return 1.0
-        return min(max(1 - self.inter_cost / self.intra_cost, 0.0), 1.0)
-
-
-@dataclass(frozen=True)
-class PlacedFrame:
-    """A frame of the source, and its place among the GOPs."""
-
-    frame: Frame
-    number: int  # from 0
-    begins_gop: bool
-    ahead: tuple[Outlook, ...] = ()  # of this frame and those after it, where one looks ahead
-    sees_end: bool = False  # whether no frame comes after these
-
-
 def frame_quality(quality: int, position: int, intra_bonus: int = INTRA_BONUS) -> int:
     """q of the frame at a position of its GOP: all others lean on the intra frame.
 
-    quality: -INTRA_BONUS..63; at its lowest, all frames get q 0."""
+    quality: LOWEST..HIGHEST."""
     return max(0, min(quality + (intra_bonus if position == 0 else 0), QUALITIES - 1))
-
-
-def place_gops(
-    frames: Iterator[Frame], gop: int, batch: int, scene_cuts: bool
-) -> Iterator[PlacedFrame]:
-    """GOPs of at most `gop` frames, and a new one at each scene cut. Where several are coded side
-    by side, sequences of `gop` frames each are, and a cut does not move the ends of these."""
-    cuts = (
-        ((judged.frame, judged.is_cut) for judged in judge_frames(frames, gop))
-        if scene_cuts
-        else ((frame, False) for frame in frames)
-    )
-    return place_after_cuts(cuts, gop, batch)
-
-
-def place_after_cuts(
-    frames: Iterator[tuple[Frame, bool]], gop: int, batch: int
-) -> Iterator[PlacedFrame]:
-    """As `place_gops`, of frames and whether each is the first after a cut."""
-    age = 0  # frames since the GOP began, or the sequence
-    for number, (frame, is_cut) in enumerate(frames):
-        if age == gop or (is_cut and batch == 1):
-            age = 0
-        yield PlacedFrame(frame, number, age == 0 or is_cut)
-        age += 1
-
-
-def split_batches(
-    frames: Iterator[PlacedFrame], gop: int, batch: int
-) -> Iterator[list[Iterator[PlacedFrame]]]:
-    """Batches of sequences to be coded side by side: GOP by GOP, or several times `gop` frames.
-    The last of a batch is taken from the source as it comes, so that one GOP at a time needs no
-    memory for its frames; those before are read first."""
-    if batch == 1:
-        yield from ([one] for one in _split_gops(frames))
-        return
-    while (first := next(frames, None)) is not None:
-        frames_left = chain([first], frames)
-        sequences: list[Iterator[PlacedFrame]] = []
-        for _ in range(batch - 1):
-            whole = list(islice(frames_left, gop))
-            if whole:
-                sequences.append(iter(whole))
-        if len(whole) == gop:
-            sequences.append(islice(frames_left, gop))
-        yield sequences
-
-
-def _split_gops(frames: Iterator[PlacedFrame]) -> Iterator[Iterator[PlacedFrame]]:
-    following = next(frames, None)
-
-    def rest_of_gop(first: PlacedFrame) -> Iterator[PlacedFrame]:
-        nonlocal following
-        yield first
-        while (following := next(frames, None)) is not None and not following.begins_gop:
-            yield following
-
-    while following is not None:
-        yield rest_of_gop(following)
-
-
-class Lookahead(Iterator[PlacedFrame]):
-    """The same frames, some of which can be seen before they are taken."""
-
-    def __init__(self, frames: Iterator[PlacedFrame]) -> None:
-        self._frames = frames
-        self._seen: deque[PlacedFrame] = deque()
-
-    def __next__(self) -> PlacedFrame:
-        return self._seen.popleft() if self._seen else next(self._frames)
-
-    def rest_of_gop(self, most: int) -> list[Frame]:
-        """At most so many of the frames that follow the last one taken in its GOP."""
-        self._seen.extend(islice(self._frames, max(most - len(self._seen), 0)))
-        ahead = islice(self._seen, most)
-        return [placed.frame for placed in takewhile(lambda p: not p.begins_gop, ahead)]
 
 
 def luma_error(source: Frame, shown: Frame) -> float:

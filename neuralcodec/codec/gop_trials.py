@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import torch
 
+from neuralcodec.codec.frame_encoder import FrameEncoder, FrameTask
 from neuralcodec.codec.gop_structure import INTRA_BONUS, frame_quality
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
 from neuralcodec.codec.pictures import grid_size
 from neuralcodec.codec.presets import Effort
-from neuralcodec.codec.transforms import Transforms
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.zoo import InstalledModel
@@ -38,7 +38,7 @@ class BonusTrials:
         self.bonuses, self.frames = effort.gop_trials, effort.trial_frames
         self._coder = build_coder(installed)
         rough = replace(effort, symbol_rounds=0)  # only differences count
-        self._transforms = Transforms(installed.model, fmt, device, precision, rough)
+        self._encoder = FrameEncoder(installed.model, fmt, device, precision, rough)
 
     def choose(self, frames: Sequence[Frame], quality: int) -> int:
         """The bonus with which the first frames of a GOP cost least.
@@ -59,13 +59,13 @@ class BonusTrials:
         weight *= self.fmt.width * self.fmt.height
         if len(frames) == self.frames:  # else the GOP ends here, and nothing more leans on them
             weight *= LEANING
-        self._transforms.begin()
-        cost = 0.0
+        cost, before = 0.0, None
         for position, frame in enumerate(frames):
             q = frame_quality(quality, position, bonus)
-            [coded], [shown] = self._transforms.encode([frame], [q])
-            bits = 8 * len(symbols.encode(coded, q))
-            cost += bits + weight * _squared_error(frame, shown)
+            [coded] = self._encoder.encode([FrameTask(frame=frame, q=q, before=before)])
+            bits = 8 * len(symbols.encode(coded.symbols, q))
+            cost += bits + weight * _squared_error(frame, coded.shown)
+            before = coded.recurrence
         return cost
 
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from neuralcodec.codec.rate_control import FrameCost
+from neuralcodec.codec.quality_control import FrameResult
 from neuralcodec.codec.rate_curve import (
     INTER_OCTAVES,
     INTRA_OCTAVES,
@@ -114,7 +114,7 @@ class BitsForecast:
     def _continued(self, gop: "_Gop") -> RunningTrend:
         return self._trend.continued(max(gop.alike, OTHER_SCENES))
 
-    def observe(self, cost: FrameCost) -> None:
+    def observe(self, cost: FrameResult) -> None:
         frame = self._frames.pop(cost.number, None)
         if frame is None:
             return

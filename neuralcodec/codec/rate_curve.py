@@ -4,11 +4,9 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from neuralcodec.codec.gop_structure import INTRA_BONUS
+from neuralcodec.codec.gop_structure import HIGHEST, INTRA_BONUS, LOWEST
 from neuralcodec.model.config import QUALITIES
 
-# Between these `frame_quality` makes a difference.
-LOWEST, HIGHEST = -INTRA_BONUS, QUALITIES - 1
 # Of a usual clip. Five clips of now lie within a fourth of these.
 INTER_OCTAVES = 1 / 14  # of bits, for each q
 INTRA_OCTAVES = 1 / 24

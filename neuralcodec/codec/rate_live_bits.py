@@ -3,9 +3,10 @@ too much or too little is paid back over the next seconds; once the end is in si
 
 import math
 
-from neuralcodec.codec.gop_structure import PlacedFrame
+from neuralcodec.codec.lookahead import SourceFrame
+from neuralcodec.codec.quality_control import FrameResult, TryIntra
 from neuralcodec.codec.rate_bits import BitsForecast, BitsLaw, ComingBits, FrameBits, Trust
-from neuralcodec.codec.rate_control import FrameCost, Smoother, TryIntra
+from neuralcodec.codec.rate_control import Smoother
 from neuralcodec.codec.rate_curve import solve
 from neuralcodec.codec.rate_sight import Sight
 from neuralcodec.codec.rate_usual import USUAL_Q, inter_look, usual_bpp
@@ -37,7 +38,7 @@ class LiveBits:
         self._smoother: Smoother | None = None
         self._in_scene = 0  # frames begun of it
 
-    def quality(self, frame: PlacedFrame, try_intra: TryIntra) -> int:
+    def quality(self, frame: SourceFrame, try_intra: TryIntra) -> int:
         self._see(frame)
         coming, bits = self._next_bits()
         wanted = solve(coming.at, bits)
@@ -48,16 +49,16 @@ class LiveBits:
         self._forecast.begin(frame.number, q)
         return q
 
-    def _see(self, frame: PlacedFrame) -> None:
-        for outlook in self._sight.see(frame):
+    def _see(self, frame: SourceFrame) -> None:
+        for info in self._sight.see(frame):
             self._forecast.add(
                 FrameBits(
-                    outlook.number,
-                    outlook.gop,
-                    outlook.begins_gop,
-                    usual_bpp(outlook) * self._samples,
-                    outlook.alike,
-                    inter_look(outlook),
+                    info.number,
+                    info.gop,
+                    info.begins_gop,
+                    usual_bpp(info) * self._samples,
+                    info.alike,
+                    inter_look(info),
                 )
             )
 
@@ -75,7 +76,7 @@ class LiveBits:
         coming = self._forecast.coming(more_intra, window - known - more_intra)
         return coming, max(window * usual - owed - leak, LEAST_SHARE * window * usual)
 
-    def _step(self, frame: PlacedFrame) -> float:
+    def _step(self, frame: SourceFrame) -> float:
         if frame.begins_gop:
             self._in_scene = round(frame.ahead[0].alike * FIRST_FRAMES)
             return math.inf
@@ -84,7 +85,7 @@ class LiveBits:
             return LAST_STEP
         return FIRST_STEP if self._in_scene <= FIRST_FRAMES else STEP
 
-    def observe(self, cost: FrameCost) -> None:
+    def observe(self, cost: FrameResult) -> None:
         self._spent += cost.bits
         self._forecast.observe(cost)
 

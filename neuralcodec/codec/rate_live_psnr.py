@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from neuralcodec.codec.gop_structure import Outlook, PlacedFrame
-from neuralcodec.codec.rate_control import FrameCost, Smoother, TryIntra
+from neuralcodec.codec.lookahead import FrameComplexity, SourceFrame
+from neuralcodec.codec.quality_control import FrameResult, TryIntra
+from neuralcodec.codec.rate_control import Smoother
 from neuralcodec.codec.rate_curve import DB_PER_Q, Curve, solve
 from neuralcodec.codec.rate_psnr import FramePsnr, PsnrForecast
 from neuralcodec.codec.rate_sight import Sight
@@ -20,7 +21,7 @@ FEW = 24  # frames after a GOP, up to the end, that are planned with it
 
 @dataclass
 class _Gop:
-    first: Outlook  # frame
+    first: FrameComplexity  # frame
     smoother: Smoother | None = None
     lowest: float = 0.0  # q
 
@@ -37,7 +38,7 @@ class LivePsnr:
         self._unknown = 0  # frames begun and not observed
         self._gops: dict[int, _Gop] = {}  # of frames seen and not begun
 
-    def quality(self, frame: PlacedFrame, try_intra: TryIntra) -> int:
+    def quality(self, frame: SourceFrame, try_intra: TryIntra) -> int:
         self._see(frame)
         number = frame.ahead[0].gop
         gop = self._gops[number]
@@ -57,25 +58,25 @@ class LivePsnr:
         self._unknown += 1
         return q
 
-    def _see(self, frame: PlacedFrame) -> None:
-        for outlook in self._sight.see(frame):
-            if outlook.begins_gop:
-                self._gops[outlook.gop] = _Gop(outlook)
-            self._forecast.add(self._foretold(outlook, outlook))
+    def _see(self, frame: SourceFrame) -> None:
+        for info in self._sight.see(frame):
+            if info.begins_gop:
+                self._gops[info.gop] = _Gop(info)
+            self._forecast.add(self._foretold(info, info))
         if frame.begins_gop and len(frame.ahead) > 1:
             # What predicting it would cost says nothing of a frame that is not predicted.
             self._forecast.revise(self._foretold(frame.ahead[0], frame.ahead[1]))
         if frame.begins_gop:
-            kept = {outlook.gop for outlook in self._sight.coming.values()}
+            kept = {info.gop for info in self._sight.coming.values()}
             self._gops = {n: gop for n, gop in self._gops.items() if n in kept}
 
-    def _foretold(self, outlook: Outlook, moved: Outlook) -> FramePsnr:
+    def _foretold(self, info: FrameComplexity, moved: FrameComplexity) -> FramePsnr:
         """moved: the frame whose motion counts."""
         look = motion_look(moved)
-        psnr = usual_psnr(self._gops[outlook.gop].first, look)
-        return FramePsnr(outlook.number, outlook.gop, outlook.position, psnr, outlook.alike, look)
+        psnr = usual_psnr(self._gops[info.gop].first, look)
+        return FramePsnr(info.number, info.gop, info.position, psnr, info.alike, look)
 
-    def _try_first(self, frame: PlacedFrame, try_intra: TryIntra) -> float:
+    def _try_first(self, frame: SourceFrame, try_intra: TryIntra) -> float:
         coming = self._sight.coming
         wanted = solve(self._forecast.coming, len(coming) * self._target)
         for _ in range(TRIALS):
@@ -105,7 +106,7 @@ class LivePsnr:
         wanted = rest * self._target + owed * share
         return solve(lambda q: self._forecast.coming_of_gop(gop, q), wanted)
 
-    def observe(self, cost: FrameCost) -> None:
+    def observe(self, cost: FrameResult) -> None:
         self._owed += self._target - cost.psnr
         self._unknown -= 1
         self._forecast.observe(cost)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from neuralcodec.codec.encoder import EncoderSettings
-from neuralcodec.codec.rate_control import QualityControl
+from neuralcodec.codec.quality_control import QualityControl
 from neuralcodec.codec.rate_live_bits import LiveBits
 from neuralcodec.codec.rate_live_psnr import LivePsnr
 from neuralcodec.codec.rate_overhead import INDEX_BYTES

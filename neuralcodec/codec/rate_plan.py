@@ -3,9 +3,10 @@
 import math
 from dataclasses import dataclass
 
-from neuralcodec.codec.gop_structure import PlacedFrame
+from neuralcodec.codec.lookahead import SourceFrame
+from neuralcodec.codec.quality_control import FrameResult, TryIntra
 from neuralcodec.codec.rate_bits import BitsForecast, BitsLaw, FrameBits, Trust
-from neuralcodec.codec.rate_control import FrameCost, Smoother, TryIntra
+from neuralcodec.codec.rate_control import Smoother
 from neuralcodec.codec.rate_curve import Curve, solve
 from neuralcodec.codec.rate_psnr import FramePsnr, PsnrForecast
 
@@ -81,7 +82,7 @@ class PlannedBits(_Planned):
         self._forecast = plan.forecast()
         self._left = plan.budget  # less what is known to be spent
 
-    def quality(self, frame: PlacedFrame, try_intra: TryIntra) -> int:
+    def quality(self, frame: SourceFrame, try_intra: TryIntra) -> int:
         if self._frames_left == 0:
             return self._last()
         coming = self._forecast.coming()
@@ -90,7 +91,7 @@ class PlannedBits(_Planned):
         self._forecast.begin(frame.number, q)
         return q
 
-    def observe(self, cost: FrameCost) -> None:
+    def observe(self, cost: FrameResult) -> None:
         self._left -= cost.bits
         self._forecast.observe(cost)
 
@@ -103,7 +104,7 @@ class PlannedPsnr(_Planned):
         self._forecast = plan.forecast()
         self._needed = plan.target * len(plan.frames)  # dB, summed, less what is known
 
-    def quality(self, frame: PlacedFrame, try_intra: TryIntra) -> int:
+    def quality(self, frame: SourceFrame, try_intra: TryIntra) -> int:
         if self._frames_left == 0:
             return self._last()
         wanted = solve(self._forecast.coming, self._needed - self._forecast.waiting())
@@ -111,6 +112,6 @@ class PlannedPsnr(_Planned):
         self._forecast.begin(frame.number, q)
         return q
 
-    def observe(self, cost: FrameCost) -> None:
+    def observe(self, cost: FrameResult) -> None:
         self._needed -= cost.psnr
         self._forecast.observe(cost)

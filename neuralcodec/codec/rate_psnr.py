@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from neuralcodec.codec.rate_control import FrameCost
+from neuralcodec.codec.quality_control import FrameResult
 from neuralcodec.codec.rate_curve import Curve, inter_quality, intra_quality
 
 # Share of the quality above a frame's own q that the next one inherits: a guess each.
@@ -147,7 +147,7 @@ class PsnrForecast:
         self._later.look -= rest.look
         self._later.excess -= rest.excess
 
-    def observe(self, cost: FrameCost) -> None:
+    def observe(self, cost: FrameResult) -> None:
         frame = self._frames.pop(cost.number, None)
         if frame is None:
             return

@@ -1,7 +1,6 @@
 """What one pass knows of the frames to come, while it looks ahead."""
 
-from neuralcodec.codec.gop_structure import Outlook, PlacedFrame
-from neuralcodec.codec.outlook import frames_held
+from neuralcodec.codec.lookahead import FrameComplexity, SourceFrame, frames_held
 from neuralcodec.codec.time_span import USUAL_RATE
 from neuralcodec.video import VideoFormat
 
@@ -14,24 +13,24 @@ class Sight:
         """gop: most frames of one."""
         samples = fmt.width * fmt.height * 3 // 2
         self.frames_ahead = frames_held(gop, samples * (2 if fmt.bit_depth > 8 else 1))
-        self.coming: dict[int, Outlook] = {}  # by number
+        self.coming: dict[int, FrameComplexity] = {}  # by number
         self.begun = 0  # frames
         self.ends = False  # whether the end of the source is in sight
         self._begun: set[int] = set()  # numbers, of those after the first one that is coming
         self._time_base = fmt.time_base
         self._usual_rate = float(fmt.frame_rate or USUAL_RATE)
-        self._first: Outlook | None = None
-        self._last: Outlook | None = None
+        self._first: FrameComplexity | None = None
+        self._last: FrameComplexity | None = None
 
-    def see(self, frame: PlacedFrame) -> list[Outlook]:
+    def see(self, frame: SourceFrame) -> list[FrameComplexity]:
         """What is new, in the order of the source."""
         seen = self.coming.keys() | self._begun
-        new = [outlook for outlook in frame.ahead if outlook.number not in seen]
-        self.coming |= {outlook.number: outlook for outlook in new}
+        new = [info for info in frame.ahead if info.number not in seen]
+        self.coming |= {info.number: info for info in new}
         self.ends = self.ends or frame.sees_end
         if self._first is None or self._last is None:
             self._first = self._last = frame.ahead[0]
-        self._last = max(self._last, frame.ahead[-1], key=lambda outlook: outlook.number)
+        self._last = max(self._last, frame.ahead[-1], key=lambda info: info.number)
         return new
 
     def begin(self, number: int) -> None:

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from neuralcodec.codec.encoder import EncoderSettings
-from neuralcodec.codec.gop_structure import Outlook
-from neuralcodec.codec.outlook import place_judged
+from neuralcodec.codec.lookahead import FrameComplexity, SourceFrame, compared_frames
 from neuralcodec.codec.rate_usual import inter_look
 from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.video import Frame, VideoFormat
@@ -30,17 +29,17 @@ class Segment:
 class Survey:
     """What the first pass saw of the source."""
 
-    outlooks: tuple[Outlook, ...]  # of all frames
+    infos: tuple[FrameComplexity, ...]  # of all frames
     segments: tuple[Segment, ...]  # in order; none overlap
     seconds: float
 
     @property
     def frames(self) -> int:
-        return len(self.outlooks)
+        return len(self.infos)
 
     @property
     def gops(self) -> int:
-        return sum(outlook.begins_gop for outlook in self.outlooks)
+        return sum(info.begins_gop for info in self.infos)
 
 
 class _Beginnings:
@@ -52,13 +51,13 @@ class _Beginnings:
         self._gop = -1
         self.kept: dict[int, list[tuple[int, Frame]]] = {}  # by the number of the GOP
 
-    def add(self, frame: Frame, outlook: Outlook) -> None:
-        self._gop += outlook.begins_gop
+    def add(self, source: SourceFrame) -> None:
+        self._gop += source.begins_gop
         if self._gop % self._every:
             return
         segment = self.kept.setdefault(self._gop, [])
         if len(segment) < max(SEGMENT_FRAMES, self._most // len(self.kept)):
-            segment.append((outlook.number, frame))
+            segment.append((source.number, source.frame))
         while sum(map(len, self.kept.values())) > self._most:
             self._thin()
 
@@ -81,10 +80,10 @@ class _Middles:
         self._current: int | None = None  # of `kept`, not yet full
         self.kept: dict[int, list[tuple[int, Frame]]] = {}  # by the distances passed
 
-    def add(self, frame: Frame, outlook: Outlook) -> None:
+    def add(self, source: SourceFrame) -> None:
         place = int(self._passed / self._distance)
-        self._passed += _effort(outlook)
-        if outlook.begins_gop:
+        self._passed += _effort(source.info)
+        if source.begins_gop:
             self._current = None
         elif int(self._passed / self._distance) > place:
             self._current = place + 1
@@ -92,7 +91,7 @@ class _Middles:
         if self._current is None:
             return
         segment = self.kept[self._current]
-        segment.append((outlook.number, frame))
+        segment.append((source.number, source.frame))
         if len(segment) == SEGMENT_FRAMES:
             self._current = None
         if len(self.kept) > self._most:
@@ -105,9 +104,9 @@ class _Middles:
             self._current = None if self._current % 2 else self._current // 2
 
 
-def _effort(outlook: Outlook) -> float:
+def _effort(info: FrameComplexity) -> float:
     """What a frame weighs: its bits, and that it is one."""
-    return STILL_WEIGHT + 2.0 ** inter_look(outlook)
+    return STILL_WEIGHT + 2.0 ** inter_look(info)
 
 
 def survey(frames: Iterator[Frame], fmt: VideoFormat, settings: EncoderSettings) -> Survey:
@@ -117,14 +116,14 @@ def survey(frames: Iterator[Frame], fmt: VideoFormat, settings: EncoderSettings)
     beginnings = _Beginnings(round(BEGINNING_SHARE * most))
     middles = _Middles(most - round(BEGINNING_SHARE * most))
     span = TimeSpan(fmt)
-    outlooks: list[Outlook] = []
-    for placed, outlook in place_judged(frames, settings.gop, settings.batch, settings.scene_cuts):
-        span.add([outlook.pts])
-        outlooks.append(outlook)
-        beginnings.add(placed.frame, outlook)
-        middles.add(placed.frame, outlook)
+    infos: list[FrameComplexity] = []
+    for source in compared_frames(frames, settings.gop, settings.batch, settings.scene_cuts):
+        span.add([source.info.pts])
+        infos.append(source.info)
+        beginnings.add(source)
+        middles.add(source)
     segments = _joined(beginnings, middles)
-    return Survey(tuple(outlooks), segments, span.seconds)
+    return Survey(tuple(infos), segments, span.seconds)
 
 
 def _joined(beginnings: _Beginnings, middles: _Middles) -> tuple[Segment, ...]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
-from neuralcodec.codec.gop_structure import INTRA_BONUS, PlacedFrame
+from neuralcodec.codec.gop_structure import INTRA_BONUS
+from neuralcodec.codec.lookahead import SourceFrame
+from neuralcodec.codec.quality_control import FrameResult, TryIntra
 from neuralcodec.codec.rate_bits import LEAST_BITS, BitsLaw, FrameBits
-from neuralcodec.codec.rate_control import FrameCost, TryIntra
 from neuralcodec.codec.rate_curve import (
     DB_PER_Q,
     INTER_OCTAVES,
@@ -40,7 +41,7 @@ NEAR = 1.5  # q: a trial so near to the solution is the last
 TRUST = 8.0  # frames, see `spread`
 SCENE_ALIKE = 0.5  # a GOP that begins with less in common with the frame before is another scene
 
-CodeSegment = Callable[[Segment, int], Sequence[FrameCost]]  # at a q; numbers from 0
+CodeSegment = Callable[[Segment, int], Sequence[FrameResult]]  # at a q; numbers from 0
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class SampleCoder:
     fmt: VideoFormat
     settings: EncoderSettings
 
-    def __call__(self, segment: Segment, q: int) -> list[FrameCost]:
+    def __call__(self, segment: Segment, q: int) -> list[FrameResult]:
         settings = replace(
             self.settings,
             gop=len(segment.frames),
@@ -62,7 +63,7 @@ class SampleCoder:
         )
         control = _Constant(q if segment.begins_gop else q - INTRA_BONUS, q)
         encoder = Encoder(self.installed, self.fmt, settings, control)
-        return encoder.costs(iter(segment.frames))
+        return encoder.results(iter(segment.frames))
 
 
 class _Constant:
@@ -73,10 +74,10 @@ class _Constant:
     def __init__(self, first: int, others: int) -> None:
         self._first, self._others = first, others
 
-    def quality(self, frame: PlacedFrame, try_intra: TryIntra) -> int:
+    def quality(self, frame: SourceFrame, try_intra: TryIntra) -> int:
         return self._first if frame.begins_gop else self._others
 
-    def observe(self, cost: FrameCost) -> None: ...
+    def observe(self, cost: FrameResult) -> None: ...
 
 
 class Trials:
@@ -85,22 +86,22 @@ class Trials:
     def __init__(self, code: CodeSegment, survey: Survey, samples: int) -> None:
         """samples: of the luma plane of a frame."""
         self._code, self._survey, self._samples = code, survey, samples
-        self._costs: dict[int, list[list[FrameCost]]] = {}  # of each segment, by the q tried
-        outlooks = survey.outlooks
-        self._is_intra = np.array([o.begins_gop for o in outlooks])
-        self._gop = np.array([o.gop for o in outlooks])
-        self._alike = np.array([o.alike for o in outlooks])
+        self._costs: dict[int, list[list[FrameResult]]] = {}  # of each segment, by the q tried
+        infos = survey.infos
+        self._is_intra = np.array([o.begins_gop for o in infos])
+        self._gop = np.array([o.gop for o in infos])
+        self._alike = np.array([o.alike for o in infos])
         self._scene = np.cumsum(self._is_intra & (self._alike < SCENE_ALIKE))
-        self._position = np.array([o.position for o in outlooks])
-        self._intra_look = np.array([intra_look(o) for o in outlooks])
-        self._inter_look = np.array([inter_look(o) for o in outlooks])
-        motion = np.array([motion_look(o) for o in outlooks])
+        self._position = np.array([o.position for o in infos])
+        self._intra_look = np.array([intra_look(o) for o in infos])
+        self._inter_look = np.array([inter_look(o) for o in infos])
+        motion = np.array([motion_look(o) for o in infos])
         # What predicting it would cost says nothing of a frame that is not predicted.
         self._motion_look = np.where(self._is_intra, np.append(motion[1:], motion[-1:]), motion)
 
     def plan_bits(self, budget: float) -> BitsPlan:
         """budget: bits of all GOPS and stat chunks."""
-        usual = np.array([usual_bpp(o) for o in self._survey.outlooks]) * self._samples
+        usual = np.array([usual_bpp(o) for o in self._survey.infos]) * self._samples
         start = self._as_bits_plan(usual, BitsLaw.usual(), USUAL_Q, budget).start
         for _ in range(TRIALS):
             tried = self._try(start)
@@ -111,7 +112,7 @@ class Trials:
 
     def plan_psnr(self, target: float) -> PsnrPlan:
         """target: dB, mean over the frames."""
-        firsts = [self._survey.outlooks[n] for n in np.flatnonzero(self._is_intra)]
+        firsts = [self._survey.infos[n] for n in np.flatnonzero(self._is_intra)]
         usual = [
             usual_psnr(firsts[gop], look)
             for gop, look in zip(self._gop, self._motion_look, strict=True)
@@ -230,6 +231,6 @@ class Trials:
         return PsnrPlan(listed, curve, reference, target)
 
 
-def _numbers(segment: Segment, costs: Sequence[FrameCost]) -> np.ndarray:
+def _numbers(segment: Segment, costs: Sequence[FrameResult]) -> np.ndarray:
     """Of frames in the source."""
     return np.array([segment.first + cost.number for cost in costs])

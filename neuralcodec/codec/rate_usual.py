@@ -6,7 +6,7 @@ bits of intra frames, a third more or less of inter frames, and 2 dB more or les
 
 import math
 
-from neuralcodec.codec.gop_structure import Outlook
+from neuralcodec.codec.lookahead import FrameComplexity
 
 USUAL_Q = 28  # of these figures, as a control gives it
 INTRA_BPP = 0.165  # that react to q, of a frame with intra_cost 1
@@ -19,30 +19,30 @@ EASY_DB, DB_PER_OCTAVE = 42.5, -2.5  # PSNR-YUV at intra_cost 1, and more for ea
 MOTION_DB = -0.3  # for each doubling of 1 + inter_cost
 
 
-def intra_look(outlook: Outlook) -> float:
+def intra_look(info: FrameComplexity) -> float:
     """Octaves of coding effort of a frame that is not predicted."""
-    return math.log2(outlook.intra_cost + LEAST_COST)
+    return math.log2(info.intra_cost + LEAST_COST)
 
 
-def inter_look(outlook: Outlook) -> float:
+def inter_look(info: FrameComplexity) -> float:
     """Octaves of what prediction leaves to be coded: with more and more that is new, this comes to
     a limit."""
-    new = ((outlook.inter_cost + LEAST_COST) / HALF_NEW) ** NEW_GROWTH
+    new = ((info.inter_cost + LEAST_COST) / HALF_NEW) ** NEW_GROWTH
     return math.log2(new / (1 + new))
 
 
-def motion_look(outlook: Outlook) -> float:
+def motion_look(info: FrameComplexity) -> float:
     """Octaves of what prediction is off by, from the noise on."""
-    return math.log2(1 + outlook.inter_cost)
+    return math.log2(1 + info.inter_cost)
 
 
-def usual_bpp(outlook: Outlook) -> float:
+def usual_bpp(info: FrameComplexity) -> float:
     """Bits per luma sample that react to q."""
-    if outlook.begins_gop:
-        return INTRA_BPP * 2.0 ** (INTRA_GROWTH * intra_look(outlook))
-    return INTER_BPP * 2.0 ** inter_look(outlook)
+    if info.begins_gop:
+        return INTRA_BPP * 2.0 ** (INTRA_GROWTH * intra_look(info))
+    return INTER_BPP * 2.0 ** inter_look(info)
 
 
-def usual_psnr(first: Outlook, motion: float) -> float:
+def usual_psnr(first: FrameComplexity, motion: float) -> float:
     """dB. first: the first frame of the GOP; motion: `motion_look` of the frame."""
     return EASY_DB + DB_PER_OCTAVE * intra_look(first) + MOTION_DB * motion

@@ -10,7 +10,6 @@ Steps are taken in the latent, before quantisation: a step in the symbols of the
 half would move the means of the second, and with them a picture that nobody asked for.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,30 +17,13 @@ from torch import Tensor
 
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT, distortion
 from neuralcodec.model.exact import exact_float32, log_magnitude
+from neuralcodec.model.frame_step import FrameCoding
 from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
-from neuralcodec.model.priors import ScalePrior
 from neuralcodec.model.rate import laplace_bits
-from neuralcodec.model.state import State
 
 LEANING = 1.6  # times λ: later frames lean on what this one shows; 1.0 loses half of the gain
 BENT = 1.2  # curvature of all networks over that of their linear part
-
-
-@dataclass(frozen=True)
-class FrameCoding:
-    """How the symbols of one frame become a picture and bits.
-
-    quantise: latent (1, N, h, w) -> its means and the rounded latent; show: rounded latent -> the
-    picture; prior, side: of the symbols; curvature (1, N, 1, 1): from `linear_curvature`.
-    """
-
-    quantise: Callable[[Tensor], tuple[Tensor, Tensor]]
-    show: Callable[[Tensor], State]
-    prior: ScalePrior
-    side: Tensor
-    log_table: Tensor
-    curvature: Tensor
 
 
 @dataclass(frozen=True)
@@ -71,13 +53,16 @@ def refine_latent(
     whose bits + λ·distortion are not higher once it is quantised.
 
     rounds: how often the latent is judged anew, each about three times the work of showing it."""
+    assert len(latent) == 1
     weight = LEANING * mse_lambda
+    side = coding.side_information(*latent.shape[-2:])
+    curvature = linear_curvature(coding.coder, coding.q)
     best = latent
-    kept = _judge(best, coding, y, uv, weight, with_slope=rounds > 0)
+    kept = _judge(best, coding, side, y, uv, weight, with_slope=rounds > 0)
     share = 1.0  # of the moves that seem to pay
     for number in range(rounds):
-        moved = best + _moves(best, kept, coding, weight, share)
-        judged = _judge(moved, coding, y, uv, weight, with_slope=number + 1 < rounds)
+        moved = best + _moves(best, kept, curvature, weight, share)
+        judged = _judge(moved, coding, side, y, uv, weight, with_slope=number + 1 < rounds)
         if judged.cost < kept.cost:
             best, kept = moved, judged
         else:  # from the best once more, not as far
@@ -86,7 +71,13 @@ def refine_latent(
 
 
 def _judge(
-    latent: Tensor, coding: FrameCoding, y: Tensor, uv: Tensor, weight: float, with_slope: bool
+    latent: Tensor,
+    coding: FrameCoding,
+    side: Tensor,
+    y: Tensor,
+    uv: Tensor,
+    weight: float,
+    with_slope: bool,
 ) -> _Judgement:
     """The slope is that of the picture, and of the bits by way of the scales of symbols coded
     later; a symbol's own table has steps, not slopes."""
@@ -100,7 +91,7 @@ def _judge(
             smooth = torch.log1p(maps.abs())
             exact = log_magnitude(maps.detach(), coding.log_table)
             magnitudes = exact + smooth - smooth.detach()
-            indices = coding.prior.all_indices(coding.side, magnitudes).permute(0, 3, 1, 2)
+            indices = coding.prior.all_indices(side, magnitudes).permute(0, 3, 1, 2)
             bits = laplace_bits(symbols, indices).sum()
         error = distortion(coding.show(rounded), y, uv)[0] * (y.shape[-2] * y.shape[-1])
         cost = bits + weight * error
@@ -109,13 +100,13 @@ def _judge(
 
 
 def _moves(
-    latent: Tensor, at: _Judgement, coding: FrameCoding, weight: float, share: float
+    latent: Tensor, at: _Judgement, curvature: Tensor, weight: float, share: float
 ) -> Tensor:
     """What to add to the latent, so that each symbol moves by -1, 0 or 1, whichever promises the
     lowest cost; only the most promising `share` of the moves."""
     assert at.slope is not None
     now = laplace_bits(at.symbols, at.indices)
-    bend = BENT / 2 * weight * coding.curvature
+    bend = BENT / 2 * weight * curvature
     promise, move = torch.zeros_like(latent), torch.zeros_like(latent)
     for direction in (-1, 1):
         price = laplace_bits(at.symbols + direction, at.indices) - now

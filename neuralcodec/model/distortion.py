@@ -8,7 +8,7 @@ x264 at the same luma, and plain areas took on wrong colours.
 
 from torch import Tensor
 
-from neuralcodec.model.state import State
+from neuralcodec.model.recurrence import State
 
 LUMA_WEIGHT, CHROMA_WEIGHT = 0.75, 0.75  # of the mean over luma, over both planes of chroma
 

@@ -27,7 +27,7 @@ from neuralcodec.model.loop_filters import (
     choose_filtered,
     pick_filtered,
 )
-from neuralcodec.model.state import MIDDLE, PICTURE_RANGE, State
+from neuralcodec.model.recurrence import MIDDLE, PICTURE_RANGE, State
 from neuralcodec.model.warp import QUARTER, warp_feature, warp_planes
 
 

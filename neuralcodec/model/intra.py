@@ -15,7 +15,7 @@ from neuralcodec.model.layers import (
     tokens_to_planes,
 )
 from neuralcodec.model.loop_filters import LoopFilters
-from neuralcodec.model.state import MIDDLE, PICTURE_RANGE, State
+from neuralcodec.model.recurrence import MIDDLE, PICTURE_RANGE, State
 
 
 class IntraCoder(nn.Module):

@@ -8,7 +8,7 @@ symbols already decoded as input, so that encoder and decoder agree to the last 
 All maps are channels-last: (B, h, w, channels).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -37,16 +37,30 @@ class History:
 
     last: Tensor  # log magnitudes of the last frame's symbols
     mean: Tensor  # running mean of them
-    after_intra: bool
+    after_intra: Tensor  # (B,), 1 where that frame was an intra frame, else 0
 
     @classmethod
     def begin(cls, magnitudes: Tensor) -> "History":
-        return cls(magnitudes, magnitudes, True)
+        return cls(magnitudes, magnitudes, magnitudes.new_ones(len(magnitudes)))
 
     def advance(self, magnitudes: Tensor) -> "History":
         """The mean moves a quarter of the way, rounded down to the grid: exact integers."""
         units = (3 * self.mean + magnitudes) * (ACTIVATION_UNITS / 4)
-        return History(magnitudes, units.floor() / ACTIVATION_UNITS, False)
+        mean = units.floor() / ACTIVATION_UNITS
+        return History(magnitudes, mean, magnitudes.new_zeros(len(magnitudes)))
+
+    def select(self, item: int) -> "History":
+        """Of one item of the batch, as a batch of one."""
+        one = slice(item, item + 1)
+        return History(self.last[one], self.mean[one], self.after_intra[one])
+
+    @classmethod
+    def cat(cls, parts: Sequence["History"]) -> "History":
+        return cls(
+            torch.cat([part.last for part in parts]),
+            torch.cat([part.mean for part in parts]),
+            torch.cat([part.after_intra for part in parts]),
+        )
 
 
 @lru_cache(maxsize=32)
@@ -153,7 +167,7 @@ class ScalePrior(nn.Module):
             past = torch.cat([history.last, history.mean], -1)
             maps.append(rectify(self.summarise(past)))
             maps.append(log_magnitude(_motion_of_positions(vectors), log_table))
-            maps.append(torch.full_like(maps[0], float(history.after_intra)))
+            maps.append(history.after_intra[:, None, None, None].expand_as(maps[0]))
         return torch.cat(maps, -1)
 
     def passes(self, height: int, width: int) -> Iterator[Pass]:

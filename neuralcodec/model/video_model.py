@@ -1,21 +1,28 @@
-"""One model: all networks, assembled from a configuration."""
+"""One model: all networks, assembled from a configuration, and one frame's way through them."""
 
 import copy
 
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.model.config import ModelConfig
-from neuralcodec.model.exact import ExactLayer, log_magnitude_table
+from neuralcodec.model.config import BLOCK, VECTOR_BLOCK, ModelConfig
+from neuralcodec.model.exact import ExactLayer, exact_float32, log_magnitude, log_magnitude_table
+from neuralcodec.model.frame_step import BestFiltered, CodedStep, FrameCoding, Refine
 from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
 from neuralcodec.model.layers import Float32Conv
-from neuralcodec.model.priors import ScalePrior
+from neuralcodec.model.loop_filters import FILTER_GAIN
+from neuralcodec.model.priors import History, ScalePrior
+from neuralcodec.model.recurrence import Recurrence
 from neuralcodec.model.vector_prior import VectorPrior
 
 
 class VideoModel(nn.Module):
-    """Intra and inter transforms (float) and the priors of latent and vectors (exact)."""
+    """Intra and inter transforms (float) and the priors of latent and vectors (exact).
+
+    Of frames of B items: planes y (B, 1, H, W) and uv (B, 2, H/2, W/2) in [0, 1], H and W multiples
+    of 16, q (B,) in 0..63, vectors (B, 2, H/8, W/8) in quarter samples.
+    """
 
     log_table: Tensor
 
@@ -28,6 +35,87 @@ class VideoModel(nn.Module):
         self.inter_prior = ScalePrior(config, inter=True)
         self.vector_prior = VectorPrior(config)
         self.register_buffer("log_table", log_magnitude_table())
+
+    def code_intra(
+        self, y: Tensor, uv: Tensor, q: Tensor, refine: Refine | None = None
+    ) -> CodedStep:
+        """A frame that refers to none. With gradients where they are enabled, those of rounding
+        passed straight through."""
+        coding = FrameCoding(
+            coder=self.intra,
+            prior=self.intra_prior,
+            log_table=self.log_table,
+            q=q,
+            show=lambda rounded: self.intra.synthesise(rounded, q),
+        )
+        return self._code(coding, self.intra.analyse(y, uv, q), refine)
+
+    def code_inter(
+        self,
+        y: Tensor,
+        uv: Tensor,
+        q: Tensor,
+        vectors: Tensor,
+        before: Recurrence,
+        refine: Refine | None = None,
+        filter_gain: float = FILTER_GAIN,
+    ) -> CodedStep:
+        """A frame that is predicted from `before`, which must have its history."""
+        prediction = self.inter.predict(before.state, vectors, q)
+        show = BestFiltered(self.inter, prediction, q, (y, uv), filter_gain)
+        coding = FrameCoding(
+            coder=self.inter,
+            prior=self.inter_prior,
+            log_table=self.log_table,
+            q=q,
+            show=show,
+            prediction=prediction,
+            before=before,
+            vectors=vectors,
+        )
+        return self._code(coding, self.inter.analyse(y, uv, prediction, q), refine)
+
+    def show_intra(self, symbols: Tensor, q: Tensor) -> Recurrence:
+        """symbols (B, N, h, w) of a frame -> what `code_intra` left, up to the history and to the
+        rounding of floats."""
+        rounded = self.intra.means.restore(symbols, None, self.intra.gain(q))
+        batch, _, rows, columns = symbols.shape
+        per_side = BLOCK // VECTOR_BLOCK
+        still = symbols.new_zeros(batch, 2, per_side * rows, per_side * columns)
+        return Recurrence(self.intra.synthesise(rounded, q), still, None)
+
+    def show_inter(
+        self, symbols: Tensor, q: Tensor, vectors: Tensor, filtered: Tensor, before: Recurrence
+    ) -> Recurrence:
+        """The same of `code_inter`; filtered (B, 2): see `loop_filters.Filtered`."""
+        prediction = self.inter.predict(before.state, vectors, q)
+        rounded = self.inter.means.restore(symbols, prediction.side, self.inter.gain(q))
+        return Recurrence(self.inter.synthesise(rounded, prediction, q, filtered), vectors, None)
+
+    def _code(self, coding: FrameCoding, latent: Tensor, refine: Refine | None) -> CodedStep:
+        if refine is not None:
+            latent = refine(latent, coding)
+        means, rounded = coding.quantise(latent)
+        # Of a training step that has blown up, which its loss tells, nothing else must fail.
+        symbols = torch.nan_to_num((rounded - means).detach().round())
+        state = coding.show(rounded)
+        with exact_float32(latent.device.type):
+            magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), self.log_table)
+        vectors, history = coding.vectors, History.begin(magnitudes)
+        if vectors is None:
+            vectors = state.y.new_zeros(len(latent), 2, *state.feature.shape[-2:])
+        if coding.before is not None:
+            assert coding.before.history is not None
+            history = coding.before.history.advance(magnitudes)
+        return CodedStep(
+            coding=coding,
+            latent=latent,
+            means=means,
+            rounded=rounded,
+            symbols=symbols,
+            filtered=coding.show.filtered if isinstance(coding.show, BestFiltered) else None,
+            recurrence=Recurrence(state, vectors, history),
+        )
 
     def exact_layers(self) -> list[ExactLayer]:
         return [m for m in self.modules() if isinstance(m, ExactLayer)]

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from neuralcodec.model.config import VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.distortion import distortion
-from neuralcodec.model.exact import exact_float32, log_magnitude
+from neuralcodec.model.exact import exact_float32
+from neuralcodec.model.frame_step import CodedStep
 from neuralcodec.model.loop_filters import FILTER_GAIN
 from neuralcodec.model.motion_search import THOROUGH_SEARCH, search_vectors
-from neuralcodec.model.priors import History, ScalePrior
 from neuralcodec.model.rate import laplace_bits, vector_field_bits
-from neuralcodec.model.state import State
+from neuralcodec.model.recurrence import State
 from neuralcodec.model.video_model import VideoModel
 
 PICTURE_NOISE, FEATURE_NOISE = 0.001, 0.01  # of the recurrent state; pictures are in [0, 1]
@@ -30,71 +30,39 @@ class FrameCost:
     shown: State
 
 
-def _latent_cost(
-    model: VideoModel,
-    prior: ScalePrior,
-    latent: Tensor,
-    means: Tensor,
-    rounded: Tensor,
-    q: Tensor,
-    history: History | None,
-    vectors: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """Bits (B,) of the latent's symbols, and their log magnitudes.
+def symbol_bits(step: CodedStep, training: bool) -> Tensor:
+    """Bits (B,) of the symbols of a frame.
 
     The prior learns from the symbols as they are coded; the latent, to which rounding passes no
     gradient, from itself with uniform noise in place of rounding, under the scales of the prior
     (noise for the rate, as in Minnen and Singh, ICIP 2020). A prior that learned from noise too
     would count twice the bits of a frame that is mostly zeros.
     """
-    with exact_float32(latent.device.type):
-        symbols = (rounded - means).detach().round()
-        symbols = torch.nan_to_num(symbols)  # a blown-up batch is skipped by its loss
-        magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), model.log_table)
-        shape = (magnitudes.shape[0], magnitudes.shape[1], magnitudes.shape[2])
-        side = prior.side_information(q, shape, model.log_table, history, vectors)
-        indices = prior.all_indices(side, magnitudes).permute(0, 3, 1, 2)
-        bits = laplace_bits(symbols, indices).sum((1, 2, 3))
-        if model.training:
-            noisy = latent - means + torch.rand_like(latent) - 0.5
+    history = step.recurrence.history
+    assert history is not None
+    with exact_float32(step.latent.device.type):
+        side = step.coding.side_information(*step.symbols.shape[-2:])
+        indices = step.coding.prior.all_indices(side, history.last).permute(0, 3, 1, 2)
+        bits = laplace_bits(step.symbols, indices).sum((1, 2, 3))
+        if training:
+            noisy = step.latent - step.means + torch.rand_like(step.latent) - 0.5
             smooth = laplace_bits(noisy, indices.detach()).sum((1, 2, 3))
             bits = bits + smooth - smooth.detach()
-        return bits, magnitudes
+        return bits
 
 
-def intra_cost(model: VideoModel, y: Tensor, uv: Tensor, q: Tensor) -> tuple[FrameCost, History]:
-    coder = model.intra
-    latent = coder.analyse(y, uv, q)
-    means, rounded = coder.means.quantise(latent, None, coder.gain(q))
-    bits, magnitudes = _latent_cost(model, model.intra_prior, latent, means, rounded, q, None, None)
-    state = coder.synthesise(rounded, q)
+def frame_cost(
+    step: CodedStep, y: Tensor, uv: Tensor, vector_bits: Tensor, training: bool
+) -> FrameCost:
+    """y, uv: the source; vector_bits (B,): of the frame's motion."""
     pixels = y.shape[-2] * y.shape[-1]
-    cost = FrameCost(bits / pixels, torch.zeros_like(bits), distortion(state, y, uv), state)
-    return cost, History.begin(magnitudes)
-
-
-def inter_cost(
-    model: VideoModel,
-    y: Tensor,
-    uv: Tensor,
-    q: Tensor,
-    state: State,
-    history: History,
-    vectors: Tensor,
-    vector_bits: Tensor,
-) -> tuple[FrameCost, History]:
-    coder = model.inter
-    prediction = coder.predict(state, vectors, q)
-    latent = coder.analyse(y, uv, prediction, q)
-    means, rounded = coder.means.quantise(latent, prediction.side, coder.gain(q))
-    bits, magnitudes = _latent_cost(
-        model, model.inter_prior, latent, means, rounded, q, history, vectors
+    shown = step.recurrence.state
+    return FrameCost(
+        symbol_bits(step, training) / pixels,
+        vector_bits / pixels,
+        distortion(shown, y, uv),
+        shown,
     )
-    least_gain = LEARNING_GAIN if torch.is_grad_enabled() else FILTER_GAIN
-    shown, _ = coder.synthesise_best(rounded, prediction, q, y, uv, least_gain)
-    pixels = y.shape[-2] * y.shape[-1]
-    cost = FrameCost(bits / pixels, vector_bits / pixels, distortion(shown, y, uv), shown)
-    return cost, history.advance(magnitudes)
 
 
 def sequence_costs(
@@ -108,20 +76,23 @@ def sequence_costs(
     """y (B, T, 1, H, W), uv (B, T, 2, H/2, W/2) in [0, 1], q (B, T): one GOP per item;
     vectors (B, T - 1, 2, H/8, W/8). Gradients go through the reference pictures as well.
     count_vectors: whether bits of the vectors are counted; they are 0 otherwise."""
-    cost, history = intra_cost(model, y[:, 0], uv[:, 0], q[:, 0])
-    costs = [cost]
-    vector_bits = torch.zeros_like(q[:, 1:])
+    bits = torch.zeros_like(q)
     if count_vectors:
-        vector_bits = _bits_of_fields(model, vectors, q[:, 1:])
-    for t in range(1, y.shape[1]):
-        field = vectors[:, t - 1]
-        state = costs[-1].shown
-        if model.training:
-            state = unsettled(state)
-        cost, history = inter_cost(
-            model, y[:, t], uv[:, t], q[:, t], state, history, field, vector_bits[:, t - 1]
-        )
-        costs.append(cost)
+        bits = torch.cat([bits[:, :1], _bits_of_fields(model, vectors, q[:, 1:])], 1)
+    filter_gain = LEARNING_GAIN if torch.is_grad_enabled() else FILTER_GAIN
+    costs: list[FrameCost] = []
+    step: CodedStep | None = None
+    for t in range(y.shape[1]):
+        frame = y[:, t], uv[:, t]
+        if step is None:
+            step = model.code_intra(*frame, q[:, t])
+        else:
+            before = step.recurrence
+            if model.training:
+                before = replace(before, state=unsettled(before.state))
+            field = vectors[:, t - 1]
+            step = model.code_inter(*frame, q[:, t], field, before, filter_gain=filter_gain)
+        costs.append(frame_cost(step, *frame, bits[:, t], model.training))
     return costs
 
 

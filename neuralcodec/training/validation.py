@@ -11,7 +11,7 @@ from torch import Tensor
 from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
 from neuralcodec.metrics.psnr import MAX_DB
 from neuralcodec.model.config import ModelConfig
-from neuralcodec.model.state import State
+from neuralcodec.model.recurrence import State
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.crops import Crop
 from neuralcodec.training.objective import FrameCost, sequence_costs, source_vectors

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neuralcodec.codec.frame_encoder import FrameEncoder, FrameTask
 from neuralcodec.codec.gop_structure import INTRA_BONUS, frame_quality
-from neuralcodec.codec.transforms import Transforms
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.rate import vector_field_bits
@@ -49,17 +49,19 @@ class Fields:
 def encoded_fields(model: VideoModel, sampler: Sampler, sequences: int, first: int) -> Fields:
     """Codes sequences `first`, `first` + 1, ... of the sampler as `ncodec encode` would."""
     fmt = VideoFormat(SIZE, SIZE, Fraction(1, 25))
-    transforms = Transforms(model, fmt, torch.device("cpu"), torch.float32)
+    encoder = FrameEncoder(model, fmt, torch.device("cpu"), torch.float32)
     vectors, before, qualities = [], [], []
     for number in range(first, first + sequences):
         sampler.start_step(number)
         y, uv, _ = sampler.batch(1, LENGTH, SIZE)
         quality = int(sampler.random.integers(-INTRA_BONUS, QUALITIES))
-        transforms.begin()
+        left = None
         last = np.zeros((2, SIZE // 8, SIZE // 8), np.int16)
         for position in range(LENGTH):
             q = frame_quality(quality, position)
-            [symbols], _ = transforms.encode([_frame(y[0, position], uv[0, position])], [q])
+            frame = _frame(y[0, position], uv[0, position])
+            [coded] = encoder.encode([FrameTask(frame=frame, q=q, before=left)])
+            symbols, left = coded.symbols, coded.recurrence
             if symbols.vectors is not None:
                 vectors.append(symbols.vectors)
                 before.append(last)

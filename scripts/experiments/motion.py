@@ -21,7 +21,6 @@ from curves import HELD_OUT, Experiment, mean_curve
 from torch import Tensor, nn
 
 from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
-from neuralcodec.model.config import VECTOR_BLOCK
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.motion_search import (
     NORMAL_SEARCH,
@@ -36,7 +35,7 @@ from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.warp import warp_planes
 from neuralcodec.model.zoo import DEFAULT_MODEL, load_model
 from neuralcodec.training.crops import crops_of
-from neuralcodec.training.objective import inter_cost, intra_cost, source_vectors
+from neuralcodec.training.objective import frame_cost, source_vectors
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.training.validation import QUALITIES, psnr_yuv
 
@@ -90,18 +89,16 @@ def coded(model: VideoModel, y: Tensor, uv: Tensor, q: int, search: Search) -> R
     """y (1, T, 1, H, W): one GOP."""
     quality = torch.full((1,), float(q))
     weight = model.config.quality_lambdas(quality)
-    cost, history = intra_cost(model, y[:, 0], uv[:, 0], quality)
-    costs = [cost]
-    field = torch.zeros(1, 2, y.shape[-2] // VECTOR_BLOCK, y.shape[-1] // VECTOR_BLOCK)
+    step = model.code_intra(y[:, 0], uv[:, 0], quality)
+    costs = [frame_cost(step, y[:, 0], uv[:, 0], torch.zeros(1), training=False)]
     for t in range(1, y.shape[1]):
-        last, before = field, costs[-1].shown
-        field = search(model, y[:, t], before.y, last, quality, weight)
+        before = step.recurrence
+        last = before.vectors
+        field = search(model, y[:, t], before.state.y, last, quality, weight)
         with exact_float32("cpu"):
             bits = vector_field_bits(model.vector_prior, field, last, quality, model.log_table)
-        cost, history = inter_cost(
-            model, y[:, t], uv[:, t], quality, before, history, field, bits
-        )  # fmt: skip
-        costs.append(cost)
+        step = model.code_inter(y[:, t], uv[:, t], quality, field, before)
+        costs.append(frame_cost(step, y[:, t], uv[:, t], bits, training=False))
     bpp = [float(cost.latent_bpp + cost.vector_bpp) for cost in costs]
     psnr = [float(psnr_yuv(cost.shown, y[:, t], uv[:, t])) for t, cost in enumerate(costs)]
     return RatePoint(sum(bpp) / len(bpp), sum(psnr) / len(psnr))

@@ -21,7 +21,7 @@ from torch import Tensor
 from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.model.layers import planes_to_tokens
-from neuralcodec.model.state import MIDDLE
+from neuralcodec.model.recurrence import MIDDLE
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.model.zoo import DEFAULT_MODEL, load_model
 from neuralcodec.training.crops import crops_of
@@ -32,7 +32,7 @@ from neuralcodec.training.linear_start import (
     patch_gains,
     weighted_patches,
 )
-from neuralcodec.training.objective import intra_cost, source_vectors
+from neuralcodec.training.objective import source_vectors
 from neuralcodec.training.sampling import Sampler, open_cache
 
 TRAINED_ON = 60  # batches
@@ -48,7 +48,7 @@ def patches(model: VideoModel, y: Tensor, uv: Tensor, inter: bool) -> Tensor:
     if not inter:
         return weighted_patches(tokens - MIDDLE)
     q = torch.full(y.shape[:2], REFERENCE_QUALITY)
-    state = intra_cost(model, y[:, 0], uv[:, 0], q[:, 0])[0].shown
+    state = model.code_intra(y[:, 0], uv[:, 0], q[:, 0]).recurrence.state
     vectors = source_vectors(model.config, y[:, :2], q[:, :2])[:, 0]
     prediction = model.inter.predict(state, vectors, q[:, 1])
     return weighted_patches(planes_to_tokens(y[:, 1], uv[:, 1]) - prediction.tokens)

@@ -1,0 +1,59 @@
+"""What a coded frame leaves to those that refer to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from neuralcodec.model.priors import History
+
+MIDDLE = 0.5  # subtracted from samples in [0, 1]
+PICTURE_RANGE = (-0.25, 1.25)  # of decoded samples before they are shown: no state runs away
+
+
+@dataclass(frozen=True)
+class State:
+    """What the float networks make of a frame: the picture, and what is behind it."""
+
+    y: Tensor  # (B, 1, H, W), samples in PICTURE_RANGE
+    uv: Tensor  # (B, 2, H/2, W/2)
+    feature: Tensor  # (B, C, H/8, W/8), within FEATURE_LIMIT
+    latent: Tensor  # (B, N, H/16, W/16), dequantised; zero after an intra frame
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """All that a frame leaves to others, for B items. A value: who codes a frame is given those it
+    refers to and gets a new one back, and may keep as many as there are frames to refer to.
+
+    vectors (B, 2, H/8, W/8): the frame's own motion, in quarter samples; zero after an intra frame.
+    history: what its symbols mean for the scale prior; None in a decoder, whose parser has its own.
+    """
+
+    state: State
+    vectors: Tensor
+    history: History | None
+
+    def select(self, item: int) -> "Recurrence":
+        """Of one item of the batch, as a batch of one."""
+        one = slice(item, item + 1)
+        state = State(*(tensor[one] for tensor in _tensors(self.state)))
+        return Recurrence(state, self.vectors[one], self.history and self.history.select(item))
+
+    @classmethod
+    def cat(cls, parts: Sequence["Recurrence"]) -> "Recurrence":
+        """Several as one batch, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        joined = zip(*(_tensors(part.state) for part in parts), strict=True)
+        histories = [part.history for part in parts if part.history is not None]
+        return cls(
+            State(*(torch.cat(tensors) for tensors in joined)),
+            torch.cat([part.vectors for part in parts]),
+            History.cat(histories) if len(histories) == len(parts) else None,
+        )
+
+
+def _tensors(state: State) -> tuple[Tensor, ...]:
+    return state.y, state.uv, state.feature, state.latent
