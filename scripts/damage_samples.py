@@ -28,7 +28,7 @@ from neuralcodec.container import (
     GopStats,
     StreamHeader,
 )
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.streams import (
     ATTACHMENT,
     Chapter,

@@ -20,7 +20,7 @@ import neuralcodec
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.container import ContainerReader, GopContent, PacketsContent
 from neuralcodec.media.planes import to_picture
-from neuralcodec.model.zoo import DEFAULT_MODEL, find_model
+from neuralcodec.model.model_file import DEFAULT_MODEL, find_model
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "tests" / "golden"

@@ -17,7 +17,7 @@ from measure_flicker import ours, theirs
 
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr
-from neuralcodec.model.zoo import DEFAULT_MODEL
+from neuralcodec.model.model_file import DEFAULT_MODEL
 from neuralcodec.video import Frame
 
 SIDE = 8

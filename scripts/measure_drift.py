@@ -20,7 +20,7 @@ from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
 from neuralcodec.media import SourceOptions, VideoReader
 from neuralcodec.metrics import frame_psnr
-from neuralcodec.model.zoo import DEFAULT_MODEL, InstalledModel, load_model
+from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model
 from neuralcodec.video import Frame, VideoFormat
 
 SHOWN_AT = (1, 2, 5, 10, 20, 50, 100, 200, 300, 500, 1000)  # frames

@@ -25,7 +25,7 @@ from neuralcodec.codec.frame_encoder import FrameEncoder, FrameTask
 from neuralcodec.codec.gop_structure import frame_quality
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr
-from neuralcodec.model.zoo import DEFAULT_MODEL, load_model
+from neuralcodec.model.model_file import DEFAULT_MODEL, load_model
 from neuralcodec.video import Frame, VideoFormat
 
 X264 = CodecSetting("x264", "medium")

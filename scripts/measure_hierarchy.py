@@ -21,7 +21,7 @@ from neuralcodec.media import VideoReader
 from neuralcodec.metrics import psnr_yuv
 from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
 from neuralcodec.model.config import QUALITIES
-from neuralcodec.model.zoo import DEFAULT_MODEL, InstalledModel, load_model
+from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model
 from neuralcodec.video import Frame, VideoFormat
 
 Choice = Callable[[int], int]  # position in the GOP -> what is added to q

@@ -22,7 +22,7 @@ from neuralcodec.codec.gop_structure import INTRA_BONUS
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr, psnr_yuv
 from neuralcodec.metrics.bd_rate import RatePoint
-from neuralcodec.model.zoo import DEFAULT_MODEL, InstalledModel, load_model
+from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model
 from neuralcodec.video import Frame, VideoFormat
 
 X264 = CodecSetting("x264", "medium", low_delay=True)

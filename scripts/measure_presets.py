@@ -23,7 +23,7 @@ from neuralcodec.codec.presets import DEFAULT_PRESET, PRESETS
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import bd_rate
 from neuralcodec.metrics.bd_rate import RatePoint
-from neuralcodec.model.zoo import DEFAULT_MODEL, InstalledModel, load_model
+from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model
 from neuralcodec.video import Frame, VideoFormat
 
 

@@ -21,7 +21,7 @@ from neuralcodec.bench.settings import CodecSetting
 from neuralcodec.codec.encoder import Encoder, EncoderSettings
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr, psnr_yuv
-from neuralcodec.model.zoo import DEFAULT_MODEL, InstalledModel, load_model
+from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model
 from neuralcodec.video import Frame, VideoFormat
 
 AGAIN = 21  # last frames, as a GOP of their own

@@ -32,7 +32,7 @@ from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.picture_limit import check_picture_size
 from neuralcodec.container import ContainerReader, GopRecord
 from neuralcodec.errors import NcodecError
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame
 
 SECONDS = 10

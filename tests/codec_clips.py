@@ -15,8 +15,8 @@ from neuralcodec.container import ContainerWriter, StreamHeader
 from neuralcodec.media import VideoReader
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.loop_filters import Filtered
+from neuralcodec.model.model_file import InstalledModel, load_model, model_bytes
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import InstalledModel, load_model, model_bytes
 from neuralcodec.video import Frame, VideoFormat
 
 CITY = Path(__file__).parent.parent / "clips" / "city.mp4"

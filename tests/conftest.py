@@ -14,7 +14,7 @@ from neuralcodec.bench.svt import usual_scheduling
 from neuralcodec.media import open_writer
 
 if TYPE_CHECKING:
-    from neuralcodec.model.zoo import InstalledModel
+    from neuralcodec.model.model_file import InstalledModel
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,7 +47,7 @@ def own_threads_and_signals() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def installed_model() -> "InstalledModel":
     """The model that `encode` takes by default, loaded once; not to be altered."""
-    from neuralcodec.model.zoo import DEFAULT_MODEL, load_model
+    from neuralcodec.model.model_file import DEFAULT_MODEL, load_model
 
     return load_model(DEFAULT_MODEL)
 

@@ -4,9 +4,9 @@ import torch
 
 from neuralcodec.codec.decoder import Decoder
 from neuralcodec.container import GopRecord
+from neuralcodec.model.code_length import latent_bits, vector_field_bits
 from neuralcodec.model.exact import exact_float32, log_magnitude
-from neuralcodec.model.priors import History
-from neuralcodec.model.rate import latent_bits, vector_field_bits
+from neuralcodec.model.scale_prior import History
 
 
 def predicted_bits(decoder: Decoder, gop: GopRecord) -> list[float]:

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from neuralcodec.cli import main
 from neuralcodec.container import ContainerReader
-from neuralcodec.model import installed, zoo
+from neuralcodec.model import installed, model_file
 
 FAULT, USAGE = 1, 2
 
@@ -144,7 +144,7 @@ def test_a_model_file_that_is_none_is_refused(folder, small_source, small_coded)
 
 
 def test_a_file_of_a_model_not_installed_names_it_and_its_hash(folder, small_coded, monkeypatch):
-    sha256 = zoo.load_model("fast").sha256.hex()
+    sha256 = model_file.load_model("fast").sha256.hex()
     (folder / "index.json").write_text("{}")
     monkeypatch.setattr(installed, "weights_folder", lambda: folder)
     message = refused(FAULT, "decode", small_coded, "o.y4m")

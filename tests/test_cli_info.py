@@ -23,7 +23,7 @@ from neuralcodec.container import (
     GopStats,
     StreamHeader,
 )
-from neuralcodec.model.zoo import model_bytes
+from neuralcodec.model.model_file import model_bytes
 
 FAULT, USAGE = 1, 2
 

@@ -17,7 +17,7 @@ from training_runs import SMALL
 from neuralcodec.bench.peers import PEERS
 from neuralcodec.cli import main
 from neuralcodec.cli.training_report import TrainingDisplay
-from neuralcodec.model.zoo import load_model, model_bytes
+from neuralcodec.model.model_file import load_model, model_bytes
 from neuralcodec.training.schedule import Schedule
 
 

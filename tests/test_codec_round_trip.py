@@ -27,7 +27,7 @@ from neuralcodec.container import ContainerReader, GopRecord
 from neuralcodec.errors import DamagedFile
 from neuralcodec.media import VideoReader, open_writer
 from neuralcodec.metrics import PsnrMeter, frame_psnr
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
 

@@ -44,7 +44,7 @@ from neuralcodec.container import (
 from neuralcodec.container.layout import Malformed
 from neuralcodec.container.payloads import parse_gop
 from neuralcodec.errors import DamagedFile, InputError, NcodecError, UsageError
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.streams import FileTags, StreamPacket
 from neuralcodec.video import ColorTags, Frame, VideoFormat
 

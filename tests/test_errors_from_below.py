@@ -23,7 +23,7 @@ from neuralcodec.codec.frame_decoder import FrameDecoder
 from neuralcodec.codec.frame_encoder import FrameEncoder
 from neuralcodec.errors import DeviceError, OutputError
 from neuralcodec.media import open_writer
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
 posix = pytest.mark.skipif(os.name != "posix", reason="as in POSIX")

@@ -25,7 +25,7 @@ from neuralcodec.model.exact import (
     to_grid,
     to_index,
 )
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 
 INPUTS = 384
 THREADS = (1, 2)

@@ -20,7 +20,7 @@ from format_parser import GopParser, ModelFile, read_first_gop
 
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from neuralcodec.codec.pictures import grid_size
 from neuralcodec.container import ContainerReader, GopContent, GopRecord, PacketsContent
 from neuralcodec.errors import ModelError
 from neuralcodec.model import installed as installed_models
-from neuralcodec.model.zoo import DEFAULT_MODEL, InstalledModel, find_model
+from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, find_model
 
 GOLDEN = golden_files()
 # Sample steps, of the means of cells: what floats may do on another machine, and in another format

@@ -18,7 +18,7 @@ from neuralcodec.codec.gop_structure import (
     frame_quality,
 )
 from neuralcodec.codec.scene_cuts import JudgedFrame
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame
 
 

@@ -19,8 +19,8 @@ from neuralcodec.codec.gop_symbols import (
 from neuralcodec.entropy import Coder, SymbolEncoder
 from neuralcodec.entropy.coder import Malformed
 from neuralcodec.model.loop_filters import Filtered
-from neuralcodec.model.vector_prior import STEPS, VECTOR_LIMIT
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
+from neuralcodec.model.motion_prior import STEPS, VECTOR_LIMIT
 
 QUALITIES = (5, 63, 0, 32)
 

@@ -20,7 +20,7 @@ from neuralcodec.codec.rate_survey import survey
 from neuralcodec.codec.rate_trials import SampleCoder, Trials
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
 QUALITY, GOP = 16, 4

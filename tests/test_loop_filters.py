@@ -11,9 +11,9 @@ from training_runs import TINY, make_cache
 from neuralcodec.model import smoothing
 from neuralcodec.model.deblocking import DeblockingFilter
 from neuralcodec.model.loop_filters import Filtered, InterLoopFilters, LoopFilters
+from neuralcodec.model.model_file import load_model, load_tensors, model_bytes
 from neuralcodec.model.smoothing import LIMITS, PAIRS, SmoothingFilter
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_model, load_tensors, model_bytes
 from neuralcodec.training.loop_filters import main
 
 ANCHORS, CHANNELS = 8, 6

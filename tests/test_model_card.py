@@ -9,8 +9,8 @@ import torch
 from click.testing import CliRunner
 from training_runs import TINY
 
+from neuralcodec.model.model_file import model_bytes
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import model_bytes
 from neuralcodec.training.model_card import main
 from neuralcodec.training.validation import QUALITIES
 

@@ -7,13 +7,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from training_runs import TINY
 
 from neuralcodec.cli import main
-from neuralcodec.model.complexity import decode_kmac_per_pixel
 from neuralcodec.model.config import ModelConfig
-from neuralcodec.model.priors import History
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.recurrence import State
+from neuralcodec.model.scale_prior import History
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import InstalledModel
-from neuralcodec.training.models import BASE, FAST
+from neuralcodec.training.models import BASE, FAST, decode_kmac_per_pixel
 
 
 def counted_while_decoding(config: ModelConfig) -> float:

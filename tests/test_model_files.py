@@ -15,14 +15,14 @@ import neuralcodec
 from neuralcodec.errors import ModelError
 from neuralcodec.model import installed as installed_files
 from neuralcodec.model.installed import file_sha256, installed_file, installed_models
-from neuralcodec.model.tables import make_tables
-from neuralcodec.model.zoo import (
+from neuralcodec.model.model_file import (
     DEFAULT_MODEL,
     InstalledModel,
     find_model,
     load_model,
     model_bytes,
 )
+from neuralcodec.model.tables import make_tables
 
 RECORD: dict[str, object] = {"steps": 12, "data": ["a", "b"]}
 

@@ -6,7 +6,7 @@ from codec_clips import CPU, city_frames, coded_gops
 from predicted_bits import predicted_bits
 
 from neuralcodec.codec.decoder import Decoder, DecoderSettings
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
 

@@ -15,7 +15,7 @@ from neuralcodec.codec.presets import DEFAULT_PRESET, MEDIUM, PRESETS, Effort
 from neuralcodec.codec.refinement import LEANING
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT, distortion
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
 QUALITY = 16

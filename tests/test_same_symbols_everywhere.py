@@ -26,8 +26,8 @@ from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_
 from neuralcodec.container import ContainerReader, FrameRecord, GopRecord
 from neuralcodec.errors import DamagedFile
 from neuralcodec.model.exact import WEIGHT_UNITS
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
 

@@ -10,8 +10,8 @@ import torch
 from torch.cuda import OutOfMemoryError
 from training_runs import TINY, make_cache
 
+from neuralcodec.model.model_file import load_model, model_bytes
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_model, model_bytes
 from neuralcodec.training.drawn_batches import BatchSource
 from neuralcodec.training.gpu_beginning import GpuBeginning, fetch_earlier
 from neuralcodec.training.gpu_recipe import TimedSchedule, TrainingClock

@@ -12,8 +12,8 @@ from training_runs import TINY, make_cache, start
 
 from neuralcodec.errors import InputError
 from neuralcodec.model.config import ModelConfig
+from neuralcodec.model.model_file import load_config, load_model, load_tensors
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_config, load_model, load_tensors
 from neuralcodec.training.linear_start import initialise
 from neuralcodec.training.objective import sequence_loss, symbol_bits
 from neuralcodec.training.run_log import read_log

@@ -7,8 +7,8 @@ import torch
 from click.testing import CliRunner
 from training_runs import TINY
 
+from neuralcodec.model.model_file import load_model, load_tensors, model_bytes
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_model, load_tensors, model_bytes
 from neuralcodec.training.half_precision import main
 
 

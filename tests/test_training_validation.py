@@ -12,8 +12,8 @@ from training_runs import start
 
 from neuralcodec.bench.peers import PEERS
 from neuralcodec.metrics.psnr import PsnrMeter
+from neuralcodec.model.model_file import InstalledModel, load_model
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import InstalledModel, load_model
 from neuralcodec.training import x265_curves
 from neuralcodec.training.crops import Crop, some_crops
 from neuralcodec.training.objective import sequence_costs

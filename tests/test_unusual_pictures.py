@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from neuralcodec.model.layers import FEATURE_LIMIT, Block, bounded
+from neuralcodec.model.model_file import load_model
 from neuralcodec.model.recurrence import PICTURE_RANGE
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_model
 from neuralcodec.training.objective import sequence_costs, source_vectors
 from neuralcodec.training.synthetic import stretch_contrast, synthetic_sequence
 

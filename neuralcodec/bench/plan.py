@@ -19,7 +19,7 @@ from neuralcodec.bench.settings import NCODEC, CodecSetting
 from neuralcodec.bench.vmaf import ABSENT, vmaf_is_there
 from neuralcodec.codec.device import find_device
 from neuralcodec.errors import UsageError
-from neuralcodec.model.zoo import load_model
+from neuralcodec.model.model_file import load_model
 from neuralcodec.version import __version__
 
 _NCODEC_BEST, _NCODEC_WORST = 63, 0

@@ -136,7 +136,7 @@ def bench(
     from neuralcodec.bench.run import run_bench
     from neuralcodec.bench.settings import find_anchor, parse_settings
     from neuralcodec.bench.tables import print_tables, require_rich, to_markdown, write_csv
-    from neuralcodec.model.zoo import DEFAULT_MODEL
+    from neuralcodec.model.model_file import DEFAULT_MODEL
 
     outputs = [json_path, csv_path, markdown_path, plot_path, html_path]
     for path in filter(None, outputs):

@@ -18,7 +18,7 @@ from neuralcodec.codec.picture_limit import check_picture_size
 from neuralcodec.codec.progress import Progress, ProgressState
 from neuralcodec.container import ContainerReader, Content, Damage, GopContent, PacketsContent
 from neuralcodec.errors import DamagedFile, InputError, ModelError
-from neuralcodec.model.zoo import find_model
+from neuralcodec.model.model_file import find_model
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from neuralcodec.media.source import standard_input
 from neuralcodec.media.stream_parameters import fault_of
 from neuralcodec.metrics import PlanePsnr, PsnrMeter, ssim
 from neuralcodec.metrics.ssim import WINDOW as SSIM_WINDOW
-from neuralcodec.model.zoo import find_model
+from neuralcodec.model.model_file import find_model
 from neuralcodec.streams import OtherStream, StreamPacket
 from neuralcodec.video import Frame, VideoFormat
 

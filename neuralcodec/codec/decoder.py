@@ -14,8 +14,8 @@ from neuralcodec.codec.pictures import TensorFrame, grid_size, to_frames, to_ten
 from neuralcodec.container import Damage, FrameRecord, GopPlace, GopRecord, Loss
 from neuralcodec.entropy.coder import Malformed
 from neuralcodec.errors import DamagedFile
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.recurrence import Recurrence
-from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
 FRAMES_AHEAD = 6

@@ -37,7 +37,7 @@ from neuralcodec.container.layout import CHUNK_OVERHEAD, SIGNATURE, TAIL_CHUNK_S
 from neuralcodec.errors import InputError, UsageError
 from neuralcodec.media import SourceOptions, VideoReader
 from neuralcodec.model.config import QUALITIES
-from neuralcodec.model.zoo import DEFAULT_MODEL, InstalledModel, load_model
+from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model
 from neuralcodec.video import Frame
 
 PIPE = "-"

@@ -24,8 +24,8 @@ from neuralcodec.codec.quality_control import Feedback, FrameResult, QualityCont
 from neuralcodec.codec.rate_overhead import frame_bytes
 from neuralcodec.container import FrameRecord, GopRecord, GopStats
 from neuralcodec.metrics import PlanePsnr, frame_psnr
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.recurrence import Recurrence
-from neuralcodec.model.zoo import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
 FRAMES_AHEAD = 6  # between two stages; bounds memory

@@ -21,10 +21,10 @@ from neuralcodec.entropy import Coder, SymbolDecoder, SymbolEncoder
 from neuralcodec.entropy.coder import Malformed
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK
 from neuralcodec.model.exact import exact_float32, log_magnitude
-from neuralcodec.model.priors import History, Pass, ScalePrior
+from neuralcodec.model.model_file import InstalledModel
+from neuralcodec.model.motion_prior import CANDIDATES, VECTOR_LIMIT, StepContext
+from neuralcodec.model.scale_prior import History, Pass, ScalePrior
 from neuralcodec.model.tables import PRECISION
-from neuralcodec.model.vector_prior import CANDIDATES, VECTOR_LIMIT, StepContext
-from neuralcodec.model.zoo import InstalledModel
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from neuralcodec.codec.pictures import grid_size
 from neuralcodec.codec.presets import Effort
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
 LEANING = 2.0  # times λ: what is not tried leans on what is

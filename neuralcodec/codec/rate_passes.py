@@ -12,7 +12,7 @@ from neuralcodec.codec.rate_survey import survey
 from neuralcodec.codec.rate_target import RateKind, RateTarget
 from neuralcodec.codec.rate_trials import SampleCoder, Trials
 from neuralcodec.errors import InputError, UsageError
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
 SIZE_MARGIN = 0.004  # of a size, kept free: what is asked for is mostly a limit

@@ -33,7 +33,7 @@ from neuralcodec.codec.rate_usual import (
     usual_bpp,
     usual_psnr,
 )
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import VideoFormat
 
 TRIALS = 3

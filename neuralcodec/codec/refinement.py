@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from neuralcodec.model.code_length import laplace_bits
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT, distortion
 from neuralcodec.model.exact import exact_float32, log_magnitude
 from neuralcodec.model.frame_step import FrameCoding
 from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
-from neuralcodec.model.rate import laplace_bits
 
 LEANING = 1.6  # times λ: later frames lean on what this one shows; 1.0 loses half of the gain
 BENT = 1.2  # curvature of all networks over that of their linear part

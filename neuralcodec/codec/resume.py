@@ -25,7 +25,7 @@ from neuralcodec.container import ContainerReader, ContainerWriter, GopContent
 from neuralcodec.errors import DamagedFile, InputError, OutputError
 from neuralcodec.file_lock import try_lock
 from neuralcodec.media import SourceOptions
-from neuralcodec.model.zoo import InstalledModel
+from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.version import __version__
 
 

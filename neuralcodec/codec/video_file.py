@@ -20,7 +20,7 @@ from neuralcodec.codec.picture_limit import check_picture_size
 from neuralcodec.codec.pictures import TensorFrame
 from neuralcodec.container import ContainerReader
 from neuralcodec.errors import InputError
-from neuralcodec.model.zoo import find_model
+from neuralcodec.model.model_file import find_model
 from neuralcodec.video import VideoFormat
 
 

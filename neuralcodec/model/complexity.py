@@ -3,10 +3,6 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from neuralcodec.model.config import ModelConfig
 
 Shape = tuple[int, ...]
 
@@ -38,14 +34,3 @@ def kmac_per_pixel(shapes: Mapping[str, Shape]) -> float:
             share = steps if name.startswith("vector_prior.") else 1
             total += math.prod(shape) / side**2 / share
     return total / 1000
-
-
-def decode_kmac_per_pixel(config: "ModelConfig") -> float:
-    """The same of a model that need not exist yet."""
-    import torch
-
-    from neuralcodec.model.video_model import VideoModel
-
-    with torch.device("meta"):
-        tensors = VideoModel(config).state_dict()
-    return kmac_per_pixel({name: tuple(tensor.shape) for name, tensor in tensors.items()})

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from neuralcodec.model.installed import check_name
+from neuralcodec.model.model_name import check_name
 
 QUALITIES = 64  # q = 0 (smallest file) .. 63 (best picture)
 SCALES = 64  # entries of the scale alphabet; see `neuralcodec.model.exact`

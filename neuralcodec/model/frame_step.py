@@ -8,8 +8,8 @@ from torch import Tensor
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.inter import InterCoder, Prediction
 from neuralcodec.model.intra import IntraCoder
-from neuralcodec.model.priors import ScalePrior
 from neuralcodec.model.recurrence import Recurrence, State
+from neuralcodec.model.scale_prior import ScalePrior
 
 
 @dataclass(frozen=True, kw_only=True)

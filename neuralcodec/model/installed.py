@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from neuralcodec.errors import ModelError
 from neuralcodec.model.complexity import kmac_per_pixel
+from neuralcodec.model.model_name import check_name
 
 SUFFIX = ".safetensors"
 INDEX = "index.json"  # beside the installed files: {name: SHA-256 of its file in hexadecimal}
@@ -21,7 +22,6 @@ INDEX = "index.json"  # beside the installed files: {name: SHA-256 of its file i
 NETWORKS_VERSION = 1
 MODEL_PREFIX = "model."  # of the names of its networks' tensors
 _CONSTANT = "model.log_table"  # stored with the networks, but not learned
-MAX_NAME_BYTES = 255  # as much as the header of an .nlc file holds
 T = TypeVar("T")
 
 
@@ -84,15 +84,6 @@ def file_sha256(path: Path) -> bytes:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def check_name(name: object) -> str:
-    """A model's name ends up in headers, on terminals and in paths. Raises ValueError."""
-    if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name) <= MAX_NAME_BYTES:
-        raise ValueError("a model name that cannot be shown")
-    if name.startswith(".") or set(name) & set("/\\") or len(name.encode()) > MAX_NAME_BYTES:
-        raise ValueError(f"a model cannot be named {name!r}")
-    return name
-
-
 def check_version(path: Path, metadata: Mapping[str, str]) -> None:
     """Raises ModelError where a model file was made for networks other than those of now."""
     found = metadata.get("networks")
@@ -107,7 +98,7 @@ def check_version(path: Path, metadata: Mapping[str, str]) -> None:
 def describe_model(path: Path) -> ModelDescription:
     """Raises ModelError where the header of the file is not that of a model.
 
-    That the networks are sound is not looked at: `zoo.load_model` does."""
+    That the networks are sound is not looked at: `model_file.load_model` does."""
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

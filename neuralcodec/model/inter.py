@@ -27,8 +27,8 @@ from neuralcodec.model.loop_filters import (
     choose_filtered,
     pick_filtered,
 )
+from neuralcodec.model.motion_compensation import QUARTER, warp_feature, warp_planes
 from neuralcodec.model.recurrence import MIDDLE, PICTURE_RANGE, State
-from neuralcodec.model.warp import QUARTER, warp_feature, warp_planes
 
 
 @dataclass(frozen=True)

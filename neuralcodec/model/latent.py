@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from neuralcodec.model.exact import round_through
 from neuralcodec.model.layers import Block, Float32Conv
-from neuralcodec.model.priors import parity_map
+from neuralcodec.model.scale_prior import parity_map
 
 
 class LatentMeans(nn.Module):

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.model.overlapped_blocks import LOBES, TAPS, interpolation_filter
-from neuralcodec.model.vector_prior import VECTOR_LIMIT
+from neuralcodec.model.motion_compensation import LOBES, TAPS, interpolation_filter
+from neuralcodec.model.motion_prior import VECTOR_LIMIT
 
 PAD = 64  # samples around the reference that windows may reach into
 EIGHTH_RANGE = 6  # ±48 samples

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neuralcodec.model.priors import History
+from neuralcodec.model.scale_prior import History
 
 MIDDLE = 0.5  # subtracted from samples in [0, 1]
 PICTURE_RANGE = (-0.25, 1.25)  # of decoded samples before they are shown: no state runs away

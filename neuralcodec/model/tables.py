@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from neuralcodec.model.code_length import DECISION_CENTRE, DECISION_STEPS, laplace_scale
 from neuralcodec.model.config import SCALES
-from neuralcodec.model.rate import DECISION_CENTRE, DECISION_STEPS, laplace_scale
 
 PRECISION = 24  # bits; every probability is a positive multiple of 2**-24
 TAIL = 2.0**-14  # what lies outside a table is escaped

@@ -8,13 +8,13 @@ the last frame's vector, its known neighbours') and of what the search found.
 import torch
 from torch import Tensor
 
+from neuralcodec.model.code_length import option_bits
 from neuralcodec.model.exact import exact_float32
+from neuralcodec.model.motion_prior import VectorPrior
 from neuralcodec.model.motion_search import (
     BlockCosts,
     absolute_error_lambda,
 )
-from neuralcodec.model.rate import option_bits
-from neuralcodec.model.vector_prior import VectorPrior
 
 BIT_PRICE = 0.25  # of a bit at λ: what a block takes, others can name and later frames repeat
 

@@ -12,9 +12,9 @@ from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
 from neuralcodec.model.layers import Float32Conv
 from neuralcodec.model.loop_filters import FILTER_GAIN
-from neuralcodec.model.priors import History, ScalePrior
+from neuralcodec.model.motion_prior import VectorPrior
 from neuralcodec.model.recurrence import Recurrence
-from neuralcodec.model.vector_prior import VectorPrior
+from neuralcodec.model.scale_prior import History, ScalePrior
 
 
 class VideoModel(nn.Module):

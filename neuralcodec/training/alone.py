@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from neuralcodec.errors import NcodecError
+from neuralcodec.model.model_file import load_tensors, model_bytes
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_tensors, model_bytes
 from neuralcodec.training.objective import sequence_costs, sequence_loss, source_vectors
 from neuralcodec.training.sampling import Sampler
 from neuralcodec.training.schedule import Phase

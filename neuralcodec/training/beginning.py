@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 from neuralcodec.errors import ModelError
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.installed import SUFFIX, installed_models, model_file
+from neuralcodec.model.model_file import load_model, load_tensors
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_model, load_tensors
 from neuralcodec.training.linear_start import initialise
 from neuralcodec.training.models import FAST, MODELS, named_model
 from neuralcodec.training.run_log import Observer

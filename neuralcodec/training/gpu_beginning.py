@@ -15,8 +15,8 @@ from neuralcodec.atomic_file import AtomicFile, output_errors
 from neuralcodec.errors import InputError, ModelError
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.installed import SUFFIX, installed_file, installed_models
+from neuralcodec.model.model_file import load_config, load_model, load_tensors
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_config, load_model, load_tensors
 from neuralcodec.training.checkpoint import read_checkpoint
 from neuralcodec.training.grow import can_grow, grow
 from neuralcodec.training.linear_start import initialise

@@ -10,7 +10,7 @@ import click
 import torch
 
 from neuralcodec.errors import NcodecError
-from neuralcodec.model.zoo import load_model, model_bytes
+from neuralcodec.model.model_file import load_model, model_bytes
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

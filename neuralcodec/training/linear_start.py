@@ -16,9 +16,9 @@ from torch import Tensor
 from neuralcodec.model.config import QUALITIES, ModelConfig
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.layers import LinearTransform, QualityVector, planes_to_tokens
+from neuralcodec.model.motion_compensation import warp_planes
 from neuralcodec.model.recurrence import MIDDLE
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.warp import warp_planes
 from neuralcodec.training.objective import source_vectors
 from neuralcodec.training.sampling import Sampler
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
-from neuralcodec.model.zoo import load_model
+from neuralcodec.model.model_file import load_model
 from neuralcodec.training.alone import LONG, alone_command, train_alone, write_as
 from neuralcodec.training.sampling import Sampler, open_cache
 

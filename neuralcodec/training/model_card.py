@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 
 from neuralcodec.atomic_file import AtomicFile
 from neuralcodec.errors import InputError, NcodecError, UsageError
-from neuralcodec.model.complexity import decode_kmac_per_pixel
 from neuralcodec.model.config import ModelConfig
+from neuralcodec.training.models import decode_kmac_per_pixel
 from neuralcodec.training.run_log import read_log
 from neuralcodec.training.validation import QUALITIES
 

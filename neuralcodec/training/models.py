@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass, replace
 
+import torch
+
 from neuralcodec.errors import UsageError
+from neuralcodec.model.complexity import kmac_per_pixel
 from neuralcodec.model.config import ModelConfig
+from neuralcodec.model.video_model import VideoModel
 
 
 @dataclass(frozen=True)
@@ -43,3 +47,11 @@ def named_model(name: str) -> NamedModel:
     if name not in MODELS:
         raise UsageError(f"no model is named '{name}'; there are: {', '.join(MODELS)}")
     return MODELS[name]
+
+
+def decode_kmac_per_pixel(config: ModelConfig) -> float:
+    """Thousands of multiplications and additions for each luma sample of an inter frame, of a
+    model that need not exist yet."""
+    with torch.device("meta"):
+        tensors = VideoModel(config).state_dict()
+    return kmac_per_pixel({name: tuple(tensor.shape) for name, tensor in tensors.items()})

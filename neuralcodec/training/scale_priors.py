@@ -8,7 +8,7 @@ The prior of intra frames, of which so few come by, stays as it is: it would get
 import copy
 from pathlib import Path
 
-from neuralcodec.model.zoo import load_model
+from neuralcodec.model.model_file import load_model
 from neuralcodec.training.alone import LONG, alone_command, train_alone, write_as
 from neuralcodec.training.sampling import Sampler, open_cache
 

@@ -12,8 +12,8 @@ from torch.cuda import OutOfMemoryError
 
 from neuralcodec.atomic_file import AtomicFile
 from neuralcodec.errors import DeviceError
+from neuralcodec.model.model_file import model_bytes
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import model_bytes
 from neuralcodec.training.crops import crops_of
 from neuralcodec.training.drawn_batches import BatchPool, BatchSource
 from neuralcodec.training.gpu_recipe import TimedSchedule

@@ -14,7 +14,7 @@ from neuralcodec.atomic_file import AtomicFile, check_target
 from neuralcodec.codec.device import find_device
 from neuralcodec.errors import OutputError
 from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
-from neuralcodec.model.installed import check_name
+from neuralcodec.model.model_name import check_name
 from neuralcodec.training.beginning import Beginning, begin_run, beginning_of
 from neuralcodec.training.checkpoint import read_checkpoint
 from neuralcodec.training.interruption import stop_requests

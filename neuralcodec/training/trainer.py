@@ -12,8 +12,8 @@ from torch import Tensor
 from neuralcodec.atomic_file import AtomicFile, output_errors
 from neuralcodec.errors import InputError
 from neuralcodec.model.layers import Block
+from neuralcodec.model.model_file import model_bytes
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import model_bytes
 from neuralcodec.training.checkpoint import (
     RunIdentity,
     TrainingState,

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from neuralcodec.codec.frame_encoder import FrameEncoder, FrameTask
 from neuralcodec.codec.gop_structure import INTRA_BONUS, frame_quality
+from neuralcodec.model.code_length import vector_field_bits
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.model.exact import exact_float32
-from neuralcodec.model.rate import vector_field_bits
+from neuralcodec.model.model_file import load_model, model_bytes
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import load_model, model_bytes
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.video import Frame, VideoFormat
 

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
 from neuralcodec.metrics.ssim import SCALE_WEIGHTS, similarity_maps
+from neuralcodec.model.model_file import DEFAULT_MODEL, load_model
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import DEFAULT_MODEL, load_model
 from neuralcodec.training.crops import Crop, crops_of
 from neuralcodec.training.objective import BALANCE, sequence_costs, source_vectors
 from neuralcodec.training.sampling import Sampler, open_cache

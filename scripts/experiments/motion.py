@@ -21,7 +21,10 @@ from curves import HELD_OUT, Experiment, mean_curve
 from torch import Tensor, nn
 
 from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
+from neuralcodec.model.code_length import vector_field_bits
 from neuralcodec.model.exact import exact_float32
+from neuralcodec.model.model_file import DEFAULT_MODEL, load_model
+from neuralcodec.model.motion_compensation import warp_planes
 from neuralcodec.model.motion_search import (
     NORMAL_SEARCH,
     THOROUGH_SEARCH,
@@ -29,11 +32,8 @@ from neuralcodec.model.motion_search import (
     padded_planes,
     search_vectors,
 )
-from neuralcodec.model.rate import vector_field_bits
 from neuralcodec.model.vector_choice import choose_vectors
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.warp import warp_planes
-from neuralcodec.model.zoo import DEFAULT_MODEL, load_model
 from neuralcodec.training.crops import crops_of
 from neuralcodec.training.objective import frame_cost, source_vectors
 from neuralcodec.training.sampling import Sampler, open_cache

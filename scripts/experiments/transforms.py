@@ -21,9 +21,9 @@ from torch import Tensor
 from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.model.layers import planes_to_tokens
+from neuralcodec.model.model_file import DEFAULT_MODEL, load_model
 from neuralcodec.model.recurrence import MIDDLE
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.model.zoo import DEFAULT_MODEL, load_model
 from neuralcodec.training.crops import crops_of
 from neuralcodec.training.linear_start import (
     inter_basis,

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from neuralcodec.model.overlapped_blocks import overlapped_blocks
+from neuralcodec.model.motion_compensation import overlapped_blocks
 
 BLOCK = 4
 

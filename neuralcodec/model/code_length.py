@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from neuralcodec.model.config import SCALES
-from neuralcodec.model.priors import ScalePrior
-from neuralcodec.model.vector_prior import CANDIDATES, StepContext, VectorPrior
+from neuralcodec.model.motion_prior import CANDIDATES, StepContext, VectorPrior
+from neuralcodec.model.scale_prior import ScalePrior
 
 SMALLEST_SCALE = 0.04
 LARGEST_SCALE = 64.0
