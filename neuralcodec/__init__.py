@@ -22,18 +22,18 @@ from neuralcodec.errors import (
 from neuralcodec.version import __version__
 
 if TYPE_CHECKING:
-    from neuralcodec.codec.check_file import CheckReport, FoundDamage, check
-    from neuralcodec.codec.decode_file import DecodeSummary, decode
-    from neuralcodec.codec.decode_part import PartOptions
-    from neuralcodec.codec.encode_file import encode
-    from neuralcodec.codec.encode_summary import EncodeSummary
-    from neuralcodec.codec.pictures import TensorFrame
-    from neuralcodec.codec.progress import ProgressState
-    from neuralcodec.codec.rate_target import RateKind, RateOutcome, RateTarget
-    from neuralcodec.codec.repair_file import RepairReport, repair
-    from neuralcodec.codec.video_file import TensorClip, VideoFile
-    from neuralcodec.codec.video_file import VideoFile as open  # noqa: N813
+    from neuralcodec.codec.tensors import TensorFrame
+    from neuralcodec.files.check import CheckReport, FoundDamage, check
+    from neuralcodec.files.decode import DecodeSummary, decode
+    from neuralcodec.files.encode import encode
+    from neuralcodec.files.encode_summary import EncodeSummary
+    from neuralcodec.files.progress import ProgressState
+    from neuralcodec.files.random_access import TensorClip, VideoFile
+    from neuralcodec.files.random_access import VideoFile as open  # noqa: N813
+    from neuralcodec.files.repair import RepairReport, repair
+    from neuralcodec.files.time_range import PartOptions
     from neuralcodec.media.source_options import RawInput, SourceOptions
+    from neuralcodec.rate.target import RateKind, RateOutcome, RateTarget
 
 __all__ = [
     "CheckReport",
@@ -67,26 +67,26 @@ __all__ = [
 ]
 
 _HOMES = {
-    "encode": ("neuralcodec.codec.encode_file", "encode"),
-    "EncodeSummary": ("neuralcodec.codec.encode_summary", "EncodeSummary"),
-    "decode": ("neuralcodec.codec.decode_file", "decode"),
-    "DecodeSummary": ("neuralcodec.codec.decode_file", "DecodeSummary"),
-    "check": ("neuralcodec.codec.check_file", "check"),
-    "CheckReport": ("neuralcodec.codec.check_file", "CheckReport"),
-    "FoundDamage": ("neuralcodec.codec.check_file", "FoundDamage"),
-    "repair": ("neuralcodec.codec.repair_file", "repair"),
-    "RepairReport": ("neuralcodec.codec.repair_file", "RepairReport"),
-    "open": ("neuralcodec.codec.video_file", "VideoFile"),
-    "VideoFile": ("neuralcodec.codec.video_file", "VideoFile"),
-    "PartOptions": ("neuralcodec.codec.decode_part", "PartOptions"),
-    "RateKind": ("neuralcodec.codec.rate_target", "RateKind"),
-    "RateOutcome": ("neuralcodec.codec.rate_target", "RateOutcome"),
-    "RateTarget": ("neuralcodec.codec.rate_target", "RateTarget"),
+    "encode": ("neuralcodec.files.encode", "encode"),
+    "EncodeSummary": ("neuralcodec.files.encode_summary", "EncodeSummary"),
+    "decode": ("neuralcodec.files.decode", "decode"),
+    "DecodeSummary": ("neuralcodec.files.decode", "DecodeSummary"),
+    "check": ("neuralcodec.files.check", "check"),
+    "CheckReport": ("neuralcodec.files.check", "CheckReport"),
+    "FoundDamage": ("neuralcodec.files.check", "FoundDamage"),
+    "repair": ("neuralcodec.files.repair", "repair"),
+    "RepairReport": ("neuralcodec.files.repair", "RepairReport"),
+    "open": ("neuralcodec.files.random_access", "VideoFile"),
+    "VideoFile": ("neuralcodec.files.random_access", "VideoFile"),
+    "PartOptions": ("neuralcodec.files.time_range", "PartOptions"),
+    "RateKind": ("neuralcodec.rate.target", "RateKind"),
+    "RateOutcome": ("neuralcodec.rate.target", "RateOutcome"),
+    "RateTarget": ("neuralcodec.rate.target", "RateTarget"),
     "RawInput": ("neuralcodec.media.source_options", "RawInput"),
     "SourceOptions": ("neuralcodec.media.source_options", "SourceOptions"),
-    "ProgressState": ("neuralcodec.codec.progress", "ProgressState"),
-    "TensorClip": ("neuralcodec.codec.video_file", "TensorClip"),
-    "TensorFrame": ("neuralcodec.codec.pictures", "TensorFrame"),
+    "ProgressState": ("neuralcodec.files.progress", "ProgressState"),
+    "TensorClip": ("neuralcodec.files.random_access", "TensorClip"),
+    "TensorFrame": ("neuralcodec.codec.tensors", "TensorFrame"),
 }
 
 

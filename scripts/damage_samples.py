@@ -16,9 +16,8 @@ sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from carried_clips import RATE, pcm_stream
 from codec_clips import CPU, installed_from, random_symbols, tiny_model
 
-from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
-from neuralcodec.codec.pictures import grid_size
+from neuralcodec.codec.tensors import grid_size
 from neuralcodec.container import (
     ContainerReader,
     ContainerWriter,
@@ -28,6 +27,7 @@ from neuralcodec.container import (
     GopStats,
     StreamHeader,
 )
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.streams import (
     ATTACHMENT,

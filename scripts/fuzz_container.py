@@ -22,12 +22,12 @@ import atheris
 with atheris.instrument_imports(include=["neuralcodec.container", "neuralcodec.codec"]):
     from damage_samples import load_tiny_model, make_samples
 
-    from neuralcodec.codec.decoder import Decoder, DecoderSettings
     from neuralcodec.codec.gop_symbols import GopSymbolDecoder, build_coder
-    from neuralcodec.codec.picture_limit import check_picture_size
     from neuralcodec.container import ContainerReader, ContainerWriter, GopContent
     from neuralcodec.container.layout import Malformed
     from neuralcodec.container.payloads import parse_gop
+    from neuralcodec.decoder.decoder import Decoder, DecoderSettings
+    from neuralcodec.decoder.picture_limit import check_picture_size
     from neuralcodec.entropy.coder import Malformed as MalformedSymbols
     from neuralcodec.errors import NcodecError
 

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 import neuralcodec
-from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.container import ContainerReader, GopContent, PacketsContent
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.media.planes import to_picture
 from neuralcodec.model.model_file import DEFAULT_MODEL, find_model
 

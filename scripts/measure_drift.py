@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neuralcodec.codec.decoder import Decoder, DecoderSettings
-from neuralcodec.codec.encoder import Encoder, EncoderSettings
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings
+from neuralcodec.encoder.encoder import Encoder, EncoderSettings
 from neuralcodec.media import SourceOptions, VideoReader
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model

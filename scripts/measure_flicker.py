@@ -21,8 +21,8 @@ import torch
 
 from neuralcodec.bench.peer_files import decode_file, encode_to_file
 from neuralcodec.bench.settings import CodecSetting
-from neuralcodec.codec.frame_encoder import FrameEncoder, FrameTask
-from neuralcodec.codec.gop_structure import frame_quality
+from neuralcodec.encoder.frame_encoder import FrameEncoder, FrameTask
+from neuralcodec.encoder.gop_structure import frame_quality
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.model_file import DEFAULT_MODEL, load_model

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from neuralcodec.codec import encoder as encoder_module
-from neuralcodec.codec.encoder import Encoder, EncoderSettings
-from neuralcodec.codec.gop_structure import frame_quality
+from neuralcodec.encoder import encoder as encoder_module
+from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.gop_structure import frame_quality
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import psnr_yuv
 from neuralcodec.metrics.bd_rate import RatePoint, bd_rate

@@ -17,8 +17,8 @@ import torch
 
 from neuralcodec.bench.peer_files import decode_file, encode_to_file
 from neuralcodec.bench.settings import CodecSetting
-from neuralcodec.codec.encoder import Encoder, EncoderSettings
-from neuralcodec.codec.gop_structure import INTRA_BONUS
+from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.gop_structure import INTRA_BONUS
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr, psnr_yuv
 from neuralcodec.metrics.bd_rate import RatePoint

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from neuralcodec.codec.device import DEFAULT_PRECISION
-from neuralcodec.codec.encoder import Encoder, EncoderSettings
-from neuralcodec.codec.presets import DEFAULT_PRESET, PRESETS
+from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.presets import DEFAULT_PRESET, PRESETS
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import bd_rate
 from neuralcodec.metrics.bd_rate import RatePoint

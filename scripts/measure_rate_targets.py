@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import neuralcodec
-from neuralcodec.codec.encode_summary import EncodeSummary
-from neuralcodec.codec.rate_target import RateKind, RateTarget
+from neuralcodec.files.encode_summary import EncodeSummary
+from neuralcodec.rate.target import RateKind, RateTarget
 
 SHARES = (0.6, 1.5)  # of the rate at constant q
 DB_MORE = (-2.0, 2.0)

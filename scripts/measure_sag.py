@@ -18,7 +18,7 @@ import torch
 
 from neuralcodec.bench.peer_files import decode_file, encode_to_file
 from neuralcodec.bench.settings import CodecSetting
-from neuralcodec.codec.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import Encoder, EncoderSettings
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr, psnr_yuv
 from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model

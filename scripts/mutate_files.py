@@ -27,11 +27,11 @@ import numpy as np
 import torch
 from damage_samples import Chunk, Sample, load_tiny_model, make_samples
 
-from neuralcodec.codec import decode_file
-from neuralcodec.codec.decoder import Decoder, DecoderSettings
-from neuralcodec.codec.picture_limit import check_picture_size
 from neuralcodec.container import ContainerReader, GopRecord
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings
+from neuralcodec.decoder.picture_limit import check_picture_size
 from neuralcodec.errors import NcodecError
+from neuralcodec.files import decode as decode_file
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from neuralcodec.codec.encoder import CodedGop, Encoder, EncoderSettings
 from neuralcodec.codec.gop_symbols import FrameSymbols
-from neuralcodec.codec.lookahead import FrameComplexity, SourceFrame
 from neuralcodec.container import ContainerWriter, StreamHeader
+from neuralcodec.encoder.encoder import CodedGop, Encoder, EncoderSettings
+from neuralcodec.encoder.lookahead import FrameComplexity, SourceFrame
 from neuralcodec.media import VideoReader
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.loop_filters import Filtered

@@ -11,7 +11,7 @@ from typing import Any
 import neuralcodec
 
 _FORKED = multiprocessing.get_context("forkserver")
-_FORKED.set_forkserver_preload(["neuralcodec.codec.encode_file", "neuralcodec.codec.decode_file"])
+_FORKED.set_forkserver_preload(["neuralcodec.files.encode", "neuralcodec.files.decode"])
 
 
 def start(function: Callable[..., None], *arguments: Any, **options: Any) -> BaseProcess:

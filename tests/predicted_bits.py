@@ -2,8 +2,8 @@
 
 import torch
 
-from neuralcodec.codec.decoder import Decoder
 from neuralcodec.container import GopRecord
+from neuralcodec.decoder.decoder import Decoder
 from neuralcodec.model.code_length import latent_bits, vector_field_bits
 from neuralcodec.model.exact import exact_float32, log_magnitude
 from neuralcodec.model.scale_prior import History

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from neuralcodec.codec import ahead
-from neuralcodec.codec.ahead import RunAhead
+from neuralcodec.codec import pipeline as ahead
+from neuralcodec.codec.pipeline import RunAhead
 
 
 def stalling(go_on: threading.Event) -> Iterator[int]:

@@ -14,8 +14,6 @@ from codec_clips import tiny_model, untagged
 
 import neuralcodec.model.installed as installed
 from neuralcodec.cli import main
-from neuralcodec.codec.file_info import read_info
-from neuralcodec.codec.gop_structure import INTRA_BONUS
 from neuralcodec.container import (
     ContainerWriter,
     FrameRecord,
@@ -23,6 +21,8 @@ from neuralcodec.container import (
     GopStats,
     StreamHeader,
 )
+from neuralcodec.encoder.gop_structure import INTRA_BONUS
+from neuralcodec.files.info import read_info
 from neuralcodec.model.model_file import model_bytes
 
 FAULT, USAGE = 1, 2

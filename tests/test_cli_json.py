@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from neuralcodec.cli import main
-from neuralcodec.codec.file_info import StreamInfo
+from neuralcodec.files.info import StreamInfo
 
 PAGE = Path(__file__).parent.parent / "docs" / "json.md"
 COMMON = "Every verb"

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from neuralcodec.cli import main
-from neuralcodec.codec.gop_structure import INTRA_BONUS
+from neuralcodec.encoder.gop_structure import INTRA_BONUS
 from neuralcodec.version import __version__
 
 

@@ -20,10 +20,10 @@ from codec_clips import (
 from media_clips import encode_clip, same_samples, seeded_frames
 
 import neuralcodec
-from neuralcodec.codec.decoder import Decoder, DecoderSettings
-from neuralcodec.codec.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
-from neuralcodec.codec.pictures import to_frames, to_tensors
+from neuralcodec.codec.tensors import to_frames, to_tensors
 from neuralcodec.container import ContainerReader, GopRecord
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings
+from neuralcodec.encoder.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
 from neuralcodec.errors import DamagedFile
 from neuralcodec.media import VideoReader, open_writer
 from neuralcodec.metrics import PsnrMeter, frame_psnr

@@ -22,14 +22,6 @@ from hypothesis import strategies as st
 
 import neuralcodec
 from neuralcodec.cli import main
-from neuralcodec.codec.conceal import (
-    FREE_STAND_INS,
-    Conceal,
-    Concealer,
-    ShownFrame,
-    black_frame,
-)
-from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
 from neuralcodec.container import (
     ContainerReader,
@@ -43,6 +35,8 @@ from neuralcodec.container import (
 )
 from neuralcodec.container.layout import Malformed
 from neuralcodec.container.payloads import parse_gop
+from neuralcodec.decoder.conceal import FREE_STAND_INS, Conceal, Concealer, ShownFrame, black_frame
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.errors import DamagedFile, InputError, NcodecError, UsageError
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.streams import FileTags, StreamPacket
@@ -410,7 +404,7 @@ def test_check_without_the_model_checks_crcs_and_says_so(
 def test_check_runs_no_network_of_pictures(
     whole: bytes, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from neuralcodec.codec.frame_decoder import FrameDecoder
+    from neuralcodec.decoder.frame_decoder import FrameDecoder
 
     def refuse(*arguments: object) -> None:
         raise AssertionError("a picture was computed")

@@ -18,9 +18,9 @@ from codec_clips import CPU, city_frames, cropped
 import neuralcodec
 from neuralcodec.atomic_file import signals_held
 from neuralcodec.cli import main
-from neuralcodec.codec.encoder import Encoder, EncoderSettings
-from neuralcodec.codec.frame_decoder import FrameDecoder
-from neuralcodec.codec.frame_encoder import FrameEncoder
+from neuralcodec.decoder.frame_decoder import FrameDecoder
+from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.frame_encoder import FrameEncoder
 from neuralcodec.errors import DeviceError, OutputError
 from neuralcodec.media import open_writer
 from neuralcodec.model.model_file import InstalledModel

@@ -18,8 +18,8 @@ from codec_clips import (
 )
 from format_parser import GopParser, ModelFile, read_first_gop
 
-from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.model.model_file import InstalledModel
 
 

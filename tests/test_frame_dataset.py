@@ -12,9 +12,9 @@ from codec_clips import CITY
 from torch.utils.data import DataLoader
 
 import neuralcodec
-from neuralcodec.codec.pictures import TensorFrame
-from neuralcodec.codec.video_file import TensorClip, VideoFile
+from neuralcodec.codec.tensors import TensorFrame
 from neuralcodec.errors import InputError
+from neuralcodec.files.random_access import TensorClip, VideoFile
 
 GUIDE = Path(__file__).parent.parent / "docs" / "training_on_nlc.md"
 

@@ -13,10 +13,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import neuralcodec
-from neuralcodec.codec.decoder import Decoder, DecoderSettings
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
-from neuralcodec.codec.pictures import grid_size
+from neuralcodec.codec.tensors import grid_size
 from neuralcodec.container import ContainerReader, GopContent, GopRecord, PacketsContent
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.errors import ModelError
 from neuralcodec.model import installed as installed_models
 from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, find_model

@@ -8,16 +8,12 @@ import pytest
 import torch
 from codec_clips import CPU, city_frames, cropped
 
-from neuralcodec.codec import lookahead
-from neuralcodec.codec.decoder import Decoder, DecoderSettings
-from neuralcodec.codec.encoder import Encoder, EncoderSettings
-from neuralcodec.codec.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
-from neuralcodec.codec.gop_structure import (
-    INTRA_BONUS,
-    RecurrenceWatch,
-    frame_quality,
-)
-from neuralcodec.codec.scene_cuts import JudgedFrame
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings
+from neuralcodec.encoder import lookahead
+from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
+from neuralcodec.encoder.gop_structure import INTRA_BONUS, RecurrenceWatch, frame_quality
+from neuralcodec.encoder.scene_cuts import JudgedFrame
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame
 

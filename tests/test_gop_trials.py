@@ -8,19 +8,19 @@ import pytest
 import torch
 from codec_clips import CPU, city_frames, cropped, source_frame
 
-from neuralcodec.codec.decoder import Decoder, DecoderSettings
-from neuralcodec.codec.encoder import CodedGop, Encoder, EncoderSettings
-from neuralcodec.codec.gop_structure import INTRA_BONUS
-from neuralcodec.codec.gop_trials import LEANING, BonusTrials
-from neuralcodec.codec.lookahead import SequenceReader, SourceFrame
-from neuralcodec.codec.presets import MEDIUM, PRESETS, Effort
-from neuralcodec.codec.quality_control import FrameResult, TryIntra
-from neuralcodec.codec.rate_plan import PlannedBits
-from neuralcodec.codec.rate_survey import survey
-from neuralcodec.codec.rate_trials import SampleCoder, Trials
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings
+from neuralcodec.encoder.encoder import CodedGop, Encoder, EncoderSettings
+from neuralcodec.encoder.gop_structure import INTRA_BONUS
+from neuralcodec.encoder.gop_trials import LEANING, BonusTrials
+from neuralcodec.encoder.lookahead import SequenceReader, SourceFrame
+from neuralcodec.encoder.presets import MEDIUM, PRESETS, Effort
+from neuralcodec.encoder.quality_control import FrameResult, TryIntra
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.model_file import InstalledModel
+from neuralcodec.rate.first_pass import survey
+from neuralcodec.rate.trials import SampleCoder, Trials
+from neuralcodec.rate.two_pass import PlannedBits
 from neuralcodec.video import Frame, VideoFormat
 
 QUALITY, GOP = 16, 4

@@ -6,19 +6,19 @@ import torch.nn.functional as F
 from codec_clips import city_frames, cropped
 from torch import Tensor
 
-from neuralcodec.model.code_length import vector_field_bits
-from neuralcodec.model.config import VECTOR_BLOCK
-from neuralcodec.model.model_file import InstalledModel
-from neuralcodec.model.motion_compensation import warp_planes
-from neuralcodec.model.motion_prior import VECTOR_LIMIT
-from neuralcodec.model.motion_search import (
+from neuralcodec.encoder.motion_choice import choose_vectors
+from neuralcodec.encoder.motion_search import (
     PAD,
     THOROUGH_SEARCH,
     SearchEffort,
     padded_planes,
     search_vectors,
 )
-from neuralcodec.model.vector_choice import choose_vectors
+from neuralcodec.model.code_length import vector_field_bits
+from neuralcodec.model.config import VECTOR_BLOCK
+from neuralcodec.model.model_file import InstalledModel
+from neuralcodec.model.motion_compensation import warp_planes
+from neuralcodec.model.motion_prior import VECTOR_LIMIT
 
 HEIGHT, WIDTH = 96, 128
 MARGIN = 32

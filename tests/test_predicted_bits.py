@@ -5,7 +5,7 @@ import torch
 from codec_clips import CPU, city_frames, coded_gops
 from predicted_bits import predicted_bits
 
-from neuralcodec.codec.decoder import Decoder, DecoderSettings
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 

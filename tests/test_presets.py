@@ -6,13 +6,13 @@ import pytest
 import torch
 from codec_clips import CPU, city_frames, cropped
 
-from neuralcodec.codec.decoder import Decoder, DecoderSettings
-from neuralcodec.codec.encoder import CodedGop, Encoder, EncoderSettings
-from neuralcodec.codec.frame_encoder import FrameEncoder, FrameTask
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
-from neuralcodec.codec.pictures import grid_size, to_tensors
-from neuralcodec.codec.presets import DEFAULT_PRESET, MEDIUM, PRESETS, Effort
-from neuralcodec.codec.refinement import LEANING
+from neuralcodec.codec.tensors import grid_size, to_tensors
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings
+from neuralcodec.encoder.encoder import CodedGop, Encoder, EncoderSettings
+from neuralcodec.encoder.frame_encoder import FrameEncoder, FrameTask
+from neuralcodec.encoder.presets import DEFAULT_PRESET, MEDIUM, PRESETS, Effort
+from neuralcodec.encoder.refinement import LEANING
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT, distortion
 from neuralcodec.model.model_file import InstalledModel

@@ -11,17 +11,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from neuralcodec.codec.gop_structure import INTRA_BONUS, frame_quality
-from neuralcodec.codec.lookahead import FrameComplexity, SourceFrame
-from neuralcodec.codec.quality_control import FrameResult, QualityControl
-from neuralcodec.codec.rate_bits import BitsLaw, FrameBits
-from neuralcodec.codec.rate_control import Smoother
-from neuralcodec.codec.rate_curve import DB_PER_Q, Curve, solve
-from neuralcodec.codec.rate_live_bits import LiveBits
-from neuralcodec.codec.rate_live_psnr import LivePsnr
-from neuralcodec.codec.rate_overhead import fixed_bits
-from neuralcodec.codec.rate_plan import BitsPlan, PlannedBits, PlannedPsnr, PsnrPlan
-from neuralcodec.codec.rate_psnr import FramePsnr
+from neuralcodec.container.sizes import fixed_bits
+from neuralcodec.encoder.gop_structure import INTRA_BONUS, frame_quality
+from neuralcodec.encoder.lookahead import FrameComplexity, SourceFrame
+from neuralcodec.encoder.quality_control import FrameResult, QualityControl
+from neuralcodec.rate.bit_forecast import BitsLaw, FrameBits
+from neuralcodec.rate.curve import DB_PER_Q, Curve, Smoother, solve
+from neuralcodec.rate.one_pass_bits import LiveBits
+from neuralcodec.rate.one_pass_psnr import LivePsnr
+from neuralcodec.rate.psnr_forecast import FramePsnr
+from neuralcodec.rate.two_pass import BitsPlan, PlannedBits, PlannedPsnr, PsnrPlan
 from neuralcodec.video import Frame, VideoFormat
 
 FRAMES, GOP, DELAY = 250, 48, 2

@@ -12,11 +12,11 @@ import pytest
 from codec_clips import city_frames, cropped
 
 import neuralcodec
-from neuralcodec.codec.frame_encoder import FrameEncoder
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder
-from neuralcodec.codec.rate_target import RateKind, RateTarget
+from neuralcodec.encoder.frame_encoder import FrameEncoder
 from neuralcodec.errors import UsageError
 from neuralcodec.media import open_writer
+from neuralcodec.rate.target import RateKind, RateTarget
 from neuralcodec.video import Frame, VideoFormat
 
 FRAMES, GOP = 32, 12

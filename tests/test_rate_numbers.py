@@ -4,9 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from neuralcodec.codec.rate_numbers import parse_bitrate, parse_bpp, parse_psnr, parse_size
-from neuralcodec.codec.rate_target import RateKind, RateTarget, judge_outcome
 from neuralcodec.errors import UsageError
+from neuralcodec.rate.target import (
+    RateKind,
+    RateTarget,
+    judge_outcome,
+    parse_bitrate,
+    parse_bpp,
+    parse_psnr,
+    parse_size,
+)
 
 
 def test_units_of_bitrates_are_thousands():

@@ -20,10 +20,10 @@ from codec_clips import (
     write_nlc,
 )
 
-from neuralcodec.codec.decoder import Decoder, DecoderSettings
-from neuralcodec.codec.frame_decoder import DecodeTask, FrameDecoder
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
 from neuralcodec.container import ContainerReader, FrameRecord, GopRecord
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings
+from neuralcodec.decoder.frame_decoder import DecodeTask, FrameDecoder
 from neuralcodec.errors import DamagedFile
 from neuralcodec.model.exact import WEIGHT_UNITS
 from neuralcodec.model.model_file import InstalledModel

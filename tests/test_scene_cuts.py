@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from codec_clips import city_frames, ten_bit
 
-from neuralcodec.codec.scene_cuts import judge_frames
+from neuralcodec.encoder.scene_cuts import judge_frames
 from neuralcodec.video import Frame
 
 

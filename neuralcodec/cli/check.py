@@ -11,7 +11,7 @@ from neuralcodec.cli.progress import show_progress
 from neuralcodec.cli.report import bytes_text, counted, print_json, print_result, tell
 
 if TYPE_CHECKING:
-    from neuralcodec.codec.check_file import CheckReport
+    from neuralcodec.files.check import CheckReport
 
 
 @click.command(short_help="Tell whether .nlc files are whole.")
@@ -38,7 +38,7 @@ def check(
     \b
     ncodec check archive/*.nlc
     """
-    from neuralcodec.codec.check_file import check_all
+    from neuralcodec.files.check import check_all
 
     reports = []
     with show_progress("checking", quiet) as progress:

@@ -15,11 +15,11 @@ from neuralcodec.cli.report import PIPE, bitrate_text, bytes_text, counted, prin
 from neuralcodec.cli.values import BITRATE, BPP, DIMENSIONS, FILE_SIZE, PSNR, RATE, TIME
 
 if TYPE_CHECKING:
-    from neuralcodec.codec.encode_summary import EncodeSummary
-    from neuralcodec.codec.rate_target import RateOutcome, RateTarget
+    from neuralcodec.files.encode_summary import EncodeSummary
     from neuralcodec.media.source_options import SourceOptions
+    from neuralcodec.rate.target import RateOutcome, RateTarget
 
-# As in neuralcodec.codec.presets, which takes torch along
+# As in neuralcodec.encoder.presets, which takes torch along
 PRESET_NAMES = ("fast", "medium", "slow", "placebo")
 
 
@@ -218,7 +218,7 @@ def _summary(done: "EncodeSummary") -> str:
 
 def _rate_target(values: dict[str, Any]) -> "RateTarget | None":
     """Takes the targets out of the options."""
-    from neuralcodec.codec.rate_target import RateKind, RateTarget
+    from neuralcodec.rate.target import RateKind, RateTarget
 
     given = {kind: value for kind in RateKind if (value := values.pop(kind.value)) is not None}
     if len(given) > 1:

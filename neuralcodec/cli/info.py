@@ -18,7 +18,7 @@ from neuralcodec.cli.report import (
 )
 
 if TYPE_CHECKING:
-    from neuralcodec.codec.file_info import FileInfo, FrameInfo, GopInfo
+    from neuralcodec.files.info import FileInfo, FrameInfo, GopInfo
 
 
 @click.command()
@@ -49,10 +49,10 @@ def info(
     \b
     ncodec info holiday.nlc --gops --plot holiday.png
     """
-    from neuralcodec.codec.file_info import read_info
+    from neuralcodec.files.info import read_info
 
     if plot is not None:
-        from neuralcodec.codec.info_plot import check_plot, draw_plot
+        from neuralcodec.files.info_plot import check_plot, draw_plot
 
         check_plot(plot, overwrite)
     found = read_info(file, gops=gops, frames=frames or plot is not None)

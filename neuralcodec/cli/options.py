@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from neuralcodec.cli.completion import complete_device
-from neuralcodec.codec.picture_limit import MAX_PIXELS, SMALL_FILE, SMALL_FILE_PIXELS
+from neuralcodec.decoder.picture_limit import MAX_PIXELS, SMALL_FILE, SMALL_FILE_PIXELS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

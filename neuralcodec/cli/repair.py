@@ -40,7 +40,7 @@ def repair(
     \b
     ncodec repair broken.nlc whole.nlc
     """
-    from neuralcodec.codec.repair_file import repair as repair_file
+    from neuralcodec.files.repair import repair as repair_file
 
     with show_progress("repairing", quiet) as progress:
         done = repair_file(

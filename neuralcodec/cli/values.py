@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from neuralcodec.codec.rate_numbers import parse_bitrate, parse_bpp, parse_psnr, parse_size
 from neuralcodec.errors import UsageError
+from neuralcodec.rate.target import parse_bitrate, parse_bpp, parse_psnr, parse_size
 
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?|\.\d+)")
 _SIZE = re.compile(r"(\d{1,5})[x:](\d{1,5})")

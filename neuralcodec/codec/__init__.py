@@ -1,1 +1,1 @@
-"""GOPs through model and entropy coder: encoder, decoder, and the threads around them."""
+"""What encoder and decoder share: the symbols of a GOP, tensors, threads, devices."""

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from neuralcodec.encoder.motion_search import THOROUGH_SEARCH, search_vectors
 from neuralcodec.model.code_length import laplace_bits, vector_field_bits
 from neuralcodec.model.config import VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.distortion import distortion
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.frame_step import CodedStep
 from neuralcodec.model.loop_filters import FILTER_GAIN
-from neuralcodec.model.motion_search import THOROUGH_SEARCH, search_vectors
 from neuralcodec.model.recurrence import State
 from neuralcodec.model.video_model import VideoModel
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralcodec.codec.gop_structure import INTRA_BONUS
+from neuralcodec.encoder.gop_structure import INTRA_BONUS
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.training.synthetic import stretch_contrast, synthetic_sequence
 

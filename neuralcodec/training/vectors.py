@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralcodec.codec.frame_encoder import FrameEncoder, FrameTask
-from neuralcodec.codec.gop_structure import INTRA_BONUS, frame_quality
+from neuralcodec.encoder.frame_encoder import FrameEncoder, FrameTask
+from neuralcodec.encoder.gop_structure import INTRA_BONUS, frame_quality
 from neuralcodec.model.code_length import vector_field_bits
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.model.exact import exact_float32

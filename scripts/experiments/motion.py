@@ -20,19 +20,19 @@ import torch.nn.functional as F
 from curves import HELD_OUT, Experiment, mean_curve
 from torch import Tensor, nn
 
-from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
-from neuralcodec.model.code_length import vector_field_bits
-from neuralcodec.model.exact import exact_float32
-from neuralcodec.model.model_file import DEFAULT_MODEL, load_model
-from neuralcodec.model.motion_compensation import warp_planes
-from neuralcodec.model.motion_search import (
+from neuralcodec.encoder.motion_choice import choose_vectors
+from neuralcodec.encoder.motion_search import (
     NORMAL_SEARCH,
     THOROUGH_SEARCH,
     SearchEffort,
     padded_planes,
     search_vectors,
 )
-from neuralcodec.model.vector_choice import choose_vectors
+from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
+from neuralcodec.model.code_length import vector_field_bits
+from neuralcodec.model.exact import exact_float32
+from neuralcodec.model.model_file import DEFAULT_MODEL, load_model
+from neuralcodec.model.motion_compensation import warp_planes
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.crops import crops_of
 from neuralcodec.training.objective import frame_cost, source_vectors

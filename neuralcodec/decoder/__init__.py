@@ -1,0 +1,1 @@
+"""From GOP records to frames."""

@@ -1,0 +1,1 @@
+"""From frames to GOP records: lookahead, decisions, networks."""

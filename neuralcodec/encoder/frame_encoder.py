@@ -1,0 +1,123 @@
+"""Frames to symbols: the float side of the encoder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from neuralcodec.codec.device import keep_freed_memory
+from neuralcodec.codec.gop_symbols import FrameSymbols
+from neuralcodec.codec.tensors import to_frames, to_tensors
+from neuralcodec.codec.turns import Turns, running_networks
+from neuralcodec.encoder.motion_choice import choose_vectors
+from neuralcodec.encoder.motion_search import padded_planes, search_vectors
+from neuralcodec.encoder.presets import MEDIUM, Effort
+from neuralcodec.encoder.refinement import refine_latent
+from neuralcodec.entropy.coder import LARGEST
+from neuralcodec.model.frame_step import CodedStep, FrameCoding
+from neuralcodec.model.loop_filters import Filtered
+from neuralcodec.model.recurrence import Recurrence
+from neuralcodec.model.video_model import VideoModel
+from neuralcodec.video import Frame, VideoFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameTask:
+    """A frame to be coded at q, from the frame that left `before`; None: as an intra frame."""
+
+    frame: Frame
+    q: int
+    before: Recurrence | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedFrame:
+    """shown: the frame as a decoder will show it; recurrence: what it leaves to others."""
+
+    symbols: FrameSymbols
+    shown: Frame
+    recurrence: Recurrence
+
+
+class FrameEncoder:
+    """Codes frames of one video; knows nothing of those before but what it is given.
+
+    Attributes:
+        notices: one sentence each, for people.
+    """
+
+    def __init__(
+        self,
+        model: VideoModel,
+        fmt: VideoFormat,
+        device: torch.device,
+        precision: torch.dtype,
+        effort: Effort = MEDIUM,
+    ) -> None:
+        keep_freed_memory()
+        self.model = model.with_fast_networks(precision).to(device)
+        self.fmt, self.device, self.precision = fmt, device, precision
+        self.effort = effort
+        # Batched networks round differently from single ones, in the last bit; a search that
+        # follows gradients would turn that into other symbols. One by one, a frame is coded the
+        # same in any company.
+        self._turns = Turns(device, fmt, at_once=1 if effort.symbol_rounds else None)
+        self.notices = self._turns.notices
+
+    def encode(self, tasks: Sequence[FrameTask]) -> list[EncodedFrame]:
+        """Frames that do not depend on each other, in this order.
+
+        Raises DeviceError where memory does not suffice for one frame."""
+        coded: dict[int, EncodedFrame] = {}
+        for is_intra in (True, False):
+            chosen = [i for i, task in enumerate(tasks) if (task.before is None) == is_intra]
+            found = self._turns.run([tasks[i] for i in chosen], self._encode)
+            coded.update(zip(chosen, found, strict=True))
+        return [coded[i] for i in range(len(tasks))]
+
+    def _encode(self, tasks: Sequence[FrameTask]) -> list[EncodedFrame]:
+        """All of one kind."""
+        with running_networks(self.device, self.precision):
+            y, uv = to_tensors([task.frame for task in tasks], self.fmt, self.device)
+            q = torch.tensor([task.q for task in tasks], device=self.device)
+
+            def refine(latent: Tensor, coding: FrameCoding) -> Tensor:
+                mse_lambda = float(self.model.config.quality_lambdas(q))
+                return refine_latent(latent, coding, y, uv, mse_lambda, self.effort.symbol_rounds)
+
+            refining = refine if self.effort.symbol_rounds else None
+            references = [task.before for task in tasks if task.before is not None]
+            if references:
+                before = Recurrence.cat(references)
+                vectors = self._search(y, q, before)
+                step = self.model.code_inter(y, uv, q, vectors, before, refining)
+            else:
+                step = self.model.code_intra(y, uv, q, refining)
+            left = step.recurrence
+            pts = [task.frame.pts for task in tasks]
+            shown = to_frames(left.state.y, left.state.uv, self.fmt, pts)
+            return [
+                EncodedFrame(symbols=symbols, shown=frame, recurrence=left.select(i))
+                for i, (symbols, frame) in enumerate(zip(_to_symbols(step), shown, strict=True))
+            ]
+
+    def _search(self, y: Tensor, q: Tensor, before: Recurrence) -> Tensor:
+        last, reference = before.vectors, before.state.y
+        weights = self.model.config.quality_lambdas(q)
+        planes = padded_planes(reference)
+        found = search_vectors(y, reference, last, weights, self.effort.search, planes)
+        if not self.effort.priced_vectors:
+            return found
+        prior, table = self.model.vector_prior, self.model.log_table
+        return choose_vectors(prior, table, y, planes, found, last, q, weights)
+
+
+def _to_symbols(step: CodedStep) -> list[FrameSymbols]:
+    maps = step.symbols.clamp(-LARGEST, LARGEST).permute(0, 2, 3, 1).to(torch.int16)
+    latents = maps.contiguous().cpu().numpy()
+    if step.filtered is None:
+        return [FrameSymbols(None, latent) for latent in latents]
+    fields = step.recurrence.vectors.to(torch.int16).cpu().numpy()
+    planes = [(Filtered(luma), Filtered(chroma)) for luma, chroma in step.filtered.tolist()]
+    return [FrameSymbols(*frame) for frame in zip(fields, latents, planes, strict=True)]

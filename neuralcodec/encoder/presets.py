@@ -1,0 +1,50 @@
+"""How hard the encoder tries. The file format and the decoder know nothing of it."""
+
+from dataclasses import dataclass, replace
+
+from neuralcodec.encoder.motion_search import NORMAL_SEARCH, THOROUGH_SEARCH, SearchEffort
+
+DEFAULT_PRESET = "medium"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What the encoder spends on each frame.
+
+    search: of the motion vectors.
+    priced_vectors: choose each vector again, by what the vector prior really charges for it.
+    symbol_rounds: how often the symbols of a latent are reconsidered, each time by one gradient
+    of bits + λ·distortion; 0: they stay as the analysis gave them.
+    gop_trials: how much more q the intra frame of a GOP may get; which of these pays is tried at
+    the beginning of each GOP. None: as is usual, `gop_structure.INTRA_BONUS`.
+    trial_frames: of a GOP, for each trial.
+    """
+
+    search: SearchEffort = NORMAL_SEARCH
+    priced_vectors: bool = False
+    symbol_rounds: int = 0
+    gop_trials: tuple[int, ...] = ()
+    trial_frames: int = 0
+
+
+# For vectors that are chosen again by their price
+_BY_PRICE = replace(THOROUGH_SEARCH, bit_price=0.5)
+MEDIUM = Effort(_BY_PRICE, priced_vectors=True)
+PRESETS: dict[str, Effort] = {
+    "fast": Effort(),
+    "medium": MEDIUM,
+    "slow": Effort(
+        _BY_PRICE,
+        priced_vectors=True,
+        symbol_rounds=3,
+        gop_trials=(8, 12, 20),
+        trial_frames=12,
+    ),
+    "placebo": Effort(
+        _BY_PRICE,
+        priced_vectors=True,
+        symbol_rounds=10,
+        gop_trials=(8, 12, 16, 20),
+        trial_frames=32,
+    ),
+}

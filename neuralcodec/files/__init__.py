@@ -1,0 +1,1 @@
+"""What is done to whole files: encode, decode, check, repair, describe, read at random."""

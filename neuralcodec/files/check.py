@@ -1,0 +1,179 @@
+"""Whether an .nlc file is whole: CRCs, the rules of the format and the checksums of the symbols.
+
+Pictures are not computed: what is checked is what the encoder meant, to the bit.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import BinaryIO
+
+import torch
+
+from neuralcodec.codec.device import use_threads
+from neuralcodec.container import ContainerReader, Content, Damage, GopContent, PacketsContent
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings
+from neuralcodec.decoder.picture_limit import check_picture_size
+from neuralcodec.errors import DamagedFile, InputError, ModelError
+from neuralcodec.files.decode import open_input, shown_name
+from neuralcodec.files.encode import PathLike
+from neuralcodec.files.progress import Progress, ProgressState
+from neuralcodec.model.model_file import find_model
+
+
+@dataclass(frozen=True)
+class FoundDamage:
+    """A damaged stretch of a file and what it costs; numbers are None where they are not known."""
+
+    message: str
+    chunk: str | None
+    gop: int | None  # in file order, from 0
+    start: int | None  # byte offsets, end exclusive
+    end: int | None
+    first_frame: int | None  # of those lost
+    end_frame: int | None  # exclusive
+    start_time: float | None  # seconds
+    end_time: float | None
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `check` found in one file."""
+
+    file: str
+    bytes: int
+    gops: int  # that are whole
+    frames: int  # in them
+    packets: int  # of other streams, that are whole
+    symbols_checked: bool  # else CRCs and the rules of the format alone
+    seconds: float
+    damage: list[FoundDamage] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+
+class CheckedContents:
+    """What is whole in a file. To be iterated once; `damage` and `notices` then tell the rest."""
+
+    def __init__(
+        self, file: BinaryIO, name: str, model: PathLike | None, max_pixels: int | None
+    ) -> None:
+        """Raises ModelError where `model` is given and is not the one of the file, InputError for
+        pictures of more than `max_pixels`."""
+        self.notices: list[str] = []
+        self.reader = ContainerReader(file, name)
+        self._decoder: Decoder | None = None
+        header = self.reader.header
+        try:
+            candidate = None if model is None else str(model)
+            installed = find_model(header.model_name, header.model_sha256, candidate)
+        except ModelError as error:
+            if model is not None:
+                raise
+            self.notices.append(f"only CRCs are checked, not the symbols: {error}")
+            return
+        check_picture_size(header.format, max_pixels, name, file)
+        settings = DecoderSettings(1, torch.device("cpu"), torch.float32)
+        self._decoder = Decoder(installed, header.format, settings, name)
+
+    @property
+    def symbols_checked(self) -> bool:
+        return self._decoder is not None
+
+    @property
+    def damage(self) -> list[Damage]:
+        """In file order."""
+        found = [*self.reader.damage, *(self._decoder.left_out if self._decoder else [])]
+        return sorted(found, key=lambda damage: damage.start)
+
+    def __iter__(self) -> Iterator[Content]:
+        threads = torch.get_num_threads()
+        use_threads(1)  # parsing is many small steps
+        try:
+            for content in self.reader.contents(keep_going=True):
+                if isinstance(content, PacketsContent) or self._has_its_symbols(content):
+                    yield content
+        finally:
+            use_threads(threads)
+
+    def _has_its_symbols(self, content: GopContent) -> bool:
+        return self._decoder is None or self._decoder.is_whole(content.gop)
+
+
+def check(
+    path: PathLike,
+    *,
+    model: PathLike | None = None,
+    max_pixels: int | None = None,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Check one file, or '-'. A file of which nothing can be read is reported as damaged too.
+
+    Without the model that the file was made with, only CRCs and the rules of the format are
+    checked, and a notice says so. Raises InputError where the file cannot be read, ModelError where
+    `model` is not the file's.
+    """
+    started = perf_counter()
+    name = shown_name(path)
+    gops = frames = packets = size = 0
+    damage: list[FoundDamage] = []
+    contents: CheckedContents | None = None
+    with open_input(path) as file:
+        try:
+            contents = CheckedContents(file, name, model, max_pixels)
+            for content in contents:
+                if isinstance(content, PacketsContent):
+                    packets += len(content.packets)
+                    continue
+                gops += 1
+                frames += len(content.gop.frames)
+                if progress:
+                    progress(ProgressState(frames))
+            size = contents.reader.bytes_read
+        except DamagedFile as error:
+            damage.append(_of_file(error))
+    if contents is not None:
+        damage = [describe_damage(found) for found in contents.damage] + damage
+    return CheckReport(
+        file=name,
+        bytes=size,
+        gops=gops,
+        frames=frames,
+        packets=packets,
+        symbols_checked=contents is not None and contents.symbols_checked,
+        seconds=perf_counter() - started,
+        damage=damage,
+        notices=contents.notices if contents is not None else [],
+    )
+
+
+def check_all(
+    paths: list[str], model: PathLike | None, max_pixels: int | None, progress: Progress | None
+) -> Iterator[CheckReport]:
+    """One after the other; a file that cannot be read is reported, and the next one checked."""
+    for path in paths:
+        try:
+            yield check(path, model=model, max_pixels=max_pixels, progress=progress)
+        except InputError as error:
+            fault = FoundDamage(str(error), *(None,) * 8)
+            yield CheckReport(shown_name(path), 0, 0, 0, 0, False, 0.0, [fault])
+
+
+def describe_damage(damage: Damage) -> FoundDamage:
+    """In plain numbers."""
+    loss = damage.loss
+    return FoundDamage(
+        message=str(damage),
+        chunk=damage.chunk_type,
+        gop=damage.gop,
+        start=damage.start,
+        end=damage.end,
+        first_frame=loss.first_frame if loss else None,
+        end_frame=loss.end_frame if loss else None,
+        start_time=float(loss.start) if loss and loss.start is not None else None,
+        end_time=float(loss.end) if loss and loss.end is not None else None,
+    )
+
+
+def _of_file(error: DamagedFile) -> FoundDamage:
+    start = error.offset
+    return FoundDamage(str(error), None, None, start, start, None, None, None, None)

@@ -1,0 +1,1 @@
+"""Rate control: the quality of each frame, so that a whole file meets a target."""
