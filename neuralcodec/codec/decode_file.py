@@ -170,6 +170,7 @@ def decode(
                         progress(ProgressState(done, total))
                 with decoder.stopwatch.running("writing"):
                     writer.write_packets(_of_streams(queue.take(), streams))
+                    writer.end_pts = chosen.end_pts()
                     writer.close()
         seconds = decoder.stopwatch.elapsed()
     measured = comparison.finish() if comparison else None

@@ -159,7 +159,8 @@ def encode(
                 raise InputError(f"{reader.truncated} (--strict)")
             with output_errors(shown):
                 writer.write_packets(queue.take())
-                writer.finish()
+                writer.finish(reader.end_pts)
+            tally.end(reader.end_pts)
         seconds = watch.elapsed()
         fixed = _fixed_bytes(header, tally.gops) + tally.gops * INDEX_BYTES
         video_bytes = writer.bytes_written - writer.packet_bytes - fixed

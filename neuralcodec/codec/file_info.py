@@ -118,6 +118,7 @@ def read_info(path: PathLike, *, gops: bool = False, frames: bool = False) -> Fi
             if frames:
                 frame_table += _frame_infos(count, gop, stats, fmt)
             count += 1
+        span.end(reader.end_pts)
         size = reader.bytes_read
     if not count:
         raise DamagedFile(f"{shown_name(path)}: not one whole GOP in it")

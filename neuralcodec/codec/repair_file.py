@@ -76,7 +76,7 @@ def repair(
                     progress(ProgressState(frames))
             if not gops:
                 raise DamagedFile(f"{name}: not one whole GOP in it")
-            writer.finish()
+            writer.finish(reader.end_pts)
     return RepairReport(
         bytes=writer.bytes_written,
         gops=gops,

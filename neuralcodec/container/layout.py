@@ -14,7 +14,7 @@ from neuralcodec.streams import ATTACHMENT, AUDIO, DATA, SUBTITLE
 SIGNATURE: Final = b"\x8eNLC\r\n\x1a\n"
 VERSION: Final = struct.Struct("<HH")  # major, minor
 MAJOR: Final = 1
-MINOR: Final = 2
+MINOR: Final = 3
 FIRST_CHUNK: Final = len(SIGNATURE) + VERSION.size  # offset of HEAD
 
 CHUNK_HEAD: Final = struct.Struct("<4sI")  # type, payload length
@@ -32,9 +32,10 @@ MDCV: Final = b"mdcv"
 CLLI: Final = b"clli"
 STRM: Final = b"strm"
 PCKT: Final = b"pckt"
+ENDT: Final = b"endt"
 DESCRIPTIONS: Final = (TAGS, MDCV, CLLI, STRM)  # between HEAD and all others
 # What reading goes on at after damage.
-CHUNKS_AFTER_HEAD: Final = re.compile(b"tags|mdcv|clli|strm|pckt|GOPS|stat|head|INDX|TAIL")
+CHUNKS_AFTER_HEAD: Final = re.compile(b"tags|mdcv|clli|strm|pckt|GOPS|stat|endt|head|INDX|TAIL")
 
 # The elements of HEAD in file order: (name, type). `text` is a u8 length and UTF-8.
 HEAD_ELEMENTS: Final = (
@@ -63,6 +64,7 @@ CHROMA_420: Final = 1
 GOP_FIXED: Final = struct.Struct("<QIqI")  # first frame, frame count, first PTS, symbols CRC-32
 STAT_FIXED: Final = struct.Struct("<Q")  # first frame
 STAT_FRAME: Final = struct.Struct("<3H")  # PSNR of Y, U, V
+END_FIXED: Final = struct.Struct("<q")  # PTS at which the last frame ends
 INDEX_ENTRY: Final = struct.Struct("<QQIq")  # GOPS offset, first frame, frame count, first PTS
 TAIL_FIXED: Final = struct.Struct("<QQ")  # INDX offset, frames in the file
 TAIL_CHUNK_SIZE: Final = CHUNK_OVERHEAD + TAIL_FIXED.size
@@ -114,6 +116,7 @@ _MAX_PAYLOADS: Final = {
     HEAD_COPY: VERSION.size + (1 << 12),
     GOPS: MAX_GOP_PAYLOAD,
     STAT: STAT_FIXED.size + MAX_GOP_FRAMES * STAT_FRAME.size,
+    ENDT: END_FIXED.size,
     INDX: MAX_GOPS * INDEX_ENTRY.size,
     TAIL: TAIL_FIXED.size,
     TAGS: 1 << 20,

@@ -110,7 +110,7 @@ class ContainerWriter(VideoWriter):
             self._begin(0)
         if self._pending is not None:
             # Without a duration MP4 ends at the start of the last frame, which is never shown.
-            self._encode(self._pending, self._usual_duration())
+            self._encode(self._pending, self._last_duration(self._pending))
         with self._failures():
             self._mux(self._encoder.finish())
             self._mux_copied(self._copied.due())
@@ -199,8 +199,10 @@ class ContainerWriter(VideoWriter):
         early, self._early = self._early, []
         self.write_packets(early)
 
-    def _usual_duration(self) -> int:
-        """For the last frame, which has none after it."""
+    def _last_duration(self, frame: Frame) -> int:
+        """Of the last frame, which has none after it."""
+        if self.end_pts is not None and self.end_pts > frame.pts:
+            return self.end_pts - frame.pts
         rate = self._format.frame_rate or _USUAL_RATE
         return self._shortest or max(1, round(1 / (rate * self._format.time_base)))
 

@@ -1,5 +1,6 @@
 """Deinterlacing and conversion of the frame rate, by FFmpeg's filters."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -8,6 +9,10 @@ from av.error import BlockingIOError, EOFError
 from av.filter import Graph
 
 from neuralcodec.media.source_options import SourceOptions
+
+# A picture is repeated at most so often, an hour at 25 frames per second: a broken time stamp must
+# not cost a day of coding.
+_MOST_REPEATS = 90_000
 
 
 @dataclass(frozen=True)
@@ -43,31 +48,65 @@ class PictureFilters:
         self._deinterlaces = False
         self._graph: Graph | None = None
         self._shape: _Shape | None = None
+        self._held: av.VideoFrame | None = None  # how long it is shown, the next one tells
 
-    def push(self, picture: av.VideoFrame) -> list[av.VideoFrame]:
+    def push(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
         """The pictures that are ready after this one, whose time is in the source's time base."""
-        done: list[av.VideoFrame] = []
+        if self._options.fps is None:
+            yield from self._filtered(picture)
+            return
+        held, self._held = self._held, picture
+        if held is not None:
+            assert picture.pts is not None
+            yield from self._shown_until(picture.pts, held)
+
+    def flush(self, end_pts: int | None) -> Iterator[av.VideoFrame]:
+        """The pictures that were held back; the last one ends at `end_pts` if that is known."""
+        held, self._held = self._held, None
+        if held is not None and end_pts is not None:
+            yield from self._shown_until(end_pts, held)
+        elif held is not None:
+            yield from self._filtered(held)
+        yield from self._rest()
+
+    def _shown_until(self, end: int, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        """The picture, at a constant rate up to the time at which it ends."""
+        assert picture.pts is not None and self._options.fps is not None
+        duration = end - picture.pts
+        seconds = duration * self._time_base_in
+        is_endless = seconds * self._options.fps > _MOST_REPEATS
+        if not is_endless:
+            picture.duration = duration
+        yield from self._filtered(picture)
+        if is_endless:
+            # A new graph begins at the time of the next picture.
+            self._notice(
+                f"a picture is repeated at most {_MOST_REPEATS} times: "
+                f"a gap of {float(seconds):.0f} seconds stays one"
+            )
+            yield from self._rest()
+
+    def _filtered(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
         starts = self._options.deinterlace and picture.interlaced_frame and not self._deinterlaces
         if starts:
             self._deinterlaces = True
-            self.notices.append("source is interlaced: its interlaced frames are deinterlaced")
+            self._notice("source is interlaced: its interlaced frames are deinterlaced")
         if not self._deinterlaces and self._options.fps is None:
-            return [picture]
+            yield picture
+            return
         if self._graph is None or starts or self._shape != _Shape.of(picture):
-            done = self.flush()
+            yield from self._rest()
             self._graph = self._build(picture)
             self._shape = _Shape.of(picture)
         self._graph.push(picture)
-        return done + self._pull(self._graph)
+        yield from self._pull(self._graph)
 
-    def flush(self) -> list[av.VideoFrame]:
-        """The pictures that were held back."""
-        if self._graph is None:
-            return []
-        self._graph.push(None)
-        done = self._pull(self._graph)
-        self._graph = None
-        return done
+    def _rest(self) -> Iterator[av.VideoFrame]:
+        """What the graph still holds, at its end."""
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from self._pull(self._graph)
+            self._graph = None
 
     def _build(self, picture: av.VideoFrame) -> Graph:
         graph = Graph()
@@ -91,17 +130,20 @@ class PictureFilters:
         graph.link_nodes(*nodes).configure()
         return graph
 
-    def _pull(self, graph: Graph) -> list[av.VideoFrame]:
-        done: list[av.VideoFrame] = []
+    def _pull(self, graph: Graph) -> Iterator[av.VideoFrame]:
         while True:
             try:
                 picture = graph.vpull()
             except (BlockingIOError, EOFError):
-                return done
+                return
             assert picture.time_base is not None
             assert picture.pts is not None
             unit = picture.time_base / self.time_base  # filters count in units of their own
             picture.pts = int(picture.pts * unit)
             picture.duration = int(picture.duration * unit)
             picture.time_base = self.time_base
-            done.append(picture)
+            yield picture
+
+    def _notice(self, sentence: str) -> None:
+        if sentence not in self.notices:
+            self.notices.append(sentence)

@@ -21,6 +21,7 @@ from neuralcodec.media.source import open_source
 from neuralcodec.media.source_description import describe
 from neuralcodec.media.source_options import SourceOptions
 from neuralcodec.media.time_window import window_of
+from neuralcodec.media.wholeness import Wholeness
 from neuralcodec.streams import FileTags, OtherStream, StreamPacket
 from neuralcodec.video import Frame
 
@@ -45,6 +46,8 @@ class VideoReader:
         source_bytes: size of the source file; None for a pipe.
         truncated: after the last frame, why the source is not whole; None if it is, or
             if the reading stopped at `limit` or at the end of `options.duration`.
+        end_pts: after the last frame, when it ends; None where nothing says so, where it is shown
+            as long as the nominal rate says, or where the reading stopped at `limit`.
 
     Raises InputError, from the constructor, for anything that is no readable video of at
     least 16x16, and while iterating for a picture that cannot be converted; UsageError for
@@ -64,16 +67,19 @@ class VideoReader:
         self.notices: list[str] = list(self._source.streams.notices)
         self.source_bytes = self._source.size
         self.truncated: str | None = None
+        self.end_pts: int | None = None
         try:
             window = window_of(self._source.container, options)
             demuxer = Demuxer(self._source, self._source.streams.others)
             self._decoding = Decoding(self._source, demuxer)
+            self._wholeness = Wholeness(self._source, demuxer, self._decoding)
             self._times = TimedPictures(self._source, demuxer, self._decoding, window)
             # The first picture is decoded now: only it tells the tags and that there is a video.
             self._pictures = iter(self._times)
             first = next(self._pictures, None)
             if first is None:
                 raise InputError(self._times.why_none())
+            self._is_resampled = wanted.fps is not None
             self._filters = PictureFilters(wanted, self._times.time_base, self._times.frame_rate)
             self.format = describe(
                 self._source,
@@ -134,14 +140,17 @@ class VideoReader:
                 break
         else:
             if not self._times.reached_end:
-                self.truncated = self._decoding.shortfall()
+                self.truncated = self._wholeness.shortfall()
+                self.notices += self._wholeness.late_streams()
+            if not self._is_resampled:
+                self.end_pts = self._times.end_pts()
         self._carriage.finish(end)
 
     def _filtered(self, first: av.VideoFrame) -> Iterator[av.VideoFrame]:
         yield from self._filters.push(first)
         for picture in self._pictures:
             yield from self._filters.push(picture)
-        yield from self._filters.flush()
+        yield from self._filters.flush(self._times.end_pts())
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
         try:
@@ -162,7 +171,7 @@ class VideoReader:
         return 1 / (self.format.frame_rate or DEFAULT_RATE)
 
     def _count_hint(self, options: SourceOptions) -> int | None:
-        hint = self._decoding.expected_frames()
+        hint = self._wholeness.expected_frames()
         if hint is None:
             return None
         rate = self._times.frame_rate

@@ -5,6 +5,9 @@ import os
 import stat
 import struct
 import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,12 +17,15 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from neuralcodec.errors import InputError, NcodecError
+from neuralcodec.media.boxes import BoxWalk
 from neuralcodec.media.source_options import RawInput, SourceOptions
 from neuralcodec.media.stream_selection import Selection, select_streams
 
 STANDARD_INPUT = "-"
 RAW_SUFFIXES = (".yuv", ".raw", ".rgb")
 _BEGINNING = 4096  # bytes of a pipe that are kept: the first boxes of an MP4 file
+_LATEST = 1 << 20  # and of its end: the last packets
+_LARGEST_BOX_HEAD = 16
 _BOX = struct.Struct(">I4s")  # size with these 8 bytes, type
 
 
@@ -29,6 +35,9 @@ class CountedPipe:
     def __init__(self, pipe: io.BufferedReader):
         self._pipe = pipe
         self._beginning = bytearray()
+        self._latest: deque[bytes] = deque()
+        self._latest_size = 0
+        self.boxes = BoxWalk()  # if it is an MP4 file
         self.bytes_read = 0
 
     def read(self, size: int) -> bytes:
@@ -38,7 +47,28 @@ class CountedPipe:
         self.bytes_read += len(data)
         if len(self._beginning) < _BEGINNING:
             self._beginning += data[:_BEGINNING]
+        self._latest.append(data)
+        self._latest_size += len(data)
+        while self._latest_size - len(self._latest[0]) >= _LATEST:
+            self._latest_size -= len(self._latest.popleft())
+        while (self.boxes.end or 0) + _LARGEST_BOX_HEAD <= self.bytes_read:
+            if not self.boxes.step(self.latest):
+                break
         return data
+
+    def latest(self, start: int, count: int) -> bytes:
+        """At most `count` of the bytes from `start` on; none where they have been dropped."""
+        at, found = self.bytes_read - self._latest_size, bytearray()
+        if start < at:
+            return b""
+        for data in self._latest:
+            if at + len(data) > start:
+                begin = max(start - at, 0)
+                found += data[begin : begin + count - len(found)]
+            if len(found) == count:
+                break
+            at += len(data)
+        return bytes(found)
 
     @property
     def has_index_at_end(self) -> bool:
@@ -64,10 +94,21 @@ class Source:
     streams: Selection
     size: int | None  # bytes, where known
     pipe: CountedPipe | None
+    url: str | None  # to open it once more; None where that cannot be
+    raw: RawInput | None
 
     @property
     def is_seekable(self) -> bool:
         return self.size is not None
+
+    @contextmanager
+    def reopened(self) -> Iterator[InputContainer | None]:
+        """The container opened anew, at its beginning; None of standard input."""
+        if self.url is None:
+            yield None
+            return
+        with _open_container(self.url, self.name, self.raw) as container:
+            yield container
 
 
 def open_source(path: str | os.PathLike[str], options: SourceOptions | None = None) -> Source:
@@ -77,6 +118,7 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions | None = No
     UsageError for options that do not fit the source.
     """
     pipe = None
+    url = None
     file: Any
     if os.fspath(path) == STANDARD_INPUT:
         name = "standard input"
@@ -87,14 +129,15 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions | None = No
     else:
         name = os.fspath(path)
         size = _file_size(Path(path))
-        file = f"file:{name}"  # a colon in the name is no protocol
-    container = _open_container(file, name, options.raw if options else None)
+        file = url = f"file:{name}"  # a colon in the name is no protocol
+    raw = options.raw if options else None
+    container = _open_container(file, name, raw)
     try:
         streams = select_streams(container, name, options)
     except NcodecError:
         container.close()
         raise
-    return Source(name, container, streams, size, pipe)
+    return Source(name, container, streams, size, pipe, url, raw)
 
 
 def standard_input() -> BinaryIO:

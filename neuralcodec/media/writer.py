@@ -19,10 +19,13 @@ class VideoWriter(ABC):
 
     Attributes:
         notices: one sentence for each thing the format cannot hold as it is.
+        end_pts: when the last frame ends, to be set before `close` where that is known; else it
+            is shown as long as is usual.
     """
 
     def __init__(self) -> None:
         self.notices: list[str] = []
+        self.end_pts: int | None = None
 
     @abstractmethod
     def write(self, frame: Frame) -> None:

@@ -1,0 +1,153 @@
+"""Whether the last bytes of a source belong to something that goes on after them.
+
+Each format is looked at in the way of its own: boxes of MP4, elements of Matroska, tags of FLV,
+packets of MPEG-TS, pages of Ogg, the trailer of GIF.
+"""
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from neuralcodec.media.boxes import BoxWalk
+from neuralcodec.media.demuxing import Demuxer
+from neuralcodec.media.source import Source
+
+_Read = Callable[[int, int], bytes]  # bytes of the source: from where, and how many at most
+_MEDIA_ELEMENTS = (0xA3, 0xA0, 0xA1, 0x1F43B675)  # SimpleBlock, BlockGroup, Block, Cluster
+_BLOCKS = (0xA3, 0xA1)
+_FLV_TAG = struct.Struct(">BBH")  # type, size of the data in 24 bits
+_FLV_TAG_HEAD = 11
+_FLV_MEDIA = (8, 9)
+_TS_PACKET = 188
+_OGG_PAGE = struct.Struct("<4s22xB")
+_LARGEST_OGG_PAGE = 1 << 16
+_MOST_STEPS = 1_000_000  # boxes or elements to walk over: the rest of a forged file is not looked at
+
+
+def is_cut_off(source: Source, demuxer: Demuxer) -> bool:
+    """Whether the source ends within a picture, a piece of sound or the like.
+
+    False where its format does not tell, or where it comes through a pipe that is gone.
+    """
+    size = source.size if source.pipe is None else source.pipe.bytes_read
+    name = source.container.format.name.split(",")[0]
+    positions = [p.last_byte for p in demuxer.passed.values() if p.last_byte is not None]
+    if not size or not positions:
+        return False
+    if source.pipe is not None:
+        if name == "mov":
+            return source.pipe.boxes.is_cut_at(size)
+        return _LOOKS.get(name, _never)(source.pipe.latest, size, max(positions))
+    with suppress(OSError), _opened(source) as read:
+        return _LOOKS.get(name, _never)(read, size, max(positions))
+    return False
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[_Read]:
+    if source.url is None:
+        # Standard input that is a file: its place there belongs to the demuxer.
+        pread = getattr(os, "pread", None)
+        yield lambda start, count: pread(0, count, start) if pread else b""
+        return
+    with open(source.url.removeprefix("file:"), "rb") as file:
+
+        def read(start: int, count: int) -> bytes:
+            file.seek(start)
+            return file.read(count)
+
+        yield read
+
+
+def _never(read: _Read, size: int, last: int) -> bool:
+    return False
+
+
+def _is_cut_mp4(read: _Read, size: int, last: int) -> bool:
+    boxes = BoxWalk()
+    for _step in range(_MOST_STEPS):
+        if not boxes.step(read):
+            break
+    return boxes.is_cut_at(size)
+
+
+def _is_cut_matroska(read: _Read, size: int, last: int) -> bool:
+    at = _block_end(read, last)
+    for _step in range(_MOST_STEPS):
+        head = read(at, 16) if at is not None and at < size else b""
+        if at is None or not head:
+            return at is not None and at > size
+        kind, kind_length = _number(head, keep_marker=True)
+        length, length_length = _number(head[kind_length:])
+        if not kind_length or not length_length:
+            return at + len(head) >= size and head[0] != 0
+        at += kind_length + length_length
+        if length != (1 << (7 * length_length)) - 1:  # else of unknown length: what is in it follows
+            if at + length > size:
+                return kind in _MEDIA_ELEMENTS
+            at += length
+    return False
+
+
+def _block_end(read: _Read, content: int) -> int | None:
+    """Where the block ends whose content begins there; None where no block is found."""
+    before = read(max(content - 9, 0), min(content, 9))
+    for length in range(1, len(before)):
+        size, used = _number(before[-length:])
+        if used == length and before[-length - 1] in _BLOCKS:
+            return content + size
+    return None
+
+
+def _number(data: bytes, keep_marker: bool = False) -> tuple[int, int]:
+    """A number of EBML and its length; (0, 0) where there is none, or not all of it."""
+    length = 9 - data[0].bit_length() if data else 9
+    if length > min(8, len(data)):
+        return 0, 0
+    number = int.from_bytes(data[:length], "big")
+    return number if keep_marker else number & ((1 << (7 * length)) - 1), length
+
+
+def _is_cut_flv(read: _Read, size: int, last: int) -> bool:
+    at = last
+    for _step in range(_MOST_STEPS):
+        head = read(at, _FLV_TAG.size)
+        if len(head) < _FLV_TAG.size:
+            return 0 < len(head)
+        kind, high, low = _FLV_TAG.unpack(head)
+        end = at + _FLV_TAG_HEAD + (high << 16 | low)
+        if end > size:
+            return kind in _FLV_MEDIA
+        at = end + 4
+    return False
+
+
+def _is_cut_mpegts(read: _Read, size: int, last: int) -> bool:
+    # Each packet begins with a G; of larger ones (M2TS) nothing is said.
+    before = read(max(last, 0), 1) == b"G" and (last % _TS_PACKET == 0)
+    return before and size % _TS_PACKET != 0
+
+
+def _is_cut_ogg(read: _Read, size: int, last: int) -> bool:
+    end = read(max(size - _LARGEST_OGG_PAGE, 0), _LARGEST_OGG_PAGE)
+    at = end.rfind(b"OggS")
+    if at < 0 or len(end) - at < _OGG_PAGE.size:
+        return at >= 0
+    segments = _OGG_PAGE.unpack_from(end, at)[1]
+    table = end[at + _OGG_PAGE.size :][:segments]
+    return at + _OGG_PAGE.size + segments + sum(table) > len(end)
+
+
+def _is_cut_gif(read: _Read, size: int, last: int) -> bool:
+    return not read(max(size - 16, 0), 16).rstrip(b"\0").endswith(b";")
+
+
+_LOOKS: dict[str, Callable[[_Read, int, int], bool]] = {
+    "mov": _is_cut_mp4,
+    "matroska": _is_cut_matroska,
+    "flv": _is_cut_flv,
+    "mpegts": _is_cut_mpegts,
+    "ogg": _is_cut_ogg,
+    "gif": _is_cut_gif,
+}
