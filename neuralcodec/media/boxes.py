@@ -38,4 +38,7 @@ class BoxWalk:
 
     def is_cut_at(self, size: int) -> bool:
         """Whether media are missing of a file of this size that has been gone over."""
-        return self.end is not None and self.end > size and self._kind in _MEDIA
+        if self.end is None:
+            return False
+        is_in_head = self.end < size < self.end + _BOX.size
+        return is_in_head or (self.end > size and self._kind in _MEDIA)

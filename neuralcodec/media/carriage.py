@@ -41,6 +41,11 @@ class Carriage:
         tags = file_tags(source.container, source.streams.video)
         self.tags = replace(tags, chapters=window.clip(tags.chapters))
 
+    @property
+    def indices(self) -> frozenset[int]:
+        """Those of the streams in the source."""
+        return frozenset(self._numbers)
+
     def take(self, before: int) -> list[StreamPacket]:
         """Packets that precede video packet number `before`, once each; all if finished."""
         packets = []

@@ -28,6 +28,7 @@ class Passed:
     first_byte: int | None  # in the source, where its first and its latest packet begin
     last_byte: int | None
     last_is_cut: bool  # whether bytes are missing at the end of the latest packet
+    longest_pause: Fraction = Fraction(0)  # seconds, between the end of a packet and the next
 
 
 class Demuxer:
@@ -63,23 +64,33 @@ class Demuxer:
         self._source.container.seek(_limited(int(time / time_base)), stream=self._video)
         self._start()
 
-    def can_seek_to(self, time: Fraction) -> bool:
-        """Whether times up to `time` (seconds) are those of the source itself.
+    def rewind(self) -> None:
+        """Go back to the beginning. Raises FFmpegError where the source cannot."""
+        if may_begin_anew(self._source.container):  # times would be looked for in vain
+            self._source.container.seek(0, unsupported_byte_offset=True)
+            self._start()
+            return
+        self.seek(Fraction(self._video.start_time or 0) * (self._video.time_base or 1))
 
-        Where its clock jumps, they can only be found by reading all before them.
+    def has_own_clock(self) -> bool:
+        """Whether what was read first after seeking is on the clock of the source's beginning.
+
+        Where that jumps, times can only be found by reading all before them.
         """
-        container = self._source.container
-        if not may_begin_anew(container):
+        passed = self.passed.get(self._video.index)
+        if passed is None or passed.first_byte is None:
+            return True
+        if not may_begin_anew(self._source.container):
             return True
         with self._source.reopened() as again:
             if again is None:
                 return False
-            clock = JoinedClock(again, again.streams)
+            clock = JoinedClock(again, [self._video, *again.streams.audio])
             try:
                 for packet in clock.join(again.demux()):
                     if clock.jumps:
                         return False
-                    if packet.dts is not None and packet.dts * packet.time_base > time:
+                    if packet.pos is not None and packet.pos >= passed.first_byte:
                         return True
             except (FFmpegError, OSError, IndexError):
                 pass  # as far as it can be read, it does not jump
@@ -118,7 +129,7 @@ class Demuxer:
 
     def _start(self) -> None:
         container = self._source.container
-        self._clock = JoinedClock(container, container.streams)
+        self._clock = JoinedClock(container, [self._video, *container.streams.audio])
         self._packets = self._clock.join(self._read())
         self._waiting: deque[tuple[int, Packet[Stream]]] = deque()
         self.video_packets = 0
@@ -158,11 +169,14 @@ class Demuxer:
 
     def _note(self, packet: "Packet[Stream]") -> None:
         ticks = packet.dts if packet.pts is None else packet.pts
-        end = Fraction(0) if ticks is None else (ticks + (packet.duration or 0)) * packet.time_base
+        start = None if ticks is None else ticks * packet.time_base
+        end = (start or 0) + max(packet.duration or 0, 0) * packet.time_base
         passed = self.passed.get(packet.stream_index)
         if passed is None:
             passed = Passed(end, packet.pos, packet.pos, packet.is_corrupt)
             self.passed[packet.stream_index] = passed
+        if start is not None:
+            passed.longest_pause = max(passed.longest_pause, start - passed.end)
         passed.end = max(passed.end, end)
         passed.last_is_cut = packet.is_corrupt
         if packet.pos is not None:

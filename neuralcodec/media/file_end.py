@@ -1,7 +1,7 @@
 """Whether the last bytes of a source belong to something that goes on after them.
 
 Each format is looked at in the way of its own: boxes of MP4, elements of Matroska, tags of FLV,
-packets of MPEG-TS, pages of Ogg, the trailer of GIF.
+packets of MPEG-PS and MPEG-TS, pages of Ogg, the size stated in ASF, the trailer of GIF.
 """
 
 import os
@@ -20,6 +20,12 @@ _FLV_TAG = struct.Struct(">BBH")  # type, size of the data in 24 bits
 _FLV_TAG_HEAD = 11
 _FLV_MEDIA = (8, 9)
 _TS_PACKET = 188
+_PS_PACK, _PS_END, _PS_PRIVATE = b"\xba", b"\xb9", b"\xbd"
+_PS_SOUND_OR_PICTURES = 0xC0 >> 5  # first bits of the type of a packet
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_PROPERTIES = struct.Struct("<40xQ40xI")  # size of the file, flags
+_ASF_IS_LIVE = 1
+_LARGEST_ASF_HEADER = 1 << 16
 _OGG_PAGE = struct.Struct("<4s22xB")
 _LARGEST_OGG_PAGE = 1 << 16
 _MOST_STEPS = 1_000_000  # boxes or elements to walk over: the rest of a forged file is not looked at
@@ -123,6 +129,31 @@ def _is_cut_flv(read: _Read, size: int, last: int) -> bool:
     return False
 
 
+def _is_cut_mpegps(read: _Read, size: int, last: int) -> bool:
+    at = last
+    for _step in range(_MOST_STEPS):
+        head = read(at, 14)
+        if len(head) < 6 or head[:3] != b"\0\0\1":
+            return head[:3] == b"\0\0\1" and head[3:4] != _PS_END
+        if head[3:4] == _PS_PACK:
+            is_mpeg2 = len(head) == 14 and head[4] >> 6 == 1
+            at += 14 + (head[13] & 7) if is_mpeg2 else 12
+        else:
+            at += 6 + int.from_bytes(head[4:6], "big")
+        if at > size:
+            return head[3:4] == _PS_PRIVATE or head[3] >> 5 == _PS_SOUND_OR_PICTURES
+    return False
+
+
+def _is_cut_asf(read: _Read, size: int, last: int) -> bool:
+    header = read(0, _LARGEST_ASF_HEADER)
+    at = header.find(_ASF_FILE_PROPERTIES)
+    if at < 0 or len(header) < at + _ASF_PROPERTIES.size:
+        return False
+    stated, flags = _ASF_PROPERTIES.unpack_from(header, at)
+    return not flags & _ASF_IS_LIVE and stated > size
+
+
 def _is_cut_mpegts(read: _Read, size: int, last: int) -> bool:
     # Each packet begins with a G; of larger ones (M2TS) nothing is said.
     before = read(max(last, 0), 1) == b"G" and (last % _TS_PACKET == 0)
@@ -147,6 +178,8 @@ _LOOKS: dict[str, Callable[[_Read, int, int], bool]] = {
     "mov": _is_cut_mp4,
     "matroska": _is_cut_matroska,
     "flv": _is_cut_flv,
+    "mpeg": _is_cut_mpegps,
+    "asf": _is_cut_asf,
     "mpegts": _is_cut_mpegts,
     "ogg": _is_cut_ogg,
     "gif": _is_cut_gif,

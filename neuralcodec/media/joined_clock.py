@@ -19,6 +19,7 @@ _LONGEST_PAUSE_ELSEWHERE = 30 * 3600
 _PIECES = 8  # latest ones, to which a stream may still come
 # How far is read to see whether the other streams jump too.
 _SECONDS_AHEAD = 2
+_GOING_ON = Fraction(1, 2)  # seconds; less may be a rest of before that comes late
 _PACKETS_AHEAD = 1000
 _BYTES_AHEAD = 64 << 20
 _MOST_LOOKS = 1000  # a source with more jumps is broken, and not to be read many times over
@@ -59,9 +60,8 @@ class JoinedClock:
     """
 
     def __init__(self, container: InputContainer, streams: Sequence[Stream]):
-        self._courses: dict[int, _Course | None] = {
-            stream.index: None for stream in streams if stream.type in ("audio", "video")
-        }
+        """streams: of sound and pictures, whose packets tell where a piece begins."""
+        self._courses: dict[int, _Course | None] = dict.fromkeys(s.index for s in streams)
         self._pieces = [_Piece(Fraction(0), Fraction(0))]
         self._longest_pause = _LONGEST_PAUSE_ELSEWHERE
         if may_begin_anew(container):
@@ -133,7 +133,7 @@ class JoinedClock:
         if others and not offsets:
             return course.piece
         # So that no stream begins before it has ended in the piece before.
-        offset = max(course.end + course.piece.offset - time, *offsets)
+        offset = max([course.end + course.piece.offset - time, *offsets])
         self.jumps += 1
         self._pieces = [*self._pieces[1 - _PIECES :], _Piece(offset, time)]
         return self._pieces[-1]
@@ -145,6 +145,7 @@ class JoinedClock:
         without a gap, or None if it does not jump to about this time."""
         own = packet.stream_index
         courses = {i: c for i, c in self._courses.items() if c is not None and i != own}
+        here = _Course(self._pieces[-1], time, time).after(packet, time)
         found: dict[int, Fraction | None] = {}
         size = 0
         for number, other in enumerate(self._all_ahead(packets)):
@@ -152,13 +153,16 @@ class JoinedClock:
             at, index = _decoding_time(other), other.stream_index
             if at is None:
                 continue
-            if index == own and at > time + _SECONDS_AHEAD:
-                break
+            if index == own:
+                if at > time + _SECONDS_AHEAD or not here.goes_on_with(at, self._longest_pause):
+                    break
+                here = here.after(other, at)
             if index in courses:
                 course = courses[index]
                 if course.goes_on_with(at, self._longest_pause):
                     courses[index] = course.after(other, at)
-                    found.setdefault(index, None)
+                    if at >= self._last(index) + _GOING_ON:
+                        found[index] = None
                 else:
                     if abs(at - time) <= _LONGEST_PAUSE:
                         found[index] = course.end + course.piece.offset - at
@@ -166,6 +170,11 @@ class JoinedClock:
             if not courses or number == _PACKETS_AHEAD or size > _BYTES_AHEAD:
                 break
         return found
+
+    def _last(self, index: int) -> Fraction:
+        course = self._courses[index]
+        assert course is not None
+        return course.last
 
     def _all_ahead(self, packets: Iterator["Packet[Stream]"]) -> Iterator["Packet[Stream]"]:
         """The packets that follow; they stay to be joined."""

@@ -1,6 +1,7 @@
 """Pictures of the part of a source that is wanted, each with its time."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 
 import av
@@ -105,8 +106,7 @@ class TimedPictures:
         if start is None or not self._source.is_seekable or not self._decoding.has_times:
             yield from self._decoding
             return
-        can_seek = self._demuxer.can_seek_to(start)
-        for step in _STEPS_BACK if can_seek else ():
+        for step in _STEPS_BACK:
             if start - step <= self._first_time():
                 break
             if not self._seek(start - step):
@@ -114,18 +114,17 @@ class TimedPictures:
             pictures = iter(self._decoding)
             first = next((picture for picture in pictures if _is_good(picture)), None)
             if first is not None and (first.pts or 0) * self.time_base <= start:
+                if not self._demuxer.has_own_clock():
+                    break
                 self._decoding.forget_losses()
                 yield first
                 yield from pictures
                 return
-        if self._demuxer.video_packets:
-            self._rewind()
+        if self._demuxer.passed:
+            with suppress(FFmpegError):
+                self._demuxer.rewind()
+            self._decoding.forget_losses()
         yield from self._decoding
-
-    def _rewind(self) -> None:
-        # MPEG-TS goes to the very beginning only if asked for a time before it, which AVI refuses.
-        if not self._seek(self._first_time() - 1):
-            self._seek(self._first_time())
 
     def _first_time(self) -> Fraction:
         return (self._source.streams.video.start_time or 0) * self.time_base

@@ -47,7 +47,7 @@ class VideoReader:
         truncated: after the last frame, why the source is not whole; None if it is, or
             if the reading stopped at `limit` or at the end of `options.duration`.
         end_pts: after the last frame, when it ends; None where nothing says so, where it is shown
-            as long as the nominal rate says, or where the reading stopped at `limit`.
+            as long as the nominal rate says, or where the reading stopped at `limit` or too early.
 
     Raises InputError, from the constructor, for anything that is no readable video of at
     least 16x16, and while iterating for a picture that cannot be converted; UsageError for
@@ -141,8 +141,8 @@ class VideoReader:
         else:
             if not self._times.reached_end:
                 self.truncated = self._wholeness.shortfall()
-                self.notices += self._wholeness.late_streams()
-            if not self._is_resampled:
+                self.notices += self._wholeness.late_streams(self._carriage.indices)
+            if not self.truncated and not self._is_resampled:
                 self.end_pts = self._times.end_pts()
         self._carriage.finish(end)
 

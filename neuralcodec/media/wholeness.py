@@ -1,14 +1,16 @@
 """Whether a source came to its end, or what of it is missing."""
 
+from collections.abc import Collection
 from fractions import Fraction
 
 from neuralcodec.media.decoding import Decoding
 from neuralcodec.media.demuxing import Demuxer
 from neuralcodec.media.file_end import is_cut_off
+from neuralcodec.media.joined_clock import may_begin_anew
 from neuralcodec.media.late_streams import ListedStream, listed_streams
 from neuralcodec.media.source import Source
 from neuralcodec.media.stated_times import stated_duration
-from neuralcodec.media.stream_selection import is_cover, is_video
+from neuralcodec.media.stream_selection import is_video
 
 # A source may end this much before its stated duration and still be whole, in seconds: where that
 # of the video is stated, and where it is that of the longest stream, which muxers only estimate.
@@ -16,8 +18,11 @@ _DURATION_SLACK = Fraction(1, 10)
 _LONGEST_SLACK = Fraction(1)
 # Containers whose headers state a duration; that of others FFmpeg estimates from what is there.
 _STATE_DURATIONS = ("mov", "matroska", "flv", "asf")
+_SMALLEST_PACKET = 188  # bytes: a frame of MPEG-TS takes one at least
 # Part of a source that may follow the last picture without pictures that belong to it.
 _LARGEST_REST = Fraction(1, 20)
+# Seconds without pictures, where there is other video that appeared in the middle.
+_LONGEST_PAUSE = Fraction(1, 2)
 
 
 class Wholeness:
@@ -41,10 +46,16 @@ class Wholeness:
         if duration is None or rate is None:
             return None
         frames = round(duration * rate)
+        if may_begin_anew(self._source.container) and self._source.size is not None:
+            # Where the clock jumps, FFmpeg's estimate of the duration may be days.
+            frames = min(frames, self._source.size // _SMALLEST_PACKET)
         return frames if frames > 1 else None  # broken time stamps add up to next to nothing
 
-    def late_streams(self) -> list[str]:
-        """After the last packet: a sentence for each stream that is other than at the opening."""
+    def late_streams(self, carried: Collection[int]) -> list[str]:
+        """After the last packet: a sentence for each stream that is other than at the opening.
+
+        carried: indices of the streams that are taken beside the video.
+        """
         name, sentences = self._source.name, []
         for index, stream in listed_streams(self._source.container).items():
             before = self._at_opening.get(index)
@@ -53,7 +64,7 @@ class Wholeness:
                     f"{stream.kind} stream 0:{index} ({stream.codec}) of {name} is left out: "
                     "it begins in the middle"
                 )
-            elif before is not None and index in self._taken() and before.codec != stream.codec:
+            elif before is not None and index in carried and before.codec != stream.codec:
                 sentences.append(
                     f"{before.kind} stream 0:{index} of {name} changes its codec in the middle, "
                     f"from {before.codec} to {stream.codec}: what follows cannot be decoded"
@@ -88,10 +99,6 @@ class Wholeness:
             )
         return None
 
-    def _taken(self) -> set[int]:
-        others = {s.index for s in self._source.streams.others if not is_cover(s)}
-        return {self._stream.index, *others}
-
     def _codec_has_changed(self) -> bool:
         before = self._at_opening.get(self._stream.index)
         now = listed_streams(self._source.container).get(self._stream.index)
@@ -109,11 +116,12 @@ class Wholeness:
             if is_video(stream) and stream is not self._stream and other and other.first_byte:
                 if other.first_byte > own.last_byte:
                     return stream.index
-        late = [s for s in self._late() if s.kind == "video"]
+        late = [s.index for s in self._late() if s.kind == "video"]
+        # PyAV gives no packets of such a stream: what else is there has to tell.
         size = self._source.size or (self._source.pipe.bytes_read if self._source.pipe else 0)
-        # PyAV does not give packets of such a stream: what is left of the source has to tell.
-        share = Fraction(size - own.last_byte, max(size, 1))
-        return late[0].index if late and share > _LARGEST_REST else None
+        is_rest_large = size - own.last_byte > _LARGEST_REST * size
+        pause = max(own.longest_pause, self._end() - own.end)
+        return late[0] if late and (is_rest_large or pause > _LONGEST_PAUSE) else None
 
     def _late(self) -> list[ListedStream]:
         known = len(self._source.container.streams)
