@@ -118,9 +118,9 @@ class ContainerWriter:
         end_pts: when the last frame ends, where it is not shown as long as is usual; an end that
         is not after that frame, or that an .nlc file cannot hold, is left out.
         """
-        if end_pts is not None and self._last_pts is not None:
-            if self._last_pts < end_pts <= layout.MAX_PTS:
-                self._write(pack_chunk(layout.ENDT, pack_end(end_pts)))
+        last = self._last_pts
+        if end_pts is not None and last is not None and last < end_pts <= layout.MAX_PTS:
+            self._write(pack_chunk(layout.ENDT, pack_end(end_pts)))
         if len(self._index) > layout.INDEX_ENTRY.size:
             self._write(self._head_copy)
         index_offset = self.bytes_written

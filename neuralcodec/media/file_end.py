@@ -16,10 +16,14 @@ from neuralcodec.media.source import Source
 _Read = Callable[[int, int], bytes]  # bytes of the source: from where, and how many at most
 _MEDIA_ELEMENTS = (0xA3, 0xA0, 0xA1, 0x1F43B675)  # SimpleBlock, BlockGroup, Block, Cluster
 _BLOCKS = (0xA3, 0xA1)
-_FLV_TAG = struct.Struct(">BBH")  # type, size of the data in 24 bits
+_EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
+# Type, size of the data in 24 bits; of video then codec and what of it the tag holds.
+_FLV_TAG = struct.Struct(">BBH7xBB")
 _FLV_TAG_HEAD = 11
 _FLV_MEDIA = (8, 9)
+_FLV_VIDEO, _FLV_AVC, _FLV_AVC_END = 9, 7, 2
 _TS_PACKET = 188
+_PS_START = b"\0\0\1"
 _PS_PACK, _PS_END, _PS_PRIVATE = b"\xba", b"\xb9", b"\xbd"
 _PS_SOUND_OR_PICTURES = 0xC0 >> 5  # first bits of the type of a packet
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -28,26 +32,28 @@ _ASF_IS_LIVE = 1
 _LARGEST_ASF_HEADER = 1 << 16
 _OGG_PAGE = struct.Struct("<4s22xB")
 _LARGEST_OGG_PAGE = 1 << 16
-_MOST_STEPS = 1_000_000  # boxes or elements to walk over: the rest of a forged file is not looked at
+_MOST_STEPS = 1_000_000  # boxes, elements and so on that are gone over in a forged file
 
 
-def is_cut_off(source: Source, demuxer: Demuxer) -> bool:
-    """Whether the source ends within a picture, a piece of sound or the like.
+def is_cut_off(source: Source, demuxer: Demuxer) -> bool | None:
+    """Whether the source ends within a picture, a piece of sound or the like; False where it says
+    itself that it ends there.
 
-    False where its format does not tell, or where it comes through a pipe that is gone.
+    None where its format does not tell, or where it comes through a pipe that is gone.
     """
     size = source.size if source.pipe is None else source.pipe.bytes_read
     name = source.container.format.name.split(",")[0]
     positions = [p.last_byte for p in demuxer.passed.values() if p.last_byte is not None]
-    if not size or not positions:
-        return False
+    look = _LOOKS.get(name)
+    if look is None or not size or not positions:
+        return None
     if source.pipe is not None:
-        if name == "mov":
-            return source.pipe.boxes.is_cut_at(size)
-        return _LOOKS.get(name, _never)(source.pipe.latest, size, max(positions))
+        if look is _is_cut_mp4:
+            return source.pipe.boxes.is_cut_at(size) or None
+        return look(source.pipe.latest, size, max(positions))
     with suppress(OSError), _opened(source) as read:
-        return _LOOKS.get(name, _never)(read, size, max(positions))
-    return False
+        return look(read, size, max(positions))
+    return None
 
 
 @contextmanager
@@ -66,34 +72,54 @@ def _opened(source: Source) -> Iterator[_Read]:
         yield read
 
 
-def _never(read: _Read, size: int, last: int) -> bool:
-    return False
-
-
-def _is_cut_mp4(read: _Read, size: int, last: int) -> bool:
+def _is_cut_mp4(read: _Read, size: int, last: int) -> bool | None:
     boxes = BoxWalk()
     for _step in range(_MOST_STEPS):
         if not boxes.step(read):
             break
-    return boxes.is_cut_at(size)
+    return boxes.is_cut_at(size) or None  # more fragments may follow
 
 
-def _is_cut_matroska(read: _Read, size: int, last: int) -> bool:
+def _is_cut_matroska(read: _Read, size: int, last: int) -> bool | None:
+    segment = _segment_end(read)
+    if segment is not None and segment <= size:
+        return False
     at = _block_end(read, last)
+    if at is None or at > size:
+        return None if at is None else True
     for _step in range(_MOST_STEPS):
-        head = read(at, 16) if at is not None and at < size else b""
-        if at is None or not head:
-            return at is not None and at > size
-        kind, kind_length = _number(head, keep_marker=True)
-        length, length_length = _number(head[kind_length:])
-        if not kind_length or not length_length:
-            return at + len(head) >= size and head[0] != 0
-        at += kind_length + length_length
-        if length != (1 << (7 * length_length)) - 1:  # else of unknown length: what is in it follows
-            if at + length > size:
-                return kind in _MEDIA_ELEMENTS
+        head = read(at, 16)
+        kind, start, length = _element(head)
+        if not start:
+            is_in_head = 0 < len(head) < 12 and head[0] != 0
+            return is_in_head or None
+        at += start
+        if length is not None:  # else what is in it follows
             at += length
-    return False
+            if at > size:
+                return kind in _MEDIA_ELEMENTS or None
+    return None
+
+
+def _segment_end(read: _Read) -> int | None:
+    """Where the file ends by its header; None where that does not say so, as of live ones."""
+    kind, start, length = _element(read(0, 16))
+    if kind != _EBML or length is None:
+        return None
+    at = start + length
+    kind, start, length = _element(read(at, 16))
+    return at + start + length if kind == _SEGMENT and length is not None else None
+
+
+def _element(head: bytes) -> tuple[int, int, int | None]:
+    """Of an element of EBML: what it is, bytes before its content, and of its content, None where
+    they are not known. (0, 0, None) where none begins or its head is not all there."""
+    kind, kind_length = _number(head, keep_marker=True)
+    length, length_length = _number(head[kind_length:])
+    if not kind_length or not length_length:
+        return 0, 0, None
+    is_known = length != (1 << (7 * length_length)) - 1
+    return kind, kind_length + length_length, length if is_known else None
 
 
 def _block_end(read: _Read, content: int) -> int | None:
@@ -115,66 +141,70 @@ def _number(data: bytes, keep_marker: bool = False) -> tuple[int, int]:
     return number if keep_marker else number & ((1 << (7 * length)) - 1), length
 
 
-def _is_cut_flv(read: _Read, size: int, last: int) -> bool:
+def _is_cut_flv(read: _Read, size: int, last: int) -> bool | None:
     at = last
     for _step in range(_MOST_STEPS):
         head = read(at, _FLV_TAG.size)
         if len(head) < _FLV_TAG.size:
-            return 0 < len(head)
-        kind, high, low = _FLV_TAG.unpack(head)
+            return len(head) > 0 or None
+        kind, high, low, codec, packet = _FLV_TAG.unpack(head)
         end = at + _FLV_TAG_HEAD + (high << 16 | low)
         if end > size:
-            return kind in _FLV_MEDIA
+            return kind in _FLV_MEDIA or None
+        if kind == _FLV_VIDEO and codec & 15 == _FLV_AVC and packet == _FLV_AVC_END:
+            return False
         at = end + 4
-    return False
+    return None
 
 
-def _is_cut_mpegps(read: _Read, size: int, last: int) -> bool:
+def _is_cut_mpegps(read: _Read, size: int, last: int) -> bool | None:
     at = last
     for _step in range(_MOST_STEPS):
         head = read(at, 14)
-        if len(head) < 6 or head[:3] != b"\0\0\1":
-            return head[:3] == b"\0\0\1" and head[3:4] != _PS_END
+        if head[:4] == _PS_START + _PS_END:
+            return False
+        if len(head) < 6 or head[:3] != _PS_START:
+            return head[:3] == _PS_START or None
         if head[3:4] == _PS_PACK:
             is_mpeg2 = len(head) == 14 and head[4] >> 6 == 1
             at += 14 + (head[13] & 7) if is_mpeg2 else 12
         else:
             at += 6 + int.from_bytes(head[4:6], "big")
         if at > size:
-            return head[3:4] == _PS_PRIVATE or head[3] >> 5 == _PS_SOUND_OR_PICTURES
-    return False
+            return head[3:4] == _PS_PRIVATE or head[3] >> 5 == _PS_SOUND_OR_PICTURES or None
+    return None
 
 
-def _is_cut_asf(read: _Read, size: int, last: int) -> bool:
+def _is_cut_asf(read: _Read, size: int, last: int) -> bool | None:
     header = read(0, _LARGEST_ASF_HEADER)
     at = header.find(_ASF_FILE_PROPERTIES)
     if at < 0 or len(header) < at + _ASF_PROPERTIES.size:
-        return False
+        return None
     stated, flags = _ASF_PROPERTIES.unpack_from(header, at)
-    return not flags & _ASF_IS_LIVE and stated > size
+    return None if flags & _ASF_IS_LIVE else stated > size
 
 
-def _is_cut_mpegts(read: _Read, size: int, last: int) -> bool:
+def _is_cut_mpegts(read: _Read, size: int, last: int) -> bool | None:
     # Each packet begins with a G; of larger ones (M2TS) nothing is said.
-    before = read(max(last, 0), 1) == b"G" and (last % _TS_PACKET == 0)
-    return before and size % _TS_PACKET != 0
+    is_aligned = last % _TS_PACKET == 0 and read(last, 1) == b"G"
+    return (is_aligned and size % _TS_PACKET != 0) or None
 
 
-def _is_cut_ogg(read: _Read, size: int, last: int) -> bool:
+def _is_cut_ogg(read: _Read, size: int, last: int) -> bool | None:
     end = read(max(size - _LARGEST_OGG_PAGE, 0), _LARGEST_OGG_PAGE)
     at = end.rfind(b"OggS")
     if at < 0 or len(end) - at < _OGG_PAGE.size:
-        return at >= 0
+        return at >= 0 or None
     segments = _OGG_PAGE.unpack_from(end, at)[1]
     table = end[at + _OGG_PAGE.size :][:segments]
-    return at + _OGG_PAGE.size + segments + sum(table) > len(end)
+    return at + _OGG_PAGE.size + segments + sum(table) > len(end) or None
 
 
-def _is_cut_gif(read: _Read, size: int, last: int) -> bool:
+def _is_cut_gif(read: _Read, size: int, last: int) -> bool | None:
     return not read(max(size - 16, 0), 16).rstrip(b"\0").endswith(b";")
 
 
-_LOOKS: dict[str, Callable[[_Read, int, int], bool]] = {
+_LOOKS: dict[str, Callable[[_Read, int, int], bool | None]] = {
     "mov": _is_cut_mp4,
     "matroska": _is_cut_matroska,
     "flv": _is_cut_flv,

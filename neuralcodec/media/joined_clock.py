@@ -83,9 +83,7 @@ class JoinedClock:
                 packet.dts = None if packet.dts is None else packet.dts + shift
             yield packet
 
-    def _piece_of(
-        self, packet: "Packet[Stream]", packets: Iterator["Packet[Stream]"]
-    ) -> _Piece:
+    def _piece_of(self, packet: "Packet[Stream]", packets: Iterator["Packet[Stream]"]) -> _Piece:
         time, index = _decoding_time(packet), packet.stream_index
         if index not in self._courses:
             return self._nearest(time)
@@ -186,7 +184,7 @@ class JoinedClock:
 
 def may_begin_anew(container: InputContainer) -> bool:
     """Whether the format allows that its clock jumps (MPEG-TS, MPEG-PS, ...)."""
-    return bool(container.format.flags & Flags.ts_discont.value)
+    return Flags.ts_discont in Flags(container.format.flags)
 
 
 def _decoding_time(packet: "Packet[Stream]") -> Fraction | None:

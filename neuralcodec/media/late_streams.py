@@ -28,7 +28,7 @@ def listed_streams(container: InputContainer) -> dict[int, ListedStream]:
         av.logging.set_level(av.logging.INFO)
         try:
             with av.logging.Capture(local=False):  # what other threads log meanwhile
-                text = container.dumps_format()
+                text: str = container.dumps_format()  # type: ignore[attr-defined] # PyAV's types
         finally:
             av.logging.set_level(level)
     found = [(int(i), kind.lower(), codec) for i, kind, codec in _LINE.findall(text)]

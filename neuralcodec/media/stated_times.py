@@ -28,8 +28,8 @@ def stated_end(source: Source, last: Fraction, duration: Fraction) -> Fraction |
         end = _end_of_stream(source)
         if end is not None and end > last:
             return end
-    if kind == "matroska":
-        # Where it says nothing of each picture FFmpeg takes the mean.
+    if kind in ("matroska", "flv"):
+        # Where they say nothing of each picture FFmpeg takes the mean, or the usual time.
         end = _matroska_duration(source)
         if end is None and len(source.container.streams) == 1:
             end = stated_duration(source)

@@ -83,14 +83,15 @@ class Wholeness:
                 f"the video of {name} goes on in another stream (0:{elsewhere}): "
                 "that part is left out"
             )
-        if self._ended_early():
+        is_cut = is_cut_off(self._source, self._demuxer)
+        if is_cut is not False and self._ended_early():
             stated = stated_duration(self._source) or Fraction(0)
             return f"{name} broke off after {float(self._end()):.2f} of {float(stated):.2f} seconds"
         if self._cut_in_a_frame():
             return f"{name} broke off in the middle of a frame"
         if any(passed.last_is_cut for passed in self._demuxer.passed.values()):
             return f"{name} broke off in the middle of a packet"
-        if is_cut_off(self._source, self._demuxer):
+        if is_cut:
             return f"{name} broke off: it is cut off in the middle"
         if losses.packets or losses.pictures:
             return (
@@ -113,9 +114,9 @@ class Wholeness:
         known = self._source.container.streams
         for stream in known:
             other = passed.get(stream.index)
-            if is_video(stream) and stream is not self._stream and other and other.first_byte:
-                if other.first_byte > own.last_byte:
-                    return stream.index
+            is_other = is_video(stream) and stream is not self._stream
+            if is_other and other is not None and (other.first_byte or 0) > own.last_byte:
+                return stream.index
         late = [s.index for s in self._late() if s.kind == "video"]
         # PyAV gives no packets of such a stream: what else is there has to tell.
         size = self._source.size or (self._source.pipe.bytes_read if self._source.pipe else 0)
