@@ -45,6 +45,9 @@ class PictureEncoder:
             self.pixel_format = _FULL_CHROMA[fmt.bit_depth]
         self._reformatter = VideoReformatter()
         self.stream = self._add_stream(container, encoder)
+        self._start: int | None = None  # of the first frame
+        self._end = 0  # of the latest frame
+        self._first_dts: int | None = None
 
     def encode(self, picture: Picture, shift: int) -> list["Packet[VideoStream]"]:
         """Packets that are ready; `shift` is added to the frame's PTS."""
@@ -53,11 +56,26 @@ class PictureEncoder:
         coded.duration = picture.duration
         if self.is_upsampled:
             coded = self._upsampled(coded)
-        return self.stream.encode(coded)
+        if self._start is None:
+            self._start = coded.pts
+        self._end = coded.pts + picture.duration
+        return self._noted(self.stream.encode(coded))
 
     def finish(self) -> list["Packet[VideoStream]"]:
         """The packets that were still to come."""
-        return self.stream.encode(None)
+        packets = self._noted(self.stream.encode(None))
+        if packets and self._start is not None and self._first_dts is not None:
+            last = packets[-1]
+            assert last.dts is not None
+            # MP4 lasts as long as decoding does, where another frame may be the last one.
+            duration = self._end - self._start - (last.dts - self._first_dts)
+            last.duration = max(duration, last.duration or 0)
+        return packets
+
+    def _noted(self, packets: list["Packet[VideoStream]"]) -> list["Packet[VideoStream]"]:
+        if packets and self._first_dts is None:
+            self._first_dts = packets[0].dts
+        return packets
 
     def _add_stream(self, container: OutputContainer, encoder: str) -> VideoStream:
         fmt, color = self._format, self._format.color
