@@ -115,6 +115,7 @@ class ContainerWriter(VideoWriter):
         with self._failures():
             self._mux(self._encoder.finish())
             self._mux_copied(self._copied.due())
+            self._copied.close()
             self._container.close()
         if self._matroska is not None:
             self._matroska.finish()
@@ -203,7 +204,9 @@ class ContainerWriter(VideoWriter):
         moved: Any = [_moved(chapter, number, shift) for number, chapter in chapters]
         self._container.set_chapters(moved)
         with self._failures():
-            self._copied = CopiedStreams(self._container, self._that_fit(), self._notice)
+            self._copied = CopiedStreams(
+                self._container, self._kind, self._that_fit(), self._notice
+            )
             self._container.start_encoding()
         early, self._early = self._early, []
         self.write_packets(early)
@@ -229,10 +232,8 @@ class ContainerWriter(VideoWriter):
             try:
                 self._container.mux(packet)
             except ValueError:  # FFmpeg's errors for what a format does not allow are such
-                self._notice(
-                    f"{self._kind} does not take some packets of "
-                    f"{self._copied.name_of(packet)}: left out"
-                )
+                # It may be about a packet of any stream that was muxed before.
+                self._notice(f"{self._kind} does not take some packets: left out")
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import heapq
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -44,21 +45,18 @@ def describe(stream: OtherStream) -> str:
 def can_hold(muxer: str, stream: OtherStream, first: Sequence[StreamPacket]) -> bool:
     """Whether FFmpeg's muxer takes the stream; found out by trying with its first packets.
 
-    Some codecs are refused only at the end of the file, when the muxer describes them.
+    Some codecs are refused only at the end of the file, when the muxer describes them, and some
+    packet by packet.
     """
     if stream.kind == ATTACHMENT:
         return muxer == "matroska"
     try:
-        with av.open(io.BytesIO(), "w", format=muxer) as container:
-            copy = add_stream(container, stream)
-            container.start_encoding()
-            track = _Track(stream, copy)
-            for packet in first:
-                with suppress(ValueError):  # one that is damaged says nothing about the others
-                    container.mux(track.place(packet, Fraction(0))[0])
+        with Trial(muxer, stream) as trial:
+            # One that is damaged says nothing about the others.
+            taken = [trial.takes(packet) for packet in first]
+            return any(taken) or not taken
     except (FFmpegError, ValueError):
         return False
-    return True
 
 
 def with_priming(stream: OtherStream, first: Sequence[StreamPacket]) -> OtherStream:
@@ -119,26 +117,41 @@ class CopiedStreams:
     """The other streams of a container: gives their packets in the order of decoding times.
 
     Times that are missing, or go back as those of damaged sources do, are replaced by the next
-    ones possible, with a sentence about it passed to `notice`.
+    ones possible, with a sentence about it passed to `notice`. So are packets left out that the
+    container does not take.
     """
 
     def __init__(
         self,
         container: OutputContainer,
+        kind: str,  # of the file, in the user's words
         streams: Sequence[OtherStream],
         notice: Callable[[str], None],
     ):
         self._tracks = {
             stream.number: _Track(stream, add_stream(container, stream)) for stream in streams
         }
+        # The container's own complaint would come later, with a packet of any stream.
+        self._trials = {
+            stream.number: Trial(container.format.name, stream)
+            for stream in streams
+            if stream.kind != ATTACHMENT
+        }
+        self._kind = kind
         self._notice = notice
         self._waiting: list[tuple[Fraction, int, Packet[Stream]]] = []  # a heap
         self._arrivals = count()
 
     def add(self, packet: StreamPacket, shift: Fraction) -> None:
         """Take a packet, to be moved by `shift` seconds; those of streams left out are dropped."""
-        track = self._tracks.get(packet.stream)
-        if track is None or track.source.kind == ATTACHMENT:
+        trial = self._trials.get(packet.stream)
+        if trial is None:
+            return
+        track = self._tracks[packet.stream]
+        if not trial.takes(packet):
+            self._notice(
+                f"{self._kind} does not take some packets of {describe(track.source)}: left out"
+            )
             return
         copy, is_as_it_was = track.place(packet, shift)
         if not is_as_it_was:
@@ -154,13 +167,73 @@ class CopiedStreams:
         while self._waiting and (until is None or self._waiting[0][0] <= until):
             yield heapq.heappop(self._waiting)[2]
 
-    def name_of(self, packet: "Packet[Stream]") -> str:
-        """The stream of a packet, in the user's words."""
-        return next(
-            describe(track.source)
-            for track in self._tracks.values()
-            if track.copy.index == packet.stream_index
-        )
+    def close(self) -> None:
+        """No more packets come."""
+        for trial in self._trials.values():
+            trial.discard()
+
+
+class Trial:
+    """A container with one stream alone and no place to go: what it complains of is that stream,
+    and the packet that it was just given.
+
+    Raises ValueError or FFmpegError where the muxer does not take the stream; as a context
+    manager also on leaving, where it does not take it in the end.
+    """
+
+    def __init__(self, muxer: str, stream: OtherStream):
+        self._container = av.open(_Nowhere(), "w", format=muxer)
+        try:
+            copy = add_stream(self._container, stream)
+            self._container.start_encoding()
+        except BaseException:
+            self.discard()
+            raise
+        self._track = _Track(stream, copy)
+
+    def takes(self, packet: StreamPacket) -> bool:
+        try:
+            self._container.mux(self._track.place(packet, Fraction(0))[0])
+        except (FFmpegError, ValueError):
+            return False
+        return True
+
+    def discard(self) -> None:
+        """Close without a word."""
+        with suppress(FFmpegError, ValueError):
+            self._container.close()
+
+    def __enter__(self) -> "Trial":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+
+class _Nowhere:
+    """A file that keeps nothing of what is written to it."""
+
+    def __init__(self) -> None:
+        self._position = self._end = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._end}[whence]
+        self._position = start + offset
+        return self._position
+
+    def write(self, data: bytes) -> int:
+        self._position += len(data)
+        self._end = max(self._end, self._position)
+        return len(data)
 
 
 class _Track:
