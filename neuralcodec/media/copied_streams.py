@@ -8,11 +8,12 @@ from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import count
-from typing import Any, get_args
+from typing import Any, BinaryIO, get_args
 
 import av
 from av.container import OutputContainer
 from av.error import FFmpegError
+from av.format import Flags as FormatFlags
 from av.packet import Packet, PacketSideData, PktSideDataT
 from av.stream import Disposition, Stream
 
@@ -45,18 +46,23 @@ def describe(stream: OtherStream) -> str:
 def can_hold(muxer: str, stream: OtherStream, first: Sequence[StreamPacket]) -> bool:
     """Whether FFmpeg's muxer takes the stream; found out by trying with its first packets.
 
-    Some codecs are refused only at the end of the file, when the muxer describes them, and some
-    packet by packet.
+    Some codecs are refused only at the end of the file, when the muxer describes them, some packet
+    by packet, and some are taken that no demuxer then reads.
     """
     if stream.kind == ATTACHMENT:
         return muxer == "matroska"
+    file = io.BytesIO()
     try:
-        with Trial(muxer, stream) as trial:
+        with Trial(muxer, stream, file) as trial:
             # One that is damaged says nothing about the others.
             taken = [trial.takes(packet) for packet in first]
-            return any(taken) or not taken
+        if any(taken):
+            file.seek(0)
+            with av.open(file) as written:
+                return len(written.streams) == 1
     except (FFmpegError, ValueError):
         return False
+    return not taken
 
 
 def with_priming(stream: OtherStream, first: Sequence[StreamPacket]) -> OtherStream:
@@ -174,15 +180,16 @@ class CopiedStreams:
 
 
 class Trial:
-    """A container with one stream alone and no place to go: what it complains of is that stream,
-    and the packet that it was just given.
+    """A container with one stream alone: what it complains of is that stream, and the packet that
+    it was just given. What is written goes nowhere, if not to `file`.
 
     Raises ValueError or FFmpegError where the muxer does not take the stream; as a context
     manager also on leaving, where it does not take it in the end.
     """
 
-    def __init__(self, muxer: str, stream: OtherStream):
-        self._container = av.open(_Nowhere(), "w", format=muxer)
+    def __init__(self, muxer: str, stream: OtherStream, file: BinaryIO | None = None):
+        sink: Any = file or _Nowhere()
+        self._container = av.open(sink, "w", format=muxer)
         try:
             copy = add_stream(self._container, stream)
             self._container.start_encoding()
@@ -242,6 +249,8 @@ class _Track:
     def __init__(self, source: OtherStream, copy: Stream):
         self.source = source
         self.copy = copy
+        nonstrict: Any = FormatFlags.ts_nonstrict.value  # a number, which PyAV's types do not say
+        self._may_share_times = bool(copy.container.format.flags & nonstrict)
         self._last: int | None = None  # dts, in the time base of the copy
         self._end = 0  # when the packet before ends, in that of the source
 
@@ -260,9 +269,10 @@ class _Track:
             return round((time * source_base + shift) / target_base)
 
         dts, pts = rebase(source_dts), rebase(source_pts)
-        # FFmpeg's muxers want times of decoding that rise; subtitles may share one.
+        # FFmpeg's muxers want times of decoding that rise; subtitles may share one, and in
+        # Matroska, whose ticks are long, all may.
         if self._last is not None:
-            lowest = self._last + (self.source.kind != SUBTITLE)
+            lowest = self._last + (self.source.kind != SUBTITLE and not self._may_share_times)
             is_as_it_was &= dts >= lowest
             dts = max(dts, lowest)
         self._last = dts
