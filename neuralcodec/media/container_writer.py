@@ -16,7 +16,8 @@ from av.video.stream import VideoStream
 from neuralcodec.display_matrix import DisplayMatrix
 from neuralcodec.errors import OutputError
 from neuralcodec.media import matroska_header
-from neuralcodec.media.copied_streams import CopiedStreams, can_hold, describe, with_priming
+from neuralcodec.media.copied_streams import CopiedStreams, with_priming
+from neuralcodec.media.copied_track import describe
 from neuralcodec.media.matroska_header import MatroskaFile
 from neuralcodec.media.metadata import file_metadata, video_metadata
 from neuralcodec.media.picture_encoder import (
@@ -25,6 +26,7 @@ from neuralcodec.media.picture_encoder import (
     is_mastering_display_whole,
 )
 from neuralcodec.media.sink import PipeFile, Sink, StandardOutput
+from neuralcodec.media.trial import can_hold
 from neuralcodec.media.writer import VideoWriter, lost_matrix
 from neuralcodec.streams import Chapter, FileTags, OtherStream, StreamPacket
 from neuralcodec.video import Frame, VideoFormat
