@@ -137,7 +137,7 @@ def test_the_example_of_descriptions_and_packets_is_read():
 def test_the_specification_lists_the_elements_of_the_header():
     rows = re.findall(r"^\| (\d+)[^|]* \| (\w+) \| ([\w ]+) \|", section("HEAD"), re.MULTILINE)
     assert [(name, kind) for _, name, kind in rows] == list(layout.HEAD_ELEMENTS)
-    sizes = {"u8": 1, "i16": 2, "u32": 4, "text": 1, "32 bytes": 32}
+    sizes = {"u8": 1, "u32": 4, "text": 1, "32 bytes": 32, "matrix": 1}
     at = 0
     for offset, name, kind in rows:
         assert int(offset) == at, name

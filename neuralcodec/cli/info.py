@@ -82,6 +82,11 @@ def _summary(name: str, found: "FileInfo") -> str:
         f"video    {found.width}x{found.height}, {found.bit_depth} bit 4:2:0, {rate}, "
         f"{counted(found.frames, 'frame')}, {found.duration:.2f} s",
     ]
+    shown = [found.shown] if found.shown else []
+    if found.field_order:
+        shown.append(f"interlaced, {found.field_order} field first")
+    if shown:
+        lines.append(f"shown    {', '.join(shown)}")
     for stream in found.streams:
         language = f" ({stream.language})" if stream.language else ""
         lines.append(

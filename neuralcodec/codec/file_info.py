@@ -9,7 +9,9 @@ from neuralcodec.container import ContainerReader, GopRecord, GopStats, PacketsC
 from neuralcodec.errors import DamagedFile
 from neuralcodec.metrics import MAX_DB, PsnrMeter, psnr_yuv
 from neuralcodec.model.zoo import is_installed
-from neuralcodec.video import VideoFormat
+from neuralcodec.video import FieldOrder, VideoFormat
+
+_FIELDS = {FieldOrder.TOP_FIRST: "top", FieldOrder.BOTTOM_FIRST: "bottom"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,9 @@ class FileInfo:
     height: int
     bit_depth: int
     frame_rate: float | None  # frames per second
+    display_matrix: list[int] | None  # nine integers as in ISO 14496-12
+    shown: str | None  # the same in words
+    field_order: str | None  # "top" or "bottom": the field of interlaced frames that is first
     frames: int
     duration: float  # seconds
     bitrate: float  # bits per second
@@ -129,6 +134,9 @@ def read_info(path: PathLike, *, gops: bool = False, frames: bool = False) -> Fi
         height=fmt.height,
         bit_depth=fmt.bit_depth,
         frame_rate=float(fmt.frame_rate) if fmt.frame_rate else None,
+        display_matrix=list(fmt.display_matrix.numbers) if fmt.display_matrix else None,
+        shown=str(fmt.display_matrix) if fmt.display_matrix else None,
+        field_order=_FIELDS.get(fmt.field_order),
         frames=span.frames,
         duration=span.seconds,
         bitrate=8 * size / span.seconds,

@@ -37,7 +37,8 @@ DESCRIPTIONS: Final = (TAGS, MDCV, CLLI, STRM)  # between HEAD and all others
 # What reading goes on at after damage.
 CHUNKS_AFTER_HEAD: Final = re.compile(b"tags|mdcv|clli|strm|pckt|GOPS|stat|endt|head|INDX|TAIL")
 
-# The elements of HEAD in file order: (name, type). `text` is a u8 length and UTF-8.
+# The elements of HEAD in file order: (name, type). `text` is a u8 length and UTF-8; `matrix` a u8
+# that says whether there is one, and nine i32 if so.
 HEAD_ELEMENTS: Final = (
     ("width", "u32"),
     ("height", "u32"),
@@ -54,12 +55,14 @@ HEAD_ELEMENTS: Final = (
     ("color_matrix", "u8"),
     ("full_range", "u8"),
     ("chroma_location", "u8"),
-    ("rotation", "i16"),
+    ("field_order", "u8"),
     ("max_gop_frames", "u32"),
     ("model_name", "text"),
     ("model_sha256", "32 bytes"),
+    ("display_matrix", "matrix"),
 )
 CHROMA_420: Final = 1
+DISPLAY_MATRIX: Final = struct.Struct("<9i")
 
 GOP_FIXED: Final = struct.Struct("<QIqI")  # first frame, frame count, first PTS, symbols CRC-32
 STAT_FIXED: Final = struct.Struct("<Q")  # first frame
@@ -87,7 +90,7 @@ PSNR_LOSSLESS: Final = 0xFFFF
 # Limits
 MIN_SIDE, MAX_SIDE = 16, 16384  # luma samples
 BIT_DEPTHS: Final = (8, 10)
-MAX_ROTATION: Final = 360  # degrees, either way
+MAX_FIELD_ORDER: Final = 2
 MAX_CHROMA_LOCATION: Final = 6
 MAX_GOP_FRAMES: Final = 1 << 16
 MAX_FRAMES: Final = 1 << 48  # in a file

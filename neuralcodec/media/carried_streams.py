@@ -34,6 +34,7 @@ _BOOKKEEPING = {
     "_statistics_writing_app",
     "_statistics_writing_date_utc",
     "_statistics_tags",
+    "alpha_mode",  # of pictures that will have no transparency
 }
 # FFmpeg names an attachment's codec by its type; PyAV gives the type alone.
 _FONT_CODECS = {

@@ -1,4 +1,4 @@
-"""Deinterlacing and conversion of the frame rate, by FFmpeg's filters."""
+"""Deinterlacing, cropping and conversion of the frame rate, by FFmpeg's filters."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ import av
 from av.error import BlockingIOError, EOFError
 from av.filter import Graph
 
+from neuralcodec.media.cropping import Cropping
+from neuralcodec.media.filter_graph import Filter, filter_graph
 from neuralcodec.media.source_options import SourceOptions
 
 # A picture is repeated at most so often, an hour at 25 frames per second: a broken time stamp must
@@ -32,19 +34,29 @@ class PictureFilters:
     """Changes the pictures of one source as the options say; passes them on if nothing is to do.
 
     Deinterlacing begins with the first picture that is marked as interlaced, and from there on
-    changes only those that are. It keeps the number of pictures and their times.
+    changes only those that are. It keeps the number of pictures and their times. Cropping is for
+    pictures of the size that it was made for.
 
     Attributes:
         time_base: seconds per unit of the times of pictures that come out.
         notices: a sentence on what was done without being asked for.
     """
 
-    def __init__(self, options: SourceOptions, time_base: Fraction, frame_rate: Fraction):
+    def __init__(
+        self,
+        options: SourceOptions,
+        time_base: Fraction,
+        frame_rate: Fraction,
+        cropping: Cropping | None = None,
+    ):
         self._options = options
+        self._cropping = cropping
         self._time_base_in = time_base
         self._frame_rate = frame_rate
         self.time_base = 1 / options.fps if options.fps else time_base
         self.notices: list[str] = []
+        if cropping is not None:
+            self.notices.append(f"cropped as the source says: {cropping}")
         self._deinterlaces = False
         self._graph: Graph | None = None
         self._shape: _Shape | None = None
@@ -91,7 +103,8 @@ class PictureFilters:
         if starts:
             self._deinterlaces = True
             self._notice("source is interlaced: its interlaced frames are deinterlaced")
-        if not self._deinterlaces and self._options.fps is None:
+        is_cropped = self._is_cropped(picture)
+        if self._graph is None and not (self._deinterlaces or self._options.fps or is_cropped):
             yield picture
             return
         if self._graph is None or starts or self._shape != _Shape.of(picture):
@@ -109,26 +122,18 @@ class PictureFilters:
             self._graph = None
 
     def _build(self, picture: av.VideoFrame) -> Graph:
-        graph = Graph()
-        graph.threads = 1  # the same result either way, and the machine has other work to do
-        nodes = [
-            graph.add(
-                "buffer",
-                video_size=f"{picture.width}x{picture.height}",
-                pix_fmt=picture.format.name,
-                time_base=str(self._time_base_in),
-                frame_rate=str(self._frame_rate),
-                colorspace=str(int(picture.colorspace)),
-                range=str(int(picture.color_range)),
-            )
-        ]
+        filters: list[Filter] = []
         if self._deinterlaces:
-            nodes.append(graph.add("bwdif", mode="send_frame", deint="interlaced"))
+            filters.append(("bwdif", {"mode": "send_frame", "deint": "interlaced"}))
+        if self._cropping is not None and self._is_cropped(picture):
+            filters.append(("crop", self._cropping.filter_options))
         if self._options.fps is not None:
-            nodes.append(graph.add("fps", fps=str(self._options.fps)))
-        nodes.append(graph.add("buffersink"))
-        graph.link_nodes(*nodes).configure()
-        return graph
+            filters.append(("fps", {"fps": str(self._options.fps)}))
+        return filter_graph(picture, filters, self._time_base_in, self._frame_rate)
+
+    def _is_cropped(self, picture: av.VideoFrame) -> bool:
+        size = (picture.width, picture.height)
+        return self._cropping is not None and self._cropping.picture_size == size
 
     def _pull(self, graph: Graph) -> Iterator[av.VideoFrame]:
         while True:

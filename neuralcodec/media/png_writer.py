@@ -18,9 +18,9 @@ from neuralcodec.atomic_file import (
 from neuralcodec.errors import UsageError
 from neuralcodec.media.conversion import SWSCALE_FLAGS
 from neuralcodec.media.planes import to_picture
-from neuralcodec.media.writer import VideoWriter
+from neuralcodec.media.writer import VideoWriter, lost_matrix
 from neuralcodec.streams import StreamPacket
-from neuralcodec.video import Frame, VideoFormat
+from neuralcodec.video import FieldOrder, Frame, VideoFormat
 
 _NUMBER = re.compile(r"%(0?\d+)?d")
 _RGB = {8: "rgb24", 10: "rgb48be"}  # 10 bits do not fit in 8
@@ -48,7 +48,7 @@ class PngWriter(VideoWriter):
     """One PNG per frame, numbered from 1; 16 bits per sample for 10-bit video.
 
     The pictures gather in a hidden folder beside their names and get them on `close`.
-    Time stamps, aspect ratio and rotation are not kept.
+    Time stamps, aspect ratio and display matrix are not kept.
     """
 
     def __init__(self, pattern: str | os.PathLike[str], fmt: VideoFormat):
@@ -60,8 +60,10 @@ class PngWriter(VideoWriter):
         self._reformatter = VideoReformatter()
         self._encoder = _png_encoder(fmt)
         self._folder = temporary_path(first_file(pattern))
-        if fmt.rotation:
-            self._notice(f"png cannot hold the rotation of {fmt.rotation} degrees: left out")
+        if fmt.display_matrix:
+            self._notice(lost_matrix("png", fmt.display_matrix))
+        if fmt.field_order != FieldOrder.PROGRESSIVE:
+            self._notice("png cannot hold which field of the frames is first: left out")
         with output_errors(pattern):
             self._folder.mkdir()
 

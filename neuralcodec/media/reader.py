@@ -12,6 +12,7 @@ from av.error import FFmpegError
 from neuralcodec.errors import InputError
 from neuralcodec.media.carriage import Carriage
 from neuralcodec.media.conversion import Converter
+from neuralcodec.media.cropping import cropping_of
 from neuralcodec.media.decoding import Decoding
 from neuralcodec.media.demuxing import Demuxer
 from neuralcodec.media.picture_filters import PictureFilters
@@ -20,6 +21,7 @@ from neuralcodec.media.planes import planes_of
 from neuralcodec.media.source import open_source
 from neuralcodec.media.source_description import describe
 from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.stream_header import stream_header
 from neuralcodec.media.time_window import window_of
 from neuralcodec.media.wholeness import Wholeness
 from neuralcodec.streams import FileTags, OtherStream, StreamPacket
@@ -80,14 +82,23 @@ class VideoReader:
             if first is None:
                 raise InputError(self._times.why_none())
             self._is_resampled = wanted.fps is not None
-            self._filters = PictureFilters(wanted, self._times.time_base, self._times.frame_rate)
-            self.format = describe(
+            header = stream_header(self._source.streams.video)
+            size = (first.width, first.height)
+            cropping = cropping_of(header, size)
+            self._filters = PictureFilters(
+                wanted, self._times.time_base, self._times.frame_rate, cropping
+            )
+            described = describe(
                 self._source,
                 first,
+                header,
+                cropping,
                 wanted,
                 self._filters.time_base,
                 wanted.fps or self._decoding.frame_rate,
             )
+            self.format = described.format
+            self.notices += described.notices
             self._carriage = Carriage(self._source, demuxer, window)
         except BaseException:
             self.close()
@@ -100,7 +111,7 @@ class VideoReader:
             self.format.width,
             self.format.height,
             self.format.bit_depth,
-            (first.width, first.height),
+            cropping.size if cropping else size,
         )
         self._frames = self._read(first)
 

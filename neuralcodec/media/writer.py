@@ -5,8 +5,14 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from neuralcodec.display_matrix import DisplayMatrix
 from neuralcodec.streams import StreamPacket
 from neuralcodec.video import Frame
+
+
+def lost_matrix(kind: str, matrix: DisplayMatrix) -> str:
+    """The sentence for a format that cannot hold how to turn the pictures."""
+    return f"{kind} cannot hold how to show the pictures ({matrix}): left out"
 
 
 class VideoWriter(ABC):
