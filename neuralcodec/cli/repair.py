@@ -8,6 +8,7 @@ from neuralcodec.cli.completion import complete_file, complete_model, complete_n
 from neuralcodec.cli.options import max_pixels_option, output_options
 from neuralcodec.cli.progress import show_progress
 from neuralcodec.cli.report import PIPE, counted, print_json, tell
+from neuralcodec.endpoints import output_name
 
 
 @click.command(short_help="Write what is whole of a damaged .nlc file.")
@@ -61,4 +62,4 @@ def repair(
             f"{counted(done.packets, 'packet')}"
         )
     if as_json:
-        print_json("repair", asdict(done), output == PIPE)
+        print_json("repair", asdict(done), output_name(output) == PIPE)

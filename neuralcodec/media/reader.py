@@ -24,6 +24,9 @@ from neuralcodec.media.time_window import window_of
 from neuralcodec.streams import FileTags, OtherStream, StreamPacket
 from neuralcodec.video import Frame
 
+# FFmpeg's names; of pictures there is one demuxer for each format too, such as png_pipe.
+_CLOCKLESS = ("yuv4mpegpipe", "rawvideo", "image2")
+
 
 class VideoReader:
     """Frames of a video, one pass, in constant memory; `path` '-' is standard input.
@@ -98,6 +101,16 @@ class VideoReader:
         )
         self._frames = self._read(first)
 
+    @property
+    def video_stream(self) -> int:
+        """Number of the video stream among all of the source."""
+        return self._source.streams.video.index
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether the source says when its frames are shown, and not only at what rate."""
+        return self._source.container.format.name not in _CLOCKLESS
+
     def close(self) -> None:
         """Close the source; no frames come after that."""
         self._source.container.close()
@@ -134,7 +147,7 @@ class VideoReader:
                 break
         else:
             if not self._times.reached_end:
-                self.truncated = self._decoding.shortfall()
+                self.truncated = self._source.gap or self._decoding.shortfall()
         self._carriage.finish(end)
 
     def _filtered(self, first: av.VideoFrame) -> Iterator[av.VideoFrame]:
