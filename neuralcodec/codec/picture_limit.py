@@ -20,12 +20,19 @@ def check_picture_size(fmt: VideoFormat, max_pixels: int | None, name: str, file
     """
     if max_pixels is None:
         max_pixels = pixels_unasked(_size(file))
+    if fault := too_large(fmt, max_pixels):
+        raise InputError(f"{name}: {fault}")
+
+
+def too_large(fmt: VideoFormat, max_pixels: int) -> str | None:
+    """What to tell the user where pictures have more than so many luma samples, else None."""
     pixels = fmt.width * fmt.height
-    if pixels > max_pixels:
-        raise InputError(
-            f"{name}: its pictures are {fmt.width}x{fmt.height}, more than are decoded unasked; "
-            f"if you trust it, give --max-pixels {pixels}"
-        )
+    if pixels <= max_pixels:
+        return None
+    return (
+        f"its pictures are {fmt.width}x{fmt.height}, more than are decoded unasked; "
+        f"if you trust it, give --max-pixels {pixels}"
+    )
 
 
 def pixels_unasked(file_size: float) -> int:

@@ -72,7 +72,7 @@ MASTERING_DISPLAY: Final = struct.Struct("<B8H2I")  # flags, x and y of R, G, B,
 HAS_PRIMARIES, HAS_WHITE_POINT, HAS_LUMINANCE = 1, 2, 4
 CONTENT_LIGHT: Final = struct.Struct("<2H")  # MaxCLL, MaxFALL
 # The flags of an orig chunk: which elements it has, and what they need not say
-HAS_START, HAS_FPS, HAS_STREAM, HAS_FRAME_RATE, HAS_FIRST_PICTURE, HAS_RAW = 1, 2, 4, 8, 16, 32
+HAS_START, HAS_FPS, HAS_FRAME_RATE, HAS_STREAM, HAS_FIRST_PICTURE, HAS_RAW = 1, 2, 4, 8, 16, 32
 IS_SCALED, KEEPS_FIELDS, IS_RENUMBERED = 64, 128, 256
 ORIGIN_FLAGS: Final = struct.Struct("<H")
 CHAPTER_FIXED: Final = struct.Struct("<qqII")  # start, end, time base
