@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from neuralcodec.codec.repair_file import RepairReport, repair
     from neuralcodec.codec.video_file import TensorClip, VideoFile
     from neuralcodec.codec.video_file import VideoFile as open  # noqa: N813
-    from neuralcodec.media.source_options import RawInput, SourceOptions
+    from neuralcodec.media.source_options import NumberedPictures, RawInput, SourceOptions
 
 __all__ = [
     "CheckReport",
@@ -45,6 +45,7 @@ __all__ = [
     "InputError",
     "ModelError",
     "NcodecError",
+    "NumberedPictures",
     "OutputError",
     "PartOptions",
     "ProgressState",
@@ -82,6 +83,7 @@ _HOMES = {
     "RateKind": ("neuralcodec.codec.rate_target", "RateKind"),
     "RateOutcome": ("neuralcodec.codec.rate_target", "RateOutcome"),
     "RateTarget": ("neuralcodec.codec.rate_target", "RateTarget"),
+    "NumberedPictures": ("neuralcodec.media.source_options", "NumberedPictures"),
     "RawInput": ("neuralcodec.media.source_options", "RawInput"),
     "SourceOptions": ("neuralcodec.media.source_options", "SourceOptions"),
     "ProgressState": ("neuralcodec.codec.progress", "ProgressState"),

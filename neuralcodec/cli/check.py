@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neuralcodec.cli.completion import complete_model, complete_nlc
-from neuralcodec.cli.options import max_pixels_option
+from neuralcodec.cli.options import check_pixels_option
 from neuralcodec.cli.progress import show_progress
 from neuralcodec.cli.report import bytes_text, counted, print_json, print_result, tell
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     shell_complete=complete_model,
     help="The model, when the files were made with one not installed.",
 )
-@max_pixels_option
+@check_pixels_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress bar, no report; errors only.")
 def check(

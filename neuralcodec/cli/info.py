@@ -7,7 +7,6 @@ import click
 
 from neuralcodec.cli.completion import complete_file, complete_nlc
 from neuralcodec.cli.report import (
-    PIPE,
     bitrate_text,
     bytes_text,
     counted,
@@ -16,6 +15,7 @@ from neuralcodec.cli.report import (
     table_text,
     tell,
 )
+from neuralcodec.endpoints import input_name, shown_input
 
 if TYPE_CHECKING:
     from neuralcodec.codec.file_info import FileInfo, FrameInfo, GopInfo
@@ -55,9 +55,10 @@ def info(
         from neuralcodec.codec.info_plot import check_plot, draw_plot
 
         check_plot(plot, overwrite)
+    name = shown_input(input_name(file))
     found = read_info(file, gops=gops, frames=frames or plot is not None)
     if plot is not None:
-        draw_plot(found, plot, "standard input" if file == PIPE else file, overwrite)
+        draw_plot(found, plot, name, overwrite)
         tell(f"drew {plot}")
     if as_json:
         figures = asdict(found)
@@ -65,7 +66,7 @@ def info(
             figures["frame_table"] = None
         print_json("info", figures)
     else:
-        lines = [_summary("standard input" if file == PIPE else file, found)]
+        lines = [_summary(name, found)]
         if gops:
             lines += ["", _gop_table(found.gop_table or [])]
         if frames:

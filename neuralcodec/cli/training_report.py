@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from neuralcodec.cli.progress import SECONDS_BETWEEN_LINES
 from neuralcodec.cli.report import counted, tell
+from neuralcodec.shell import file_word
 from neuralcodec.training.run_log import Observer
 from neuralcodec.training.train_file import TrainingSummary
 from neuralcodec.training.validation import Figures
@@ -102,7 +103,7 @@ def summary_text(out: Path, done: TrainingSummary) -> list[str]:
             f"on what was set aside it needs {done.saved_bits:+.1f} % bits at equal PSNR against "
             f"the weights it began with; best at step {done.best_step}"
         )
-    lines.append(f"try it: ncodec encode IN OUT.nlc --model {out}")
+    lines.append(f"try it: ncodec encode IN OUT.nlc --model {file_word(out)}")
     lines.append(f"{done.folder} holds frames, checkpoint and log; remove it when all is done")
     return lines
 

@@ -30,12 +30,15 @@ TAIL: Final = b"TAIL"
 TAGS: Final = b"tags"
 MDCV: Final = b"mdcv"
 CLLI: Final = b"clli"
+ORIG: Final = b"orig"
 STRM: Final = b"strm"
 PCKT: Final = b"pckt"
 ENDT: Final = b"endt"
-DESCRIPTIONS: Final = (TAGS, MDCV, CLLI, STRM)  # between HEAD and all others
+DESCRIPTIONS: Final = (TAGS, MDCV, CLLI, ORIG, STRM)  # between HEAD and all others
 # What reading goes on at after damage.
-CHUNKS_AFTER_HEAD: Final = re.compile(b"tags|mdcv|clli|strm|pckt|GOPS|stat|endt|head|INDX|TAIL")
+CHUNKS_AFTER_HEAD: Final = re.compile(
+    b"tags|mdcv|clli|orig|strm|pckt|GOPS|stat|endt|head|INDX|TAIL"
+)
 
 # The elements of HEAD in file order: (name, type). `text` is a u8 length and UTF-8; `matrix` a u8
 # that says whether there is one, and nine i32 if so.
@@ -75,6 +78,10 @@ TAIL_CHUNK_SIZE: Final = CHUNK_OVERHEAD + TAIL_FIXED.size
 MASTERING_DISPLAY: Final = struct.Struct("<B8H2I")  # flags, x and y of R, G, B, white; luminance
 HAS_PRIMARIES, HAS_WHITE_POINT, HAS_LUMINANCE = 1, 2, 4
 CONTENT_LIGHT: Final = struct.Struct("<2H")  # MaxCLL, MaxFALL
+# The flags of an orig chunk: which elements it has, and what they need not say
+HAS_START, HAS_FPS, HAS_FRAME_RATE, HAS_STREAM, HAS_FIRST_PICTURE, HAS_RAW = 1, 2, 4, 8, 16, 32
+IS_SCALED, KEEPS_FIELDS, IS_RENUMBERED = 64, 128, 256
+ORIGIN_FLAGS: Final = struct.Struct("<H")
 CHAPTER_FIXED: Final = struct.Struct("<qqII")  # start, end, time base
 DISPOSITION: Final = struct.Struct("<I")
 STREAM_FIXED: Final = struct.Struct("<BBIII")  # number, kind, time base, disposition
@@ -104,6 +111,8 @@ MAX_STREAMS: Final = 256
 MAX_STREAMS_PAYLOAD: Final = 1 << 28  # of all strm chunks together
 MAX_METADATA: Final = 1 << 12  # pairs in one list
 MAX_CHAPTERS: Final = 1 << 14
+MAX_START: Final = 1 << 32  # seconds
+MAX_RATE: Final = (1 << 31) - 1  # numerator and denominator, as FFmpeg has them
 MAX_U16: Final = (1 << 16) - 1
 MAX_U32: Final = (1 << 32) - 1
 MAX_TEXT_BYTES: Final = 255
@@ -125,6 +134,7 @@ _MAX_PAYLOADS: Final = {
     TAGS: 1 << 20,
     MDCV: MASTERING_DISPLAY.size,
     CLLI: CONTENT_LIGHT.size,
+    ORIG: 1 << 10,
     STRM: 1 << 26,
 }
 

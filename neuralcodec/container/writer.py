@@ -56,7 +56,7 @@ class ContainerWriter:
         except Malformed as fault:
             what = "an .nlc file cannot hold what goes with this video"
             raise OutputError(f"{what}: {fault}") from fault
-        self.packet_bytes = len(described)  # of bytes_written, in tags, strm and pckt chunks
+        self.packet_bytes = len(described)  # of bytes_written, in tags, orig, strm and pckt chunks
         version = layout.VERSION.pack(layout.MAJOR, layout.MINOR)
         self._head_copy = pack_chunk(layout.HEAD_COPY, pack_head_copy(head))
         self._write(layout.SIGNATURE + version + head_chunks)

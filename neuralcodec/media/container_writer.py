@@ -132,7 +132,7 @@ class ContainerWriter(VideoWriter):
     def _open(self) -> None:
         fmt, tags = self._format, self._tags
         file: Any = self._target.file
-        if isinstance(self._target, StandardOutput):
+        if isinstance(self._target, StandardOutput) or not file.seekable():
             file = PipeFile(self._target)
         title = dict(tags.video_metadata).get("title")
         added = matroska_header.additions(fmt, title)

@@ -27,6 +27,9 @@ from neuralcodec.media.wholeness import Wholeness
 from neuralcodec.streams import FileTags, OtherStream, StreamPacket
 from neuralcodec.video import Frame
 
+# FFmpeg's names; of pictures there is one demuxer for each format too, such as png_pipe.
+_CLOCKLESS = ("yuv4mpegpipe", "rawvideo", "image2")
+
 
 class VideoReader:
     """Frames of a video, one pass, in constant memory; `path` '-' is standard input.
@@ -115,6 +118,16 @@ class VideoReader:
         )
         self._frames = self._read(first)
 
+    @property
+    def video_stream(self) -> int:
+        """Number of the video stream among all of the source."""
+        return self._source.streams.video.index
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether the source says when its frames are shown, and not only at what rate."""
+        return self._source.container.format.name not in _CLOCKLESS
+
     def close(self) -> None:
         """Close the source; no frames come after that."""
         self._source.container.close()
@@ -151,7 +164,7 @@ class VideoReader:
                 break
         else:
             if not self._times.reached_end:
-                self.truncated = self._wholeness.shortfall()
+                self.truncated = self._source.gap or self._wholeness.shortfall()
                 self.notices += self._wholeness.late_streams(self._carriage.indices)
             if not self.truncated and not self._is_resampled:
                 self.end_pts = self._times.end_pts()

@@ -16,12 +16,19 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 
-from neuralcodec.errors import InputError, NcodecError
+from neuralcodec.endpoints import (
+    STANDARD,
+    input_name,
+    is_read_once,
+    open_input_file,
+    shown_input,
+)
+from neuralcodec.errors import InputError, NcodecError, UsageError
 from neuralcodec.media.boxes import BoxWalk
-from neuralcodec.media.source_options import RawInput, SourceOptions
+from neuralcodec.media.picture_numbers import PicturePattern, PictureRun, find_run, is_pattern
+from neuralcodec.media.source_options import NumberedPictures, SourceOptions
 from neuralcodec.media.stream_selection import Selection, select_streams
 
-STANDARD_INPUT = "-"
 RAW_SUFFIXES = (".yuv", ".raw", ".rgb")
 _BEGINNING = 4096  # bytes of a pipe that are kept: the first boxes of an MP4 file
 _LATEST = 1 << 20  # and of its end: the last packets
@@ -95,7 +102,8 @@ class Source:
     size: int | None  # bytes, where known
     pipe: CountedPipe | None
     url: str | None  # to open it once more; None where that cannot be
-    raw: RawInput | None
+    settings: dict[str, Any]  # with which it was opened
+    gap: str | None = None  # which of numbered pictures are missing; a sentence
 
     @property
     def is_seekable(self) -> bool:
@@ -107,7 +115,7 @@ class Source:
         if self.url is None:
             yield None
             return
-        with _open_container(self.url, self.name, self.raw) as container:
+        with _open_container(self.url, self.name, self.settings) as container:
             yield container
 
 
@@ -117,27 +125,40 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions | None = No
     Raises InputError for what is missing, unreadable, not a video or without a video stream;
     UsageError for options that do not fit the source.
     """
-    pipe = None
-    url = None
+    pipe = run = url = None
+    size: int | None = None
     file: Any
-    if os.fspath(path) == STANDARD_INPUT:
-        name = "standard input"
+    text = input_name(path)
+    name = shown_input(text)
+    pictures = options.pictures if options else None
+    if text == STANDARD:
         file = standard_input()
         size = _stdin_size(file)
         if size is None:
             file = pipe = CountedPipe(file)
+    elif is_pattern(text):
+        pattern = PicturePattern(text)
+        pictures = pictures or NumberedPictures()
+        run = find_run(pattern, name, pictures.first)
+        file = f"file:{pattern.for_ffmpeg()}"
+    elif is_read_once(text):
+        file = pipe = CountedPipe(open_input_file(text))
     else:
-        name = os.fspath(path)
-        size = _file_size(Path(path))
-        file = url = f"file:{name}"  # a colon in the name is no protocol
-    raw = options.raw if options else None
-    container = _open_container(file, name, raw)
+        size = _file_size(Path(text))
+        file = url = f"file:{text}"  # a colon in the name is no protocol
+    if pictures is not None and run is None:
+        raise UsageError(
+            f"{name} is not numbered pictures, as frame%04d.png is: a first number or a frame rate "
+            "does not belong to it"
+        )
+    settings = _settings(options, pictures, run)
+    container = _open_container(file, name, settings)
     try:
         streams = select_streams(container, name, options)
     except NcodecError:
         container.close()
         raise
-    return Source(name, container, streams, size, pipe, url, raw)
+    return Source(name, container, streams, size, pipe, url, settings, run.gap if run else None)
 
 
 def standard_input() -> BinaryIO:
@@ -147,22 +168,30 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _open_container(file: Any, name: str, raw: RawInput | None) -> InputContainer:
-    # Tags are free text of any encoding.
-    kind: dict[str, Any] = {"metadata_errors": "replace"}
-    if raw is not None:
-        kind |= {
-            "format": "rawvideo",
-            "container_options": {
-                "pixel_format": raw.pixel_format,
-                "video_size": f"{raw.width}x{raw.height}",
-                "framerate": str(raw.frame_rate),
-            },
-        }
+def _settings(
+    options: SourceOptions | None, pictures: NumberedPictures | None, run: PictureRun | None
+) -> dict[str, Any]:
+    """What FFmpeg has to be told of a source that does not say it itself."""
+    if run is not None and pictures is not None:
+        told = {"framerate": str(pictures.frame_rate), "start_number": str(run.first)}
+        return {"format": "image2", "container_options": told}
+    raw = options.raw if options else None
+    if raw is None:
+        return {}
+    told = {
+        "pixel_format": raw.pixel_format,
+        "video_size": f"{raw.width}x{raw.height}",
+        "framerate": str(raw.frame_rate),
+    }
+    return {"format": "rawvideo", "container_options": told}
+
+
+def _open_container(file: Any, name: str, settings: dict[str, Any]) -> InputContainer:
     try:
-        container: InputContainer = av.open(file, "r", **kind)
+        # Tags are free text of any encoding.
+        container: InputContainer = av.open(file, "r", metadata_errors="replace", **settings)
     except (FFmpegError, OSError, ValueError) as error:
-        if raw is None and name.lower().endswith(RAW_SUFFIXES):
+        if not settings and name.lower().endswith(RAW_SUFFIXES):
             what = f"cannot read {name}: of raw video, say --pix-fmt and --video-size"
             raise InputError(what) from error
         if isinstance(error, av.error.InvalidDataError):
@@ -175,19 +204,18 @@ def _open_container(file: Any, name: str, raw: RawInput | None) -> InputContaine
     return container
 
 
-def _file_size(path: Path) -> int | None:
-    """Bytes of a regular file; None for a FIFO or a numbered image sequence."""
+def _file_size(path: Path) -> int:
+    """Bytes of a regular file."""
     try:
         status = path.stat()
     except FileNotFoundError:
-        if "%" in path.name:  # FFmpeg's pattern for an image sequence
-            return None
         raise InputError(f"{path} does not exist; check the name") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read {path}: {reason}") from error
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{path} is a folder; name a video file in it")
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
+    return status.st_size
 
 
 def _stdin_size(file: BinaryIO) -> int | None:
