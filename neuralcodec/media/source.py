@@ -105,8 +105,9 @@ def standard_input() -> BinaryIO:
 
 
 def _open_container(file: Any, name: str, raw: RawInput | None) -> InputContainer:
-    # Tags are free text of any encoding.
-    kind: dict[str, Any] = {"metadata_errors": "replace"}
+    # Tags are free text of any encoding. Streams that a transport stream announces late are looked
+    # into when it is opened, as by FFmpeg's own program: other formats do not know the option.
+    kind: dict[str, Any] = {"metadata_errors": "replace", "options": {"scan_all_pmts": "1"}}
     if raw is not None:
         kind |= {
             "format": "rawvideo",
