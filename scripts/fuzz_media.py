@@ -17,13 +17,14 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic
 
 import av
 from av.error import FFmpegError
-from media_differences import Difference, Reading, differences, explain
+from media_differences import Reading, differences, explain
 from media_pieces import make_pieces
 from media_samples import KINDS, Maker
 
@@ -80,13 +81,17 @@ def read_plainly(path: Path, video: int, pipe: Connection) -> None:
         with av.open(f"file:{path}", metadata_errors="replace") as container:
             sounds: dict[int, list[float]] = {s.index: [] for s in container.streams.audio}
             chosen = container.streams[video] if video >= 0 else container.streams.video[0]
+            assert isinstance(chosen, av.VideoStream)
             chosen.thread_type = "AUTO"
+            is_avi = container.format.name == "avi"
             for packet in container.demux(chosen, *container.streams.audio):
                 if packet.stream_index in sounds:
                     if packet.size:
                         ticks = packet.dts if packet.pts is None else packet.pts
                         _append(sounds[packet.stream_index], ticks, packet.time_base)
                     continue
+                if is_avi and packet.dts is not None:
+                    reading.decoding_times.append(float(packet.dts * packet.time_base))
                 try:
                     frames = packet.decode()
                 except FFmpegError:
@@ -185,22 +190,21 @@ def try_file(path: Path, programs: list[str]) -> dict[str, str | None]:
     theirs = read_by_ffmpeg(programs[0], path, video)
     found: dict[str, str | None] = {}
     for difference in differences(ours, theirs):
-        others = other_readings(path, video, programs, difference)
-        found[difference.sentence] = explain(difference, ours, theirs, others)
+        _, plain = in_a_process(read_plainly, path, video)
+        others = other_readings(path, video, programs)
+        if "times" not in difference.aspect:  # FFmpeg's command line alone corrects them
+            others = chain(others, [("PyAV alone reads as we do", plain)])
+        found[difference.sentence] = explain(difference, ours, theirs, plain, others)
     return found
 
 
-def other_readings(
-    path: Path, video: int, programs: list[str], difference: Difference
-) -> Iterator[tuple[str, Reading]]:
+def other_readings(path: Path, video: int, programs: list[str]) -> Iterator[tuple[str, Reading]]:
     """Other readings by FFmpeg, with what it means if they are as ours."""
     for program in programs[1:]:
         yield "another version of FFmpeg reads as we do", read_by_ffmpeg(program, path, video)
     for program in programs:
         reading = read_by_ffmpeg(program, path, video, "-threads", "1")
         yield "with one thread FFmpeg reads as we do", reading
-    if "times" not in difference.aspect:  # the command line alone corrects them
-        yield "PyAV alone reads as we do", in_a_process(read_plainly, path, video)[1]
 
 
 def run(arguments: argparse.Namespace) -> int:

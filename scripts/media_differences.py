@@ -1,10 +1,12 @@
 """Differences between two readings of a media file, and the reasons that are known for them."""
 
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
 TOLERANCE = 0.0035  # seconds: three and a half ticks of Matroska's and FLV's clock
+_REPAIR = 0.3  # seconds by which spacing pictures may move them in addition to an offset
 
 
 @dataclass
@@ -17,6 +19,17 @@ class Reading:
     notices: list[str] = field(default_factory=list)
     refused: str | None = None  # the error that the user is told
     fault: str | None = None  # what must not happen
+
+    decoding_times: list[float] = field(default_factory=list)  # of an AVI file's video packets
+
+    def says(self, *words: str) -> bool:
+        """Whether the user is told something of the kind."""
+        return any(word in notice for notice in self.notices for word in words)
+
+    @property
+    def heard(self) -> list[list[float]]:
+        """Sound, without streams of which nothing came."""
+        return [sound for sound in self.sounds if sound]
 
     @property
     def frames(self) -> int:
@@ -49,7 +62,7 @@ def differences(ours: Reading, theirs: Reading) -> list[Difference]:
         wrong = sum(a != b for a, b in zip(ours.pictures, theirs.pictures, strict=True))
         if wrong:
             found.append(Difference("pictures", f"{wrong} of {ours.frames} pictures differ"))
-    mine, others = ([sound for sound in r.sounds if sound] for r in (ours, theirs))
+    mine, others = ours.heard, theirs.heard
     if len(mine) != len(others):
         what = f"{len(mine)} streams of sound instead of {len(others)}"
         return [*found, Difference("streams", what)]
@@ -67,34 +80,85 @@ def differences(ours: Reading, theirs: Reading) -> list[Difference]:
 
 
 def explain(
-    difference: Difference, ours: Reading, theirs: Reading, others: Iterator[tuple[str, Reading]]
+    difference: Difference,
+    ours: Reading,
+    theirs: Reading,
+    plain: Reading,
+    others: Iterator[tuple[str, Reading]],
 ) -> str | None:
     """The class of a difference from FFmpeg's reading; None if no reason is known for it.
 
-    `others` are readings by others, with what it means if they agree with ours.
+    `plain` is what the libraries give of which our reading is made; `others` are more readings by
+    FFmpeg, with what it means if they agree with ours.
     """
     aspect = difference.aspect
-    if aspect == "pictures" and any(": converted" in n or ": scaled" in n for n in ours.notices):
+    is_of_times = aspect in ("times", "sound times")
+    if aspect == "pictures" and ours.says(": converted", ": scaled"):
         return "converted to 4:2:0 or scaled by us"
-    if aspect == "sound times":
-        mine, other = ours.sounds[difference.number], theirs.sounds[difference.number]
-        squeezed = list(accumulate(mine, max))
-        if _most_apart(squeezed, other, (ours.times[0], theirs.times[0])) <= TOLERANCE:
-            return "sound steps back: FFmpeg stops its clock"
-    if aspect == "times":
-        stopped = sum(after <= before for before, after in pairwise(theirs.times))
-        longest = max(b - a for a, b in pairwise(sorted(theirs.times)[: 1 << 10]))
-        zeros = (ours.times[0], theirs.times[0])
-        if stopped and _most_apart(ours.times, theirs.times, zeros) <= stopped * min(longest, 0.1):
-            return "FFmpeg gives one time to several pictures"
-    they_agree = True
+    if aspect == "streams" and ours.says("is left out: it begins"):
+        return "late streams are left out by us, with a notice"
+    if is_of_times and _are_decoding_times(ours, plain):
+        return "AVI: shown at its decoding times by us"
+    if aspect == "sound times" and _stops(ours, theirs, difference.number):
+        return "sound steps back: FFmpeg stops its clock"
+    if aspect == "times" and _is_out_of_order(ours, theirs, plain):
+        return "PTS repeat or step back: each mends them"
     for reason, reading in others:
         if aspect not in {d.aspect for d in differences(ours, reading)}:
             return reason
-        they_agree = they_agree and reading.pictures == theirs.pictures
-    if aspect == "pictures" and not they_agree:
-        return "FFmpeg's readings have other pictures each"
+        if aspect == "pictures" and reading.pictures != theirs.pictures:
+            return "FFmpeg's readings have other pictures each"
+    if is_of_times and ours.says("clock that jumps") and _moves_all_alike(ours, plain):
+        return "a clock that jumps: ours goes on elsewhere"
     return None
+
+
+def _are_decoding_times(ours: Reading, plain: Reading) -> bool:
+    """Whether pictures are shown when packets are decoded, in a file with no other times.
+
+    FFmpeg takes the time of the packet that was decoded when a picture came out: later ones.
+    """
+    known = plain.decoding_times
+    return bool(known) and _are_among(ours.times, known, TOLERANCE) and ours.heard == plain.heard
+
+
+def _stops(ours: Reading, theirs: Reading, number: int) -> bool:
+    """Whether FFmpeg's clock of a stream stands still where ours, the source's, steps back."""
+    squeezed = list(accumulate(ours.heard[number], max))
+    zeros = (ours.times[0], theirs.times[0])
+    return _most_apart(squeezed, theirs.heard[number], zeros) <= TOLERANCE
+
+
+def _is_out_of_order(ours: Reading, theirs: Reading, plain: Reading) -> bool:
+    """Whether pictures come from the decoder with times that do not rise, by less than a second.
+
+    FFmpeg gives several the same time, as no two of its versions do; we space them.
+    """
+    steps = [after - before for before, after in pairwise(plain.times)]
+    back = sum(-1 < step <= 0 for step in steps)
+    zeros = (ours.times[0], theirs.times[0])
+    return _most_apart(ours.times, theirs.times, zeros) <= min(0.1 * back, 1)
+
+
+def _moves_all_alike(ours: Reading, plain: Reading) -> bool:
+    """Whether pictures and sound were moved from the source's times by the same offsets."""
+    pairs = [(ours.times, plain.times), *zip(ours.heard, plain.heard, strict=False)]
+    if len(ours.heard) != len(plain.heard) or any(len(a) != len(b) for a, b in pairs):
+        return False
+    pictures, *sounds = ([a - b for a, b in zip(*pair, strict=True)] for pair in pairs)
+    sound = [offset for offsets in sounds for offset in offsets]
+    return not sound or (
+        _are_among(pictures, sound, _REPAIR) and _are_among(sound, pictures, _REPAIR)
+    )
+
+
+def _are_among(values: Sequence[float], others: Sequence[float], within: float) -> bool:
+    known = sorted(others)
+    for value in values:
+        place = bisect(known, value)
+        if all(abs(value - other) > within for other in known[max(place - 1, 0) : place + 1]):
+            return False
+    return True
 
 
 def _most_apart(one: Sequence[float], other: Sequence[float], zeros: tuple[float, float]) -> float:

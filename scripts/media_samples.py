@@ -129,7 +129,18 @@ class Maker:
         parts = self._parts(rng, sample)
         script = sample.path.with_suffix(".ffconcat")
         script.write_text("\n".join(f"file '{part.resolve()}'" for part in parts))
-        arguments = ["-f", "concat", "-safe", "0", "-i", script, "-map", "0", "-c", "copy"]
+        arguments: list[str | Path] = [
+            "-f",
+            "concat",
+            "-safe",
+            "0",
+            "-i",
+            script,
+            "-map",
+            "0",
+            "-c",
+            "copy",
+        ]
         ffmpeg(self._program, *arguments, sample.path, how=sample.how)
 
     def _parts(self, rng: random.Random, sample: Sample) -> list[Path]:
