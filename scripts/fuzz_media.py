@@ -16,6 +16,7 @@ import sys
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from multiprocessing.connection import Connection
@@ -73,6 +74,13 @@ def read_ours(path: Path, pipe: Connection) -> None:
     pipe.send((video, reading))
 
 
+@dataclass(frozen=True)
+class Place:
+    """Of a packet in the file; an object, as PyAV tells what it hands through by its address."""
+
+    number: int
+
+
 def read_plainly(path: Path, video: int, pipe: Connection) -> None:
     """What the libraries that PyAV brings give, without anything of ours."""
     _limit_memory()
@@ -80,30 +88,38 @@ def read_plainly(path: Path, video: int, pipe: Connection) -> None:
     try:
         with av.open(f"file:{path}", metadata_errors="replace") as container:
             sounds: dict[int, list[float]] = {s.index: [] for s in container.streams.audio}
+            places: dict[int, list[int]] = {index: [] for index in sounds}
             chosen = container.streams[video] if video >= 0 else container.streams.video[0]
             assert isinstance(chosen, av.VideoStream)
             chosen.thread_type = "AUTO"
+            chosen.codec_context.copy_opaque = True
             is_avi = container.format.name == "avi"
-            for packet in container.demux(chosen, *container.streams.audio):
-                if packet.stream_index in sounds:
-                    if packet.size:
-                        ticks = packet.dts if packet.pts is None else packet.pts
-                        _append(sounds[packet.stream_index], ticks, packet.time_base)
+            packets = container.demux(chosen, *container.streams.audio)
+            whole = (packet for packet in packets if packet.size)
+            for place, packet in enumerate(chain(whole, [None])):
+                if packet is not None and packet.stream_index in sounds:
+                    ticks = packet.dts if packet.pts is None else packet.pts
+                    _append(sounds[packet.stream_index], ticks, packet.time_base)
+                    places[packet.stream_index].append(place)
                     continue
-                if is_avi and packet.dts is not None:
-                    reading.decoding_times.append(float(packet.dts * packet.time_base))
+                if packet is not None:
+                    packet.opaque = Place(place)
+                    if is_avi and packet.dts is not None:
+                        reading.decoding_times.append(float(packet.dts * packet.time_base))
                 try:
-                    frames = packet.decode()
+                    frames = chosen.decode(packet)
                 except FFmpegError:
                     continue
                 for frame in frames:
-                    assert isinstance(frame, av.VideoFrame)
-                    reading.times.append(float(frame.time or 0))
+                    _append(reading.times, frame.pts, chosen.time_base)
+                    of_packet = frame.opaque if isinstance(frame.opaque, Place) else Place(place)
+                    reading.places.append(of_packet.number)
                     is_coded_as_is = frame.format.name in ("yuv420p", "yuvj420p")
                     planes = planes_of(frame, 8) if is_coded_as_is else ()
                     data = b"".join(plane.tobytes() for plane in planes)
                     reading.pictures.append(zlib.adler32(data, 0))
             reading.sounds = list(sounds.values())
+            reading.sound_places = list(places.values())
     except Exception as error:
         reading.fault = f"{type(error).__name__}: {error}"
         reading.sounds = list(sounds.values()) if "sounds" in locals() else []
@@ -148,9 +164,10 @@ def read_by_ffmpeg(program: str, path: Path, video: int, *options: str) -> Readi
     return reading
 
 
-def _append(times: list[float], ticks: int | None, unit: Fraction) -> None:
-    """A packet without a time is where the one before it is."""
-    times.append((times[-1] if times else 0.0) if ticks is None else float(ticks * unit))
+def _append(times: list[float], ticks: int | None, unit: Fraction | None) -> None:
+    """What has no time is where the one before it is."""
+    before = times[-1] if times else 0.0
+    times.append(before if ticks is None or unit is None else float(ticks * unit))
 
 
 def _limit_memory() -> None:

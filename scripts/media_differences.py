@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
 TOLERANCE = 0.0035  # seconds: three and a half ticks of Matroska's and FLV's clock
+CLOCK = (1 << 33) / 90000  # seconds after which that of MPEG-2 systems begins anew
+_NEAR = 40  # packets of sound
 _REPAIR = 0.3  # seconds by which spacing pictures may move them in addition to an offset
 
 
@@ -20,6 +22,8 @@ class Reading:
     refused: str | None = None  # the error that the user is told
     fault: str | None = None  # what must not happen
 
+    places: list[int] = field(default_factory=list)  # of the pictures' packets in the file
+    sound_places: list[list[int]] = field(default_factory=list)
     decoding_times: list[float] = field(default_factory=list)  # of an AVI file's video packets
 
     def says(self, *words: str) -> bool:
@@ -30,6 +34,11 @@ class Reading:
     def heard(self) -> list[list[float]]:
         """Sound, without streams of which nothing came."""
         return [sound for sound in self.sounds if sound]
+
+    @property
+    def counts(self) -> list[int]:
+        """Of pictures, and of packets of each stream of sound."""
+        return [self.frames, *(len(sound) for sound in self.heard)]
 
     @property
     def frames(self) -> int:
@@ -99,15 +108,26 @@ def explain(
         return "late streams are left out by us, with a notice"
     if is_of_times and _are_decoding_times(ours, plain):
         return "AVI: shown at its decoding times by us"
-    if aspect == "sound times" and _stops(ours, theirs, difference.number):
-        return "sound steps back: FFmpeg stops its clock"
+    if aspect == "sound times":
+        mine, other = ours.heard[difference.number], theirs.heard[difference.number]
+        zeros = (ours.times[0], theirs.times[0])
+        if _most_apart(list(accumulate(mine, max)), other, zeros) <= TOLERANCE:
+            return "sound steps back: FFmpeg stops its clock"
+        if mine[1:] and _most_apart(mine[:-1], other[:-1], zeros) <= TOLERANCE:
+            return "a last packet that FFmpeg moves by a later offset"
     if aspect == "times" and _is_out_of_order(ours, theirs, plain):
         return "PTS repeat or step back: each mends them"
+    same_number = [theirs] if ours.counts == theirs.counts else []
     for reason, reading in others:
-        if aspect not in {d.aspect for d in differences(ours, reading)}:
+        apart = {found.aspect for found in differences(ours, reading)}
+        if aspect not in apart:
             return reason
         if aspect == "pictures" and reading.pictures != theirs.pictures:
             return "FFmpeg's readings have other pictures each"
+        if ours.counts == reading.counts:
+            same_number.append(reading)
+    if is_of_times and same_number and _differ_as_much(ours, same_number):
+        return "FFmpeg's versions differ as much from one another"
     if is_of_times and ours.says("clock that jumps") and _moves_all_alike(ours, plain):
         return "a clock that jumps: ours goes on elsewhere"
     return None
@@ -122,13 +142,6 @@ def _are_decoding_times(ours: Reading, plain: Reading) -> bool:
     return bool(known) and _are_among(ours.times, known, TOLERANCE) and ours.heard == plain.heard
 
 
-def _stops(ours: Reading, theirs: Reading, number: int) -> bool:
-    """Whether FFmpeg's clock of a stream stands still where ours, the source's, steps back."""
-    squeezed = list(accumulate(ours.heard[number], max))
-    zeros = (ours.times[0], theirs.times[0])
-    return _most_apart(squeezed, theirs.heard[number], zeros) <= TOLERANCE
-
-
 def _is_out_of_order(ours: Reading, theirs: Reading, plain: Reading) -> bool:
     """Whether pictures come from the decoder with times that do not rise, by less than a second.
 
@@ -140,16 +153,38 @@ def _is_out_of_order(ours: Reading, theirs: Reading, plain: Reading) -> bool:
     return _most_apart(ours.times, theirs.times, zeros) <= min(0.1 * back, 1)
 
 
+def _differ_as_much(ours: Reading, readings: Sequence[Reading]) -> bool:
+    """Whether ours is as near to one of FFmpeg's readings as they are to one another, or half a
+    second."""
+    nearest = min(_times_apart(ours, reading) for reading in readings)
+    farthest = max(_times_apart(one, other) for one in readings for other in readings)
+    return nearest <= min(farthest, 0.5)
+
+
+def _times_apart(one: Reading, other: Reading) -> float:
+    zeros = (one.times[0], other.times[0])
+    pairs = zip([one.times, *one.heard], [other.times, *other.heard], strict=True)
+    return max(_most_apart(a, b, zeros) for a, b in pairs)
+
+
 def _moves_all_alike(ours: Reading, plain: Reading) -> bool:
-    """Whether pictures and sound were moved from the source's times by the same offsets."""
+    """Whether pictures were moved from the source's times as the sound beside them in the file."""
     pairs = [(ours.times, plain.times), *zip(ours.heard, plain.heard, strict=False)]
     if len(ours.heard) != len(plain.heard) or any(len(a) != len(b) for a, b in pairs):
         return False
-    pictures, *sounds = ([a - b for a, b in zip(*pair, strict=True)] for pair in pairs)
-    sound = [offset for offsets in sounds for offset in offsets]
-    return not sound or (
-        _are_among(pictures, sound, _REPAIR) and _are_among(sound, pictures, _REPAIR)
+    pictures, *sounds = (
+        [(a - b + _REPAIR) % CLOCK - _REPAIR for a, b in zip(*pair, strict=True)] for pair in pairs
     )
+    places = [place for places in plain.sound_places for place in places]
+    moved = [offset for offsets in sounds for offset in offsets]
+    sound = sorted(zip(places, moved, strict=True))
+    for place, offset in zip(plain.places, pictures, strict=True):
+        middle = bisect(sound, (place,))
+        before, after = sound[max(middle - _NEAR, 0) : middle], sound[middle : middle + _NEAR]
+        near = [other for _, other in before + after]
+        if before and after and not _are_among([offset], near, _REPAIR):
+            return False
+    return True
 
 
 def _are_among(values: Sequence[float], others: Sequence[float], within: float) -> bool:
