@@ -188,8 +188,11 @@ def _settings(
 
 def _open_container(file: Any, name: str, settings: dict[str, Any]) -> InputContainer:
     try:
-        # Tags are free text of any encoding.
-        container: InputContainer = av.open(file, "r", metadata_errors="replace", **settings)
+        # Tags are free text of any encoding. Streams that a transport stream announces late are
+        # looked into now, as by FFmpeg's own program: other formats do not know the option.
+        container: InputContainer = av.open(
+            file, "r", metadata_errors="replace", options={"scan_all_pmts": "1"}, **settings
+        )
     except (FFmpegError, OSError, ValueError) as error:
         if not settings and name.lower().endswith(RAW_SUFFIXES):
             what = f"cannot read {name}: of raw video, say --pix-fmt and --video-size"
