@@ -61,13 +61,14 @@ class PictureEncoder:
     def encode(self, picture: Picture, shift: int) -> list["Packet[VideoStream]"]:
         """Packets that are ready; `shift` is added to the frame's PTS."""
         coded = self._tagged(to_picture(picture.frame, self._format))
-        coded.pts = picture.frame.pts + shift
+        pts = picture.frame.pts + shift
+        coded.pts = pts
         coded.duration = picture.duration
         if self.is_upsampled:
             coded = self._upsampled(coded)
         if self._start is None:
-            self._start = coded.pts
-        self._end = coded.pts + picture.duration
+            self._start = pts
+        self._end = pts + picture.duration
         if self._fields:
             coded.time_base = self._format.time_base
             coded = self._fields.mark(coded)
