@@ -33,6 +33,7 @@ from neuralcodec.video import Frame, VideoFormat
 
 _BOTTOM_LOCATIONS = (5, 6)  # AVChromaLocation; Matroska has left or centre, top or centre
 _TRIED_PACKETS = 3  # of each stream, to see whether a container can hold it
+_LONGEST_FRAME = (1 << 31) - 1  # ticks, in MP4
 _USUAL_RATE = 25  # frames per second, of a single frame that says nothing of time
 
 
@@ -222,6 +223,12 @@ class ContainerWriter(VideoWriter):
 
     def _encode(self, frame: Frame, duration: int) -> None:
         assert self._shift is not None
+        if self._kind != "mkv" and duration > _LONGEST_FRAME:
+            seconds = float(duration * self._format.time_base)
+            raise OutputError(
+                f"cannot write {self._target.path}: with time stamps as fine as these {self._kind} "
+                f"cannot hold a frame that is shown for {seconds:.0f} seconds; write mkv"
+            )
         with self._failures():
             self._mux(self._encoder.encode(Picture(frame, duration), self._shift))
 

@@ -41,7 +41,7 @@ class RawWriter(VideoWriter):
 
     def write(self, frame: Frame) -> None:
         if self._is_y4m:
-            self._check_rate(frame.pts)
+            self._check_time(frame.pts)
         with output_errors(self._sink.path):
             if self._is_y4m:
                 if not self._frames:
@@ -57,12 +57,15 @@ class RawWriter(VideoWriter):
         """Nothing: there is no place for them."""
 
     def close(self) -> None:
+        if self._is_y4m and self.end_pts is not None:
+            self._check_time(self.end_pts)
         self._sink.commit()
 
     def abort(self) -> None:
         self._sink.abort()
 
-    def _check_rate(self, pts: int) -> None:
+    def _check_time(self, pts: int) -> None:
+        """Of the next frame, or of the end."""
         if self._first_pts is None:
             self._first_pts = pts
         expected = self._first_pts + self._frames / (self._rate * self._format.time_base)
