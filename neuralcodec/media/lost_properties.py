@@ -37,12 +37,13 @@ def lost_properties(
     `header` is the stream's `stream_header`, `side_data` that of the first picture.
     """
     found = {words: None for kind, words in _KINDS.items() if kind in side_data}
-    if _STEREO_TAG in stream.metadata:  # a tag, which is kept, and which Matroska writes it from
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    if _STEREO_TAG in tags:  # a tag, which is kept, and which Matroska writes it from
         found.pop(_KINDS["STEREO3D"], None)
     if header.get(_ADDED_BLOCKS) in _DOLBY_VISION:
         found["Dolby Vision"] = None
     # VP8 and VP9 have transparency in a second stream of pictures, which is not decoded.
-    if stream.metadata.get(_ALPHA_TAG) == "1" and not has_alpha(first.format):
+    if tags.get(_ALPHA_TAG) == "1" and not has_alpha(first.format):
         found["transparency"] = None
     return (
         f"left out of what the source says of its pictures: {', '.join(found)}" if found else None

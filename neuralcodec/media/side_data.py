@@ -11,20 +11,24 @@ from neuralcodec.display_matrix import DisplayMatrix
 from neuralcodec.media.filter_graph import filter_one
 
 _DISPLAY_MATRIX = struct.Struct("=9i")
-_NAMED = {kind.value for kind in Type}
-_UNNAMED = sorted(set(range(64)) - _NAMED)  # kinds that PyAV has no name for, and then gives none
+_ICC_PROFILE = "ICC_PROFILE"
+# Kinds that PyAV must not see: those that it has no name for keep it from giving any, and of an
+# ICC profile it frees the name, which FFmpeg then frees again.
+_FIT = {int(kind.value) for kind in Type if kind is not Type.ICC_PROFILE}
+_UNFIT = [str(number) for number in range(64) if number not in _FIT]
 
 
 def side_data_of(picture: av.VideoFrame) -> Mapping[str, bytes]:
-    """By kind, as FFmpeg names it without AV_FRAME_DATA_.
+    """By kind, as FFmpeg names it without AV_FRAME_DATA_; of an ICC profile no bytes.
 
     To be asked of few pictures: PyAV then holds them in memory until Python collects its garbage.
     """
-    try:
-        found: Any = picture.side_data  # buffers in fact, which PyAV's types do not say
-    except ValueError:
-        found = _without_unnamed(picture).side_data
-    return {data.type.name: bytes(data) for data in iter(found)}
+    fit = filter_one(picture, [("sidedata", {"mode": "delete", "type": n}) for n in _UNFIT])
+    assert fit is not None
+    found: Any = fit.side_data  # buffers in fact, which PyAV's types do not say
+    data = {data.type.name: bytes(data) for data in iter(found)}
+    profile = [("sidedata", {"mode": "select", "type": str(Type.ICC_PROFILE.value)})]
+    return data | {_ICC_PROFILE: b""} if filter_one(picture, profile) else data
 
 
 def display_matrix(side_data: Mapping[str, bytes]) -> DisplayMatrix | None:
@@ -34,11 +38,3 @@ def display_matrix(side_data: Mapping[str, bytes]) -> DisplayMatrix | None:
         return None
     matrix = DisplayMatrix(_DISPLAY_MATRIX.unpack_from(data))
     return None if matrix.is_identity else matrix
-
-
-def _without_unnamed(picture: av.VideoFrame) -> av.VideoFrame:
-    """The same picture without the kinds of side data that keep PyAV from giving any."""
-    filters = [("sidedata", {"mode": "delete", "type": str(kind)}) for kind in _UNNAMED]
-    without = filter_one(picture, filters)
-    assert without is not None
-    return without
