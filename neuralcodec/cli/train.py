@@ -47,7 +47,7 @@ from neuralcodec.cli.report import print_json, tell
     multiple=True,
     metavar="CLIP",
     help="Set this clip aside to check the training; may be repeated. [default: one clip in ten; "
-    "of a single clip the last tenth]",
+    "of a single clip the end]",
 )
 @click.option(
     "--cache",
