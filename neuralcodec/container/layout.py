@@ -14,7 +14,7 @@ from neuralcodec.streams import ATTACHMENT, AUDIO, DATA, SUBTITLE
 SIGNATURE: Final = b"\x8eNLC\r\n\x1a\n"
 VERSION: Final = struct.Struct("<HH")  # major, minor
 MAJOR: Final = 1
-MINOR: Final = 3
+MINOR: Final = 2
 FIRST_CHUNK: Final = len(SIGNATURE) + VERSION.size  # offset of HEAD
 
 CHUNK_HEAD: Final = struct.Struct("<4sI")  # type, payload length
