@@ -117,7 +117,6 @@ class ContainerWriter(VideoWriter):
         with self._failures():
             self._mux(self._encoder.finish())
             self._mux_copied(self._copied.due())
-            self._copied.close()
             self._container.close()
         if self._matroska is not None:
             self._matroska.finish()
