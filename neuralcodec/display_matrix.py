@@ -44,6 +44,11 @@ class DisplayMatrix:
         return cls((side * cosine, side * sine, 0, -sine, cosine, 0, 0, 0, _ONE_IN_LAST_COLUMN))
 
     @property
+    def about_origin(self) -> "DisplayMatrix":
+        """The same without moving the picture, for pictures of another size."""
+        return DisplayMatrix((*self.numbers[:6], 0, 0, self.numbers[8]))
+
+    @property
     def is_singular(self) -> bool:
         """Whether it maps the whole picture to a line or a point: no player heeds such a one."""
         a, b, _, c, d, *_ = self.numbers

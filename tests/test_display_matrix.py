@@ -17,6 +17,7 @@ import neuralcodec
 from neuralcodec.cli import main
 from neuralcodec.display_matrix import DisplayMatrix, Turn
 from neuralcodec.media import VideoReader, open_writer
+from neuralcodec.media.source_options import SourceOptions
 from neuralcodec.video import VideoFormat
 
 ONE, LAST = 1 << 16, 1 << 30
@@ -96,6 +97,12 @@ def test_samples_that_are_wide_by_the_matrix_do_not_hide_its_rotation():
 def test_the_reader_finds_the_whole_matrix(tmp_path, shown):
     with VideoReader(make_source(tmp_path / "clip.mp4", shown)) as reader:
         assert reader.format.display_matrix == shown
+
+
+def test_scaled_pictures_are_turned_the_same_and_not_moved_by_the_old_size(tmp_path):
+    source = make_source(tmp_path / "clip.mp4", IN_WORDS["mirrored left to right"])
+    with VideoReader(source, options=SourceOptions(scale=(32, 24))) as reader:
+        assert reader.format.display_matrix == matrix(-ONE, 0, 0, ONE)
 
 
 @pytest.mark.parametrize("shown", [ZERO, LINE])

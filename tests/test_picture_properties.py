@@ -18,6 +18,7 @@ from neuralcodec.errors import InputError
 from neuralcodec.media import VideoReader, open_writer
 from neuralcodec.media.planes import to_picture
 from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.streams import FileTags
 from neuralcodec.video import FieldOrder, VideoFormat
 
 ODD = Path(__file__).parent / "odd_sources"
@@ -188,6 +189,24 @@ def test_dolby_vision_is_named(tmp_path):
 def test_stereo_is_named(tmp_path):
     path = make_source(tmp_path / "clip.mp4", {"x264-params": "frame-packing=3"})
     assert notices_of(path) == left_out("stereo 3D")
+
+
+def test_stereo_by_a_tag_is_kept_in_mkv_and_named_for_mp4(tmp_path):
+    tags = FileTags(video_metadata=(("stereo_mode", "left_right"),))
+    found = {}
+    for extension in ("mkv", "mp4"):
+        path = tmp_path / f"clip.{extension}"
+        with open_writer(path, FORMAT, tags=tags) as writer:
+            for frame in seeded_frames(FORMAT, range(2)):
+                writer.write(frame)
+        found[extension] = writer.notices
+    assert found["mkv"] == []
+    assert found["mp4"] == [
+        "mp4 cannot hold that the pictures are stereo 3D (left_right): left out"
+    ]
+    with VideoReader(tmp_path / "clip.mkv") as reader:
+        assert reader.notices == []
+        assert ("stereo_mode", "left_right") in reader.tags.video_metadata
 
 
 def test_captions_and_the_active_format_are_named_in_one_sentence(tmp_path):

@@ -118,7 +118,6 @@ class ContainerWriter(VideoWriter):
         with self._failures():
             self._mux(self._encoder.finish())
             self._mux_copied(self._copied.due())
-            self._copied.close()
             self._container.close()
         if self._matroska is not None:
             self._matroska.finish()
@@ -173,6 +172,9 @@ class ContainerWriter(VideoWriter):
             )
         if fmt.display_matrix and _held_matrix(kind, fmt.display_matrix) is None:
             self._notice(lost_matrix(kind, fmt.display_matrix))
+        views = dict(self._tags.video_metadata).get("stereo_mode", "mono")
+        if kind != "mkv" and views != "mono":
+            self._notice(f"{kind} cannot hold that the pictures are stereo 3D ({views}): left out")
         if kind == "mkv" and fmt.color.chroma_location in _BOTTOM_LOCATIONS:
             self._notice("mkv has no word for the chroma location of this video: left out")
         if kind != "mkv" and fmt.mastering_display and not is_mastering_display_whole(fmt):

@@ -109,11 +109,6 @@ class CopiedStreams:
         while self._waiting and (until is None or self._waiting[0][0] <= until):
             yield heapq.heappop(self._waiting)[2]
 
-    def close(self) -> None:
-        """No more packets come."""
-        for trial in self._trials.values():
-            trial.discard()
-
     def _push(self, track: Track, packet: StreamPacket, shift: Fraction = Fraction(0)) -> bool:
         """Have it wait for its turn; whether its times are the source's."""
         copy, is_as_it_was = track.place(packet, shift)

@@ -62,6 +62,8 @@ def describe(
     if is_420(first.format):
         color = replace(color, chroma_location=chroma_location(header))
     width, height = options.scale or shown
+    if matrix is not None and (width, height) != (first.width, first.height):
+        matrix = matrix.about_origin
     order = FieldOrder.PROGRESSIVE if options.deinterlace else field_order(first)
     if order != FieldOrder.PROGRESSIVE and height != shown[1]:
         notices.append("source is interlaced: scaling to another height mixes its fields")
