@@ -36,8 +36,8 @@ OURS = CodecSetting(NCODEC, DEFAULT_PRESET)
 X265 = CodecSetting("x265", "medium")
 POINTS = 5  # qualities of each codec, as `ncodec bench` takes them
 FEWER = 24  # frames less of each clip, where time is short
-PROBE = 4  # frames coded to learn how long all will take
-MOST_SECONDS = 300.0  # of a comparison
+PROBES = (2, 2, 10)  # frames coded to learn how long all will take; the first time all is loaded
+MOST_SECONDS = 600.0  # of a comparison
 
 Curve = list[RatePoint]
 
@@ -217,16 +217,21 @@ def in_minutes(seconds: float) -> str:
 
 
 def _seconds_per_sample(part: FootagePart, model: str, device: str) -> float:
-    """Of coding and decoding at one quality; the first call, which loads all, does not count."""
+    """Of coding and decoding at one quality, without what a call takes before its first frame."""
+    middle = qualities_of(OURS, 3)[1]
+    fmt = format_of(part)
+    frames, seconds = [], []
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "probe.y4m"
-        fmt = format_of(part)
-        frames = write_y4m((frame for frame, _ in islice(part.read(), PROBE)), source, fmt)
-        middle = qualities_of(OURS, 3)[1]
-        for _ in range(2):
+        for count in PROBES:
+            frames.append(write_y4m((f for f, _ in islice(part.read(), count)), source, fmt))
             began = time.perf_counter()
             _measured_point(source, fmt, OURS, model, device, middle)
-    return (time.perf_counter() - began) / (frames * fmt.width * fmt.height)
+            seconds.append(time.perf_counter() - began)
+    per_frame = (seconds[-1] - seconds[-2]) / max(frames[-1] - frames[-2], 1)
+    if per_frame <= 0:  # other work of the machine came between
+        per_frame = seconds[-1] / frames[-1]
+    return per_frame / (fmt.width * fmt.height)
 
 
 def _end_of(part: FootagePart, length: int) -> FootagePart:
