@@ -67,6 +67,7 @@ class VideoReader:
         try:
             window = window_of(self._source.container, options)
             demuxer = Demuxer(self._source, self._source.streams.others)
+            self._carriage = Carriage(self._source, demuxer, window)
             self._decoding = Decoding(self._source, demuxer)
             self._times = TimedPictures(self._source, demuxer, self._decoding, window)
             # The first picture is decoded now: only it tells the tags and that there is a video.
@@ -82,7 +83,7 @@ class VideoReader:
                 self._filters.time_base,
                 wanted.fps or self._decoding.frame_rate,
             )
-            self._carriage = Carriage(self._source, demuxer, window)
+            self._carriage.begin()
         except BaseException:
             self.close()
             raise

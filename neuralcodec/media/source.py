@@ -15,6 +15,7 @@ from av.error import FFmpegError
 
 from neuralcodec.errors import InputError, NcodecError
 from neuralcodec.media.source_options import RawInput, SourceOptions
+from neuralcodec.media.stream_parameters import codec_of
 from neuralcodec.media.stream_selection import Selection, select_streams
 
 STANDARD_INPUT = "-"
@@ -89,6 +90,8 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions | None = No
         size = _file_size(Path(path))
         file = f"file:{name}"  # a colon in the name is no protocol
     container = _open_container(file, name, options.raw if options else None)
+    if isinstance(file, str):
+        container = _with_late_sound(container, file, name)
     try:
         streams = select_streams(container, name, options)
     except NcodecError:
@@ -104,10 +107,38 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _open_container(file: Any, name: str, raw: RawInput | None) -> InputContainer:
-    # Tags are free text of any encoding. Streams that a transport stream announces late are looked
-    # into when it is opened, as by FFmpeg's own program: other formats do not know the option.
-    kind: dict[str, Any] = {"metadata_errors": "replace", "options": {"scan_all_pmts": "1"}}
+def _with_late_sound(container: InputContainer, file: str, name: str) -> InputContainer:
+    """The container opened anew if sound of it is not known, which a transport stream may announce
+    late, and if that makes it known.
+
+    Not at once, as FFmpeg then takes the codecs that are announced last for those of the whole.
+    """
+    if container.format.name != "mpegts" or _knows_sound(container):
+        return container
+    another = _open_container(file, name, None, scans_ahead=True)
+    if _knows_sound(another) and _video_codecs(another) == _video_codecs(container):
+        container.close()
+        return another
+    another.close()
+    return container
+
+
+def _knows_sound(container: InputContainer) -> bool:
+    contexts = [getattr(stream, "codec_context", None) for stream in container.streams.audio]
+    return all(context is None or context.sample_rate for context in contexts)
+
+
+def _video_codecs(container: InputContainer) -> dict[int, str | None]:
+    return {stream.index: codec_of(stream) for stream in container.streams.video}
+
+
+def _open_container(
+    file: Any, name: str, raw: RawInput | None, *, scans_ahead: bool = False
+) -> InputContainer:
+    # Tags are free text of any encoding.
+    kind: dict[str, Any] = {"metadata_errors": "replace"}
+    if scans_ahead:
+        kind["options"] = {"scan_all_pmts": "1"}
     if raw is not None:
         kind |= {
             "format": "rawvideo",
