@@ -76,6 +76,7 @@ class VideoReader:
         try:
             window = window_of(self._source.container, options)
             demuxer = Demuxer(self._source, self._source.streams.others)
+            self._carriage = Carriage(self._source, demuxer, window)
             self._decoding = Decoding(self._source, demuxer)
             self._wholeness = Wholeness(self._source, demuxer, self._decoding)
             self._times = TimedPictures(self._source, demuxer, self._decoding, window)
@@ -102,7 +103,7 @@ class VideoReader:
             )
             self.format = described.format
             self.notices += described.notices
-            self._carriage = Carriage(self._source, demuxer, window)
+            self._carriage.begin()
         except BaseException:
             self.close()
             raise

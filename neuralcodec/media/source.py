@@ -27,6 +27,7 @@ from neuralcodec.errors import InputError, NcodecError, UsageError
 from neuralcodec.media.boxes import BoxWalk
 from neuralcodec.media.picture_numbers import PicturePattern, PictureRun, find_run, is_pattern
 from neuralcodec.media.source_options import NumberedPictures, SourceOptions
+from neuralcodec.media.stream_parameters import codec_of
 from neuralcodec.media.stream_selection import Selection, select_streams
 
 RAW_SUFFIXES = (".yuv", ".raw", ".rgb")
@@ -153,6 +154,8 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions | None = No
         )
     settings = _settings(options, pictures, run)
     container = _open_container(file, name, settings)
+    if url is not None and not settings:
+        container, settings = _with_late_sound(container, url, name)
     try:
         streams = select_streams(container, name, options)
     except NcodecError:
@@ -166,6 +169,34 @@ def standard_input() -> BinaryIO:
     if sys.stdin is None:
         raise InputError("cannot read standard input: it is closed")
     return sys.stdin.buffer
+
+
+def _with_late_sound(
+    container: InputContainer, url: str, name: str
+) -> tuple[InputContainer, dict[str, Any]]:
+    """The container opened anew if sound of it is not known, which a transport stream may announce
+    late, and if that makes it known; and what it was opened with.
+
+    Not at once, as FFmpeg then takes the codecs that are announced last for those of the whole.
+    """
+    if container.format.name != "mpegts" or _knows_sound(container):
+        return container, {}
+    settings = {"options": {"scan_all_pmts": "1"}}
+    another = _open_container(url, name, settings)
+    if _knows_sound(another) and _video_codecs(another) == _video_codecs(container):
+        container.close()
+        return another, settings
+    another.close()
+    return container, {}
+
+
+def _knows_sound(container: InputContainer) -> bool:
+    contexts = [getattr(stream, "codec_context", None) for stream in container.streams.audio]
+    return all(context is None or context.sample_rate for context in contexts)
+
+
+def _video_codecs(container: InputContainer) -> dict[int, str | None]:
+    return {stream.index: codec_of(stream) for stream in container.streams.video}
 
 
 def _settings(
@@ -188,11 +219,8 @@ def _settings(
 
 def _open_container(file: Any, name: str, settings: dict[str, Any]) -> InputContainer:
     try:
-        # Tags are free text of any encoding. Streams that a transport stream announces late are
-        # looked into now, as by FFmpeg's own program: other formats do not know the option.
-        container: InputContainer = av.open(
-            file, "r", metadata_errors="replace", options={"scan_all_pmts": "1"}, **settings
-        )
+        # Tags are free text of any encoding.
+        container: InputContainer = av.open(file, "r", metadata_errors="replace", **settings)
     except (FFmpegError, OSError, ValueError) as error:
         if not settings and name.lower().endswith(RAW_SUFFIXES):
             what = f"cannot read {name}: of raw video, say --pix-fmt and --video-size"
