@@ -10,6 +10,7 @@ from neuralcodec.cli.report import (
     bitrate_text,
     bytes_text,
     counted,
+    on_one_line,
     print_json,
     print_result,
     table_text,
@@ -55,7 +56,7 @@ def info(
         from neuralcodec.codec.info_plot import check_plot, draw_plot
 
         check_plot(plot, overwrite)
-    name = shown_input(input_name(file))
+    name = on_one_line(shown_input(input_name(file)))
     found = read_info(file, gops=gops, frames=frames or plot is not None)
     if plot is not None:
         draw_plot(found, plot, name, overwrite)
@@ -89,7 +90,7 @@ def _summary(name: str, found: "FileInfo") -> str:
     if shown:
         lines.append(f"shown    {', '.join(shown)}")
     for stream in found.streams:
-        language = f" ({stream.language})" if stream.language else ""
+        language = f" ({on_one_line(stream.language)})" if stream.language else ""
         lines.append(
             f"{stream.kind:8} {stream.codec}{language}, {stream.packets} packets, "
             f"{bytes_text(stream.bytes)}"
@@ -105,7 +106,7 @@ def _summary(name: str, found: "FileInfo") -> str:
             f"PSNR     Y {found.psnr_y:.2f}, U {found.psnr_u:.2f}, V {found.psnr_v:.2f}, "
             f"YUV {found.psnr_yuv:.2f} dB (recorded by the encoder)"
         )
-    lines += [f"damage   {damage}" for damage in found.damage]
+    lines += [f"damage   {on_one_line(damage)}" for damage in found.damage]
     return "\n".join(lines)
 
 

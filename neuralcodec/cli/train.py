@@ -7,10 +7,11 @@ import click
 from neuralcodec.cli.completion import complete_model
 from neuralcodec.cli.options import device_option
 from neuralcodec.cli.report import print_json, tell
+from neuralcodec.cli.values import SOURCE
 
 
 @click.command(short_help="Train a model on footage of your own.")
-@click.argument("data", metavar="DATA", type=Path)
+@click.argument("data", metavar="DATA", type=SOURCE)
 @click.option(
     "-o",
     "--out",

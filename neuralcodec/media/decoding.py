@@ -42,7 +42,10 @@ class Decoding:
     def __init__(self, source: Source, demuxer: Demuxer):
         self._demuxer = demuxer
         self._stream = source.streams.video
-        self._stream.thread_type = "AUTO"
+        # With threads for frames, what follows a damaged one near the end never comes out; of
+        # pictures each is a file of its own, and more likely damaged than the video before it.
+        is_pictures = source.container.format.name == "image2"
+        self._stream.thread_type = "SLICE" if is_pictures else "AUTO"
         self._stream.codec_context.copy_opaque = True  # from packets to their pictures
         self._packets_of_pictures = 0
         # AVI stores decoding times alone; with B-frames FFmpeg gives them to other pictures.

@@ -10,6 +10,7 @@ from neuralcodec.endpoints import STANDARD, is_pipe, is_special, output_name
 from neuralcodec.errors import UsageError
 from neuralcodec.media.container_writer import CONTAINERS, ContainerWriter
 from neuralcodec.media.metadata import file_metadata
+from neuralcodec.media.picture_numbers import PicturePattern
 from neuralcodec.media.png_writer import PngWriter, first_file
 from neuralcodec.media.raw_writer import RawWriter
 from neuralcodec.media.sink import Sink, StandardOutput
@@ -36,7 +37,13 @@ def check_output(
     chosen = _choose_format(path, format)
     if path == STANDARD:
         return
-    check_target(first_file(path) if chosen == "png" else path, overwrite)
+    if chosen != "png":
+        check_target(path, overwrite)
+        return
+    check_target(first_file(path), overwrite)
+    pattern = PicturePattern(path)
+    if not overwrite and (numbers := pattern.numbers()):
+        check_target(pattern.file(numbers[0]), overwrite)  # it is not known how many there will be
 
 
 def writes_streams(path: str | os.PathLike[str], format: str | None) -> bool:

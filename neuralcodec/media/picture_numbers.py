@@ -36,7 +36,7 @@ class PicturePattern:
         """Those of the pictures there are, in order."""
         name = re.compile(re.escape(self._start) + r"(\d{1,10})" + re.escape(self._end))
         try:
-            there = os.listdir(self._path.parent)
+            there = set(os.listdir(self._path.parent))
         except OSError as error:
             raise InputError(f"cannot read {self._path.parent}: {error.strerror}") from error
         found = [int(match[1]) for match in map(name.fullmatch, there) if match]
@@ -54,7 +54,6 @@ class PictureRun:
     """Pictures whose numbers follow one another, and what comes after them."""
 
     first: int
-    last: int
     gap: str | None  # what is missing, where later pictures are there; a sentence
 
 
@@ -71,11 +70,11 @@ def find_run(pattern: PicturePattern, name: str, first: int | None) -> PictureRu
         raise InputError(f"{name}: {which}; check the name")
     last = numbers[0]
     for number in numbers[1:]:
-        if number != last + 1:
+        if number != last + 1 or not _holds_something(pattern.file(number)):
             break
         last = number
     later = numbers[last - numbers[0] + 1 :]
-    return PictureRun(numbers[0], last, _gap(name, last, later) if later else None)
+    return PictureRun(numbers[0], _gap(name, last, later) if later else None)
 
 
 def is_pattern(name: str) -> bool:
@@ -89,7 +88,17 @@ def is_pattern(name: str) -> bool:
     return True
 
 
+def _holds_something(file: Path) -> bool:
+    """At what does not, FFmpeg ends without a word."""
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
+
+
 def _gap(name: str, last: int, later: list[int]) -> str:
+    if later[0] == last + 1:
+        return f"{name} breaks off after number {last}: the next picture is empty"
     missing = (
         f"number {last + 1} is"
         if later[0] == last + 2
