@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from neuralcodec.files.random_access import VideoFile as open  # noqa: N813
     from neuralcodec.files.repair import RepairReport, repair
     from neuralcodec.files.time_range import PartOptions
-    from neuralcodec.media.source_options import RawInput, SourceOptions
+    from neuralcodec.media.source_options import NumberedPictures, RawInput, SourceOptions
     from neuralcodec.rate.target import RateKind, RateOutcome, RateTarget
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "InputError",
     "ModelError",
     "NcodecError",
+    "NumberedPictures",
     "OutputError",
     "PartOptions",
     "ProgressState",
@@ -82,6 +83,7 @@ _HOMES = {
     "RateKind": ("neuralcodec.rate.target", "RateKind"),
     "RateOutcome": ("neuralcodec.rate.target", "RateOutcome"),
     "RateTarget": ("neuralcodec.rate.target", "RateTarget"),
+    "NumberedPictures": ("neuralcodec.media.source_options", "NumberedPictures"),
     "RawInput": ("neuralcodec.media.source_options", "RawInput"),
     "SourceOptions": ("neuralcodec.media.source_options", "SourceOptions"),
     "ProgressState": ("neuralcodec.files.progress", "ProgressState"),

@@ -7,7 +7,6 @@ import re
 import secrets
 import shutil
 import signal
-import stat
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from neuralcodec.endpoints import descriptor_of, duplicate_output, is_special
 from neuralcodec.errors import OutputError
 from neuralcodec.file_lock import try_lock
 
@@ -41,13 +41,17 @@ def output_errors(name: str | os.PathLike[str]) -> Iterator[None]:
 def check_target(path: str | os.PathLike[str], overwrite: bool) -> None:
     """Raise OutputError now if a file could not be created at `path` later.
 
-    A device or a FIFO is always a fit target; a regular file only with `overwrite`.
+    A device, a FIFO or an open descriptor is always a fit target; a regular file only with
+    `overwrite`.
     """
     target = Path(path)
     with output_errors(path):
+        if (number := descriptor_of(path)) is not None:
+            os.close(duplicate_output(number))
+            return
         if target.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder; name a file in it")
-        if is_special(target):
+        if is_special(path):
             return
         if target.exists() and not overwrite:
             raise OutputError(f"{path} already exists; give -y to overwrite it")
@@ -62,8 +66,8 @@ class AtomicFile:
     """A binary file written beside its target and renamed over it by `commit`.
 
     Until then the target keeps its old content or does not exist; after `abort`
-    nothing is left. A device or a FIFO is written straight through, as a rename
-    would put a regular file in its place. As a context manager it commits on a
+    nothing is left. A device, a FIFO or an open descriptor (/dev/fd/3) is written straight through,
+    as a rename would put a regular file in its place. As a context manager it commits on a
     clean exit and aborts on an exception. What a killed process left beside the same
     target is removed.
 
@@ -79,8 +83,10 @@ class AtomicFile:
         self._target = Path(os.path.realpath(path))
         self._temporary: Path | None = None
         with output_errors(path):
-            if is_special(self._target):
-                raw = _OutputFile(self._target, "wb")
+            if (number := descriptor_of(path)) is not None:
+                raw = _OutputFile(duplicate_output(number), "wb")
+            elif is_special(path):
+                raw = _OutputFile(self.path, "wb")
             else:
                 _remove_abandoned(self._target)
                 self._temporary, raw = _create_temporary(self._target)
@@ -224,12 +230,3 @@ def _remove_abandoned(target: Path) -> None:
                 with suppress(OSError), open(entry.path, "rb") as file:
                     if try_lock(file.fileno()):
                         os.unlink(entry.path)
-
-
-def is_special(path: Path) -> bool:
-    """Whether a device, a FIFO or a socket is there."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -1,9 +1,12 @@
 """What a video is to the codec: planes, time stamps and the tags that say how to show them."""
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from fractions import Fraction
 
 import numpy as np
+
+from neuralcodec.display_matrix import DisplayMatrix
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,14 @@ class ContentLight:
     max_fall: int  # brightest mean of a frame
 
 
+class FieldOrder(IntEnum):
+    """Which rows of interlaced pictures are shown first."""
+
+    PROGRESSIVE = 0  # all at once, or it is unknown
+    TOP_FIRST = 1
+    BOTTOM_FIRST = 2
+
+
 @dataclass(frozen=True)
 class VideoFormat:
     """Everything about a video stream that is the same for all of its frames (4:2:0 always)."""
@@ -45,7 +56,8 @@ class VideoFormat:
     bit_depth: int = 8  # 8 or 10
     frame_rate: Fraction | None = None  # frames per second, nominal
     sample_aspect_ratio: Fraction = Fraction(0)  # 0 = unknown
-    rotation: int = 0  # degrees, counter-clockwise, as the display matrix says
+    display_matrix: DisplayMatrix | None = None  # None = shown as it is
+    field_order: FieldOrder = FieldOrder.PROGRESSIVE
     color: ColorTags = field(default_factory=ColorTags)
     mastering_display: MasteringDisplay | None = None
     content_light: ContentLight | None = None

@@ -360,7 +360,7 @@ def read_first_gop(data: bytes) -> File:
         at += 12 + length
     head, gop = chunks
     width, height = struct.unpack_from("<II", head)
-    name_end = 46 + head[45]
+    name_end = 45 + head[44]
     _, count, _, crc = struct.unpack_from("<QIqI", gop)
     at, q, table = 24, 0, []
 

@@ -180,7 +180,7 @@ def test_many_damaged_bytes_leave_the_other_gops(flips):
 
 known_types = st.sampled_from(
     [b"HEAD", b"head", b"GOPS", b"stat", b"INDX", b"TAIL", b"JUNK"]
-    + [b"tags", b"mdcv", b"clli", b"strm"]
+    + [b"tags", b"mdcv", b"clli", b"orig", b"strm"]
     + [b"pckt"] * 3
 )
 gop_beginnings = st.builds(

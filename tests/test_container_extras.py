@@ -21,6 +21,7 @@ from neuralcodec.container import (
     layout,
 )
 from neuralcodec.errors import OutputError
+from neuralcodec.origin import Origin, RawPictures
 from neuralcodec.streams import (
     ATTACHMENT,
     AUDIO,
@@ -69,6 +70,21 @@ file_tags = st.builds(
 )
 
 
+rates = st.builds(Fraction, st.integers(1, 2**31 - 1), st.integers(1, 2**31 - 1))
+origins = st.builds(
+    Origin,
+    st.none() | st.fractions(0, 2**32, max_denominator=2**32 - 1),
+    st.none() | rates,
+    st.booleans(),
+    st.booleans(),
+    st.none() | u32,
+    st.none() | rates,
+    st.none() | u32,
+    st.none() | st.builds(RawPictures, names, st.integers(16, 65536), st.integers(16, 65536)),
+    st.booleans(),
+)
+
+
 @st.composite
 def other_streams(draw):
     streams = []
@@ -107,7 +123,7 @@ def contents(draw):
         found.append(gop_content(first))
     if isinstance(found[0], PacketsContent) and draw(st.booleans()):
         found.append(found[0])  # packets after the last GOP
-    return Extras(draw(file_tags), streams), found
+    return Extras(draw(file_tags), streams, draw(origins)), found
 
 
 def gop_content(first_frame=0):

@@ -25,6 +25,7 @@ from neuralcodec.container import (
 from neuralcodec.container.extras import parse_mastering_display, parse_stream, parse_tags
 from neuralcodec.container.packets import parse_packets
 from neuralcodec.errors import DamagedFile
+from neuralcodec.origin import Origin
 from neuralcodec.streams import (
     ATTACHMENT,
     AUDIO,
@@ -56,7 +57,8 @@ STREAMS = (
 TAGS = FileTags(
     (("title", "Film"),), (("handler_name", "Video"),), 1, (Chapter(0, 9, Fraction(1, 1000)),)
 )
-EXTRAS = Extras(TAGS, STREAMS)
+ORIGIN = Origin(start=Fraction(5, 2), is_scaled=True)
+EXTRAS = Extras(TAGS, STREAMS, ORIGIN)
 
 
 def gop_content(number):
@@ -105,8 +107,10 @@ def chunk_ranges(*chunk_types):
     return ranges
 
 
-DESCRIPTIONS = chunk_ranges(b"mdcv", b"clli", b"tags", b"strm")
-PLACES = dict(zip(["mdcv", "clli", "tags", "audio", "text", "font"], DESCRIPTIONS, strict=True))
+DESCRIPTIONS = chunk_ranges(b"mdcv", b"clli", b"tags", b"orig", b"strm")
+PLACES = dict(
+    zip(["mdcv", "clli", "tags", "orig", "audio", "text", "font"], DESCRIPTIONS, strict=True)
+)
 CONTENT_RANGES = chunk_ranges(b"pckt", b"GOPS")
 START = FILE[:HEAD_END]
 FIRST_GOP, LAST_GOP = chunk_ranges(b"GOPS")[0], chunk_ranges(b"GOPS")[-1]
@@ -166,7 +170,7 @@ def test_a_cut_file_gives_all_that_is_whole():
         damage, extras = check(FILE[:size], lambda place, size=size: place[1] <= size)
         assert len(damage) == 1
         assert damage[0].end == size
-        whole = [place for place in DESCRIPTIONS[3:] if place[1] <= size]
+        whole = [place for place in DESCRIPTIONS[4:] if place[1] <= size]
         assert extras.streams == STREAMS[: len(whole)]
 
 
@@ -182,6 +186,7 @@ def test_a_description_taken_out_or_damaged_leaves_the_others(name):
     assert (header.format.mastering_display is None) == (name == "mdcv")
     assert (header.format.content_light is None) == (name == "clli")
     assert (extras.tags == TAGS) == (name != "tags")
+    assert (extras.origin == ORIGIN) == (name != "orig")
     kept = [s for s, place in zip(STREAMS, ["audio", "text", "font"], strict=True) if place != name]
     assert extras.streams == tuple(kept)
 
@@ -214,7 +219,7 @@ def test_packets_of_an_attachment_are_damage():
 def test_damage_that_reaches_from_a_description_into_a_gop_is_told_once():
     start, end = PLACES["font"][0], FIRST_GOP[1]
     header, extras, found, damage = read(FILE[:start] + bytes(end - start) + FILE[end:])
-    assert (header, extras) == (HEADER, Extras(TAGS, STREAMS[:2]))
+    assert (header, extras) == (HEADER, Extras(TAGS, STREAMS[:2], ORIGIN))
     assert found == CONTENTS[2:]
     assert [(d.start, d.gop) for d in damage] == [(start, None)]
 
@@ -278,6 +283,17 @@ A_CHAPTER = struct.pack("<qqII", 0, 1, 1, 1000) + b"\0"
         (b"tags", NO_CHAPTERS[:-1] + b"\x81\x80\1", "number of chapters is 16385"),
         (b"tags", NO_CHAPTERS[:-1] + b"\2" + A_CHAPTER, "ends inside"),
         (b"tags", NO_CHAPTERS[:-1] + b"\1" + A_CHAPTER[:16] + bytes(9), "time base is 0/0"),
+        (b"orig", b"\1", "ends inside"),
+        (b"orig", b"\0\2", "flags of the origin is 512"),
+        (b"orig", b"\1\0\1", "does not end"),
+        (b"orig", b"\1\0\1\0", "is 1/0"),
+        (b"orig", b"\1\0\x81\x80\x80\x80\x10\1", "start is 4.29497e+09 s"),
+        (b"orig", b"\2\0\0\1", "rate is 0"),
+        (b"orig", b"\4\0\x80\x80\x80\x80\x08\1", "rate is 2147483648"),
+        (b"orig", b"\x08\0\x80\x80\x80\x80\x10", "number of the source is 4294967296"),
+        (b"orig", b"\x20\0\1\n\x10\x10", "pixel format"),
+        (b"orig", b"\x20\0\0\x0f\x10", "side of the source is 15"),
+        (b"orig", bytes(3), "1 bytes follow"),
         (b"strm", b"", "ends inside"),
         (b"strm", FIXED, "ends inside"),
         (b"strm", FIXED[:1] + b"\4" + FIXED[2:] + b"\3aac\0\0\0", "kind of the stream is 4"),

@@ -3,9 +3,12 @@
 import io
 import math
 import re
+import zlib
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+
+import pytest
 
 from neuralcodec.container import (
     ContainerReader,
@@ -134,10 +137,38 @@ def test_the_example_of_descriptions_and_packets_is_read():
     assert [reader.read_gop(entry) for entry in reader.index()] == GOPS
 
 
+def test_the_end_of_the_last_frame_stands_before_the_index():
+    file = io.BytesIO()
+    container = ContainerWriter(file, HEADER)
+    for gop, stats in GOPS:
+        container.write_gop(gop, stats)
+    container.finish(end_pts=64512)
+    chunk = bytes.fromhex("656e6474 08000000 00fc000000000000")
+    chunk += zlib.crc32(chunk).to_bytes(4, "little")
+    assert file.getvalue().count(chunk) == 1
+    assert file.getvalue().index(chunk) > example().index(b"stat", example().index(b"stat") + 4)
+    assert file.getvalue().index(chunk) < file.getvalue().index(b"INDX")
+    reader = ContainerReader(io.BytesIO(file.getvalue()), "example")
+    assert reader.end_pts is None
+    assert list(reader.gops()) == GOPS
+    assert reader.end_pts == 64512
+    assert [reader.read_gop(entry) for entry in reader.index()] == GOPS
+
+
+@pytest.mark.parametrize("end", [None, 512, 0, 1 << 62])
+def test_an_end_that_says_nothing_is_not_written(end):
+    file = io.BytesIO()
+    container = ContainerWriter(file, HEADER)
+    for gop, stats in GOPS:
+        container.write_gop(gop, stats)
+    container.finish(end)
+    assert file.getvalue() == example()
+
+
 def test_the_specification_lists_the_elements_of_the_header():
     rows = re.findall(r"^\| (\d+)[^|]* \| (\w+) \| ([\w ]+) \|", section("HEAD"), re.MULTILINE)
     assert [(name, kind) for _, name, kind in rows] == list(layout.HEAD_ELEMENTS)
-    sizes = {"u8": 1, "i16": 2, "u32": 4, "text": 1, "32 bytes": 32}
+    sizes = {"u8": 1, "u32": 4, "text": 1, "32 bytes": 32, "matrix": 1}
     at = 0
     for offset, name, kind in rows:
         assert int(offset) == at, name

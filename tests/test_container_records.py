@@ -18,12 +18,14 @@ from neuralcodec.container import (
     StreamHeader,
     writer,
 )
+from neuralcodec.display_matrix import DisplayMatrix
 from neuralcodec.errors import DamagedFile, OutputError
-from neuralcodec.video import ColorTags, VideoFormat
+from neuralcodec.video import ColorTags, FieldOrder, VideoFormat
 
 HEADER = StreamHeader(VideoFormat(64, 48, Fraction(1, 12800)), 8, "tiny", bytes(32))
 
 u8 = st.integers(0, 255)
+i32 = st.integers(-(2**31), 2**31 - 1)
 ratios = st.builds(Fraction, st.integers(1, 2**32 - 1), st.integers(1, 2**32 - 1))
 formats = st.builds(
     VideoFormat,
@@ -33,7 +35,8 @@ formats = st.builds(
     bit_depth=st.sampled_from([8, 10]),
     frame_rate=st.none() | ratios,
     sample_aspect_ratio=st.just(Fraction(0)) | ratios,
-    rotation=st.integers(-360, 360),
+    display_matrix=st.none() | st.builds(DisplayMatrix, st.tuples(*[i32] * 9)),
+    field_order=st.sampled_from(FieldOrder),
     color=st.builds(ColorTags, u8, u8, u8, st.booleans(), st.integers(0, 6)),
 )
 model_names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60).filter(

@@ -39,6 +39,7 @@ from neuralcodec.decoder.conceal import FREE_STAND_INS, Conceal, Concealer, Show
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.errors import DamagedFile, InputError, NcodecError, UsageError
 from neuralcodec.model.model_file import InstalledModel
+from neuralcodec.origin import Origin
 from neuralcodec.streams import FileTags, StreamPacket
 from neuralcodec.video import ColorTags, Frame, VideoFormat
 
@@ -444,7 +445,8 @@ def test_repair_keeps_all_that_is_whole_and_the_result_is_whole(
     assert [(f.pts, samples(f)) for f in decoded(model, repaired)] == expected
     reader = ContainerReader(io.BytesIO(repaired), "good.nlc")
     before = ContainerReader(io.BytesIO(whole), "whole.nlc")
-    assert (reader.header, reader.extras) == (before.header, before.extras)
+    renumbered = replace(before.extras, origin=Origin(is_renumbered=True))
+    assert (reader.header, reader.extras) == (before.header, renumbered)
     assert neuralcodec.check(good).packets == 4
 
 
@@ -478,7 +480,6 @@ def test_a_small_file_cannot_state_large_pictures_unasked(
         writer.finish()
     verbs = (
         lambda: neuralcodec.decode(path, tmp_path / "a.y4m", model=model_file),
-        lambda: neuralcodec.repair(path, tmp_path / "a.nlc", model=model_file),
         lambda: neuralcodec.open(path, model=model_file),
     )
     for verb in verbs:
@@ -512,8 +513,19 @@ def test_pictures_larger_than_allowed_are_refused_before_anything_is_decoded(
 ):
     path = tmp_path / "a.nlc"
     path.write_bytes(whole)
-    for verb in (neuralcodec.decode, neuralcodec.repair):
-        with pytest.raises(InputError, match=r"16x16.*--max-pixels 256"):
-            verb(path, tmp_path / "b.mkv", model=model_file, max_pixels=255)
-    assert run("check", path, "-m", model_file, "--max-pixels", 255)[0] == 1
-    assert run("check", path, "-m", model_file, "--max-pixels", 256)[0] == 0
+    with pytest.raises(InputError, match=r"16x16.*--max-pixels 256"):
+        neuralcodec.decode(path, tmp_path / "b.mkv", model=model_file, max_pixels=255)
+
+
+def test_a_whole_file_is_whole_to_check_and_repair_however_large_its_pictures(
+    whole: bytes, model_file: Path, tmp_path: Path
+):
+    path = tmp_path / "a.nlc"
+    path.write_bytes(whole)
+    for limit, is_checked in ((256, True), (255, False)):
+        report = neuralcodec.check(path, model=model_file, max_pixels=limit)
+        assert (report.damage, report.symbols_checked) == ([], is_checked)
+        assert bool(report.notices) != is_checked
+        repaired = tmp_path / f"{limit}.nlc"
+        done = neuralcodec.repair(path, repaired, model=model_file, max_pixels=limit)
+        assert (done.damage, done.symbols_checked) == ([], is_checked)

@@ -1,4 +1,4 @@
-"""Tags of the picture that VideoReader finds: colour, HDR, shape, rotation, chroma location."""
+"""Tags of the picture that VideoReader finds: colour, HDR, shape, chroma location."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +10,7 @@ from source_clips import encode_pictures, mux
 
 from neuralcodec.media import VideoReader
 from neuralcodec.media.hdr_tags import content_light, mastering_display
+from neuralcodec.media.side_data import side_data_of
 from neuralcodec.video import ColorTags, ContentLight, MasteringDisplay, VideoFormat
 
 HDR10 = {
@@ -111,18 +112,6 @@ def test_the_shape_of_the_container_precedes_that_of_the_codec(tmp_path):
     assert format_of(path).sample_aspect_ratio == Fraction(8, 5)
 
 
-@pytest.mark.parametrize("degrees", [90, 180, -90])
-def test_rotation_is_kept_as_a_tag(tmp_path, degrees):
-    path = tmp_path / "clip.mp4"
-    with av.open(path, "w") as container:
-        stream = container.add_stream("libx264", 25, {"preset": "ultrafast"}, width=64, height=64)
-        stream.set_display_rotation(degrees)
-        mux(container, encode_pictures(stream, range(3)))
-    assert abs(format_of(path).rotation) == abs(degrees)
-    if abs(degrees) == 90:
-        assert format_of(path).rotation == degrees
-
-
 def test_colour_tags_are_those_of_the_stream(tmp_path):
     path = tmp_path / "clip.mkv"
     coded(
@@ -134,9 +123,9 @@ def test_colour_tags_are_those_of_the_stream(tmp_path):
 
 
 def test_a_picture_without_hdr_tags_has_none():
-    picture = av.VideoFrame(32, 32, "yuv420p")
-    assert mastering_display(picture) is None
-    assert content_light(picture) is None
+    side_data = side_data_of(av.VideoFrame(32, 32, "yuv420p"))
+    assert mastering_display(side_data) is None
+    assert content_light(side_data) is None
 
 
 def test_a_stream_that_says_nothing_of_its_chroma_is_unspecified(tmp_path):

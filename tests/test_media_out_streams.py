@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import pytest
+from av.stream import Disposition
 from carried_clips import (
     CHAPTERS,
     FONT,
@@ -22,9 +23,11 @@ from carried_clips import (
 )
 from media_clips import seeded_frames
 
-from neuralcodec.media import open_writer
-from neuralcodec.streams import AUDIO, FileTags, StreamPacket
+from neuralcodec.media import VideoReader, open_writer
+from neuralcodec.media.stream_parameters import codec_of, make_parameters
+from neuralcodec.streams import ATTACHMENT, AUDIO, DATA, FileTags, OtherStream, StreamPacket
 
+ODD = Path(__file__).parent / "odd_sources"
 MILLISECOND = Fraction(1, 1000)
 SOURCES = {
     "rich.mkv": (("aac", "libopus", "libmp3lame"), ("srt", "ass")),
@@ -289,3 +292,165 @@ def test_a_stream_of_sound_alone_before_the_first_frame_waits_for_it(tmp_path, c
             writer.write(frame)
     sounds = [s for s in read_clip(tmp_path / "out.mp4").streams if s.kind == AUDIO]
     assert len(sounds) == len(clip.streams)
+
+
+def packets_in(path: Path) -> dict[str, list[bytes]]:
+    """By the kind of stream, as FFmpeg reads them."""
+    found: dict[str, list[bytes]] = {}
+    with av.open(path) as container:
+        for packet in container.demux():
+            if packet.size:
+                found.setdefault(packet.stream.type, []).append(bytes(packet))
+    return found
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mov"])
+def test_subtitles_that_mp4_refuses_packet_by_packet_are_named_and_the_sound_is_kept(
+    tmp_path, extension
+):
+    """Of DVD subtitles Matroska says that they last for 49 days."""
+    source = read_clip(ODD / "dvdsub.mkv")
+    (notice,) = write_clip(tmp_path / f"out.{extension}", source)
+    assert notice == (
+        f"{extension} cannot hold subtitle stream 1 (dvd_subtitle) (mkv can): left out"
+    )
+    found = packets_in(tmp_path / f"out.{extension}")
+    assert found["audio"] == [packet.data for packet in source.of(0)]
+    assert len(found["video"]) == len(source.video_times)
+    assert "subtitle" not in found
+
+
+def test_dvd_subtitles_stay_in_mkv(tmp_path):
+    source = read_clip(ODD / "dvdsub.mkv")
+    write_clip(tmp_path / "out.mkv", source)
+    found = packets_in(tmp_path / "out.mkv")
+    assert found["subtitle"] == [packet.data for packet in source.of(1)]
+
+
+def test_a_late_packet_that_mp4_refuses_costs_itself_and_names_its_own_stream(tmp_path, clips):
+    """Even where pictures follow it, which the muxer then complains with."""
+    clip = clips["clip.mp4"]
+    refused = [packet for packet in clip.of(1) if (packet.pts or 0) * clip.streams[1].time_base > 1]
+    packets = tuple(
+        replace(packet, duration=1 << 33) if packet is refused[0] else packet
+        for packet in clip.packets
+    )
+    (notice,) = write_clip(tmp_path / "out.mp4", replace(clip, packets=packets))
+    assert notice == "mp4 does not take some packets of audio stream 1 (mp3, deu): left out"
+    got = read_clip(tmp_path / "out.mp4")
+    for number in (0, 2):
+        assert [p.data for p in got.of(number)] == [p.data for p in clip.of(number)]
+    kept = [packet.data for packet in clip.of(1) if packet is not refused[0]]
+    assert [packet.data for packet in got.of(1)] == kept
+
+
+def data_stream(codec: str) -> tuple[OtherStream, list[StreamPacket]]:
+    """Two packets of a codec that only MPEG-TS announces."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mpegts") as container:
+        container.add_mux_stream(codec).time_base = Fraction(1, 90000)
+        packet = av.Packet(b"ID3")
+        packet.stream, packet.pts, packet.dts = container.streams[0], 0, 0
+        packet.time_base = Fraction(1, 90000)
+        container.mux(packet)
+    file.seek(0)
+    with av.open(file) as container:
+        parameters = make_parameters(container.streams[0])
+        name = codec_of(container.streams[0])
+    assert parameters is not None
+    stream = OtherStream(
+        0, DATA, name, Fraction(1, 90000), 0, (), parameters.format, parameters.data
+    )
+    return stream, [StreamPacket(0, t, t, 9000, True, b"ID3") for t in (9000, 90000)]
+
+
+@pytest.mark.parametrize("has_early_packets", [True, False])
+@pytest.mark.parametrize("extension", ["mp4", "mov", "mkv"])
+def test_data_that_would_make_the_file_unreadable_is_left_out(
+    tmp_path, extension, has_early_packets
+):
+    stream, packets = data_stream("timed_id3")
+    path = tmp_path / f"out.{extension}"
+    with open_writer(path, VIDEO, streams=[stream]) as writer:
+        if has_early_packets:
+            writer.write_packets(packets)
+        for frame in seeded_frames(VIDEO, range(0, 3 * 512, 512)):
+            writer.write(frame)
+        writer.write_packets([] if has_early_packets else packets)
+    assert writer.notices == [f"{extension} cannot hold data stream 0 (timed_id3): left out"]
+    assert packets_in(path).keys() == {"video"}
+
+
+def test_packets_of_one_millisecond_do_not_push_each_other_on_in_mkv(tmp_path, clips):
+    """TrueHD has 1200 of them a second."""
+    clip = clips["surround.mkv"]
+    packets = tuple(
+        replace(packet, pts=number // 2, dts=number // 2, duration=0)
+        for number, packet in enumerate(clip.of(0))
+    )
+    write_clip(tmp_path / "out.mkv", replace(clip, packets=packets))
+    got = read_clip(tmp_path / "out.mkv")
+    assert [p.pts for p in got.of(0)] == [p.pts for p in packets]
+
+
+COVERS = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
+
+
+def cover(codec: str) -> OtherStream:
+    name, kind = COVERS.get(codec, ("cover.webp", "image/webp"))
+    context = av.CodecContext.create(codec if codec in COVERS else "png", "w")
+    context.width, context.height, context.time_base = 64, 48, Fraction(1, 25)
+    context.pix_fmt = "yuvj420p" if codec == "mjpeg" else "rgb24"
+    (packet,) = context.encode(av.VideoFrame(64, 48, context.pix_fmt))
+    return OtherStream(
+        0,
+        ATTACHMENT,
+        codec,
+        Fraction(1, 90000),
+        int(Disposition.attached_pic),
+        (("filename", name), ("mimetype", kind)),
+        data=bytes(packet),
+    )
+
+
+def write_with(path: Path, stream: OtherStream) -> list[str]:
+    with open_writer(path, VIDEO, streams=[stream]) as writer:
+        for frame in seeded_frames(VIDEO, range(0, 3 * 512, 512)):
+            writer.write(frame)
+    return writer.notices
+
+
+@pytest.mark.parametrize("codec", COVERS)
+@pytest.mark.parametrize("extension", ["mp4", "mkv"])
+def test_a_cover_comes_out_as_the_cover(tmp_path, extension, codec):
+    stream = cover(codec)
+    path = tmp_path / f"out.{extension}"
+    assert write_with(path, stream) == []
+    with av.open(path) as container:
+        (copy,) = [s for s in container.streams if s.disposition & Disposition.attached_pic]
+        pictures = [bytes(p) for p in container.demux(copy) if p.size]
+        assert codec_of(copy) == codec
+    assert pictures == [stream.data]
+    with VideoReader(path) as reader:
+        assert len(list(reader)) == 3
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        cover("webp"),
+        replace(cover("png"), data=b"no picture"),
+        replace(cover("png"), disposition=0),
+    ],
+    ids=["a codec that MP4 does not know", "no picture", "no cover"],
+)
+def test_what_is_no_cover_for_mp4_is_named(tmp_path, stream):
+    (notice,) = write_with(tmp_path / "out.mp4", stream)
+    assert notice.startswith("mp4 cannot hold attachment cover.")
+    assert notice.endswith("(mkv can): left out")
+    assert packets_in(tmp_path / "out.mp4").keys() == {"video"}
+
+
+def test_mov_has_no_place_for_a_cover(tmp_path):
+    (notice,) = write_with(tmp_path / "out.mov", cover("png"))
+    assert notice == "mov cannot hold attachment cover.png (mp4 or mkv can): left out"

@@ -186,28 +186,19 @@ def test_y4m_says_that_it_leaves_out_uneven_time_stamps(tmp_path):
 
 
 @pytest.mark.parametrize("extension", ["mp4", "mov", "mkv"])
-def test_colour_rotation_and_aspect_are_carried(tmp_path, extension):
+def test_colour_and_aspect_are_carried(tmp_path, extension):
     fmt = video_format(
         32,
         32,
         sample_aspect_ratio=Fraction(4, 3),
-        rotation=90,
         color=ColorTags(primaries=9, transfer=16, matrix=9, full_range=True),
     )
     path = tmp_path / f"clip.{extension}"
     assert write(path, fmt, seeded_frames(fmt, range(2))) == []
     got, _ = read(path)
     assert got.sample_aspect_ratio == Fraction(4, 3)
-    assert got.rotation == 90
     # H.264 that does not say where its chroma lies has it at the left.
     assert replace(got.color, chroma_location=0) == fmt.color
-
-
-@pytest.mark.parametrize("extension", ["y4m", "yuv"])
-def test_formats_without_rotation_say_that_it_is_lost(tmp_path, extension):
-    fmt = video_format(32, 32, rotation=90)
-    (notice,) = write(tmp_path / f"clip.{extension}", fmt, seeded_frames(fmt, [0]))
-    assert "rotation of 90" in notice
 
 
 @pytest.mark.parametrize(

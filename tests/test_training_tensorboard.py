@@ -43,7 +43,7 @@ def test_the_log_becomes_curves(tmp_path: Path):
     board = TensorBoard(tmp_path)
     board.logged({"step": 0, "run": {"data": ["a"]}})
     board.logged({"step": 9, "seconds": 4, "skipped": 1, "loss": 2.5})
-    found = {"score": -1.5, "bd_rate": None, "bpp_8": 0.1}
+    found = {"score": -1.5, "bpp_8": 0.1}
     board.logged({"step": 9, "validation": found, "training_crops": {"score": -2.0}})
     assert Writer.folder == str(tmp_path / "tensorboard")  # type: ignore[attr-defined]
     assert Writer.scalars == {
@@ -59,7 +59,7 @@ def test_source_and_decoded_picture_are_shown_side_by_side(tmp_path: Path):
     planes = torch.full((1, 16, 32), 16 / 255), torch.full((2, 8, 16), 128 / 255)
     white = torch.full((1, 16, 32), 235 / 255), planes[1]
     shown = [ShownFrame("bus", planes, white)]
-    TensorBoard(tmp_path).validated(7, Figures({}, None, 0, shown), None)
+    TensorBoard(tmp_path).validated(7, Figures({}, shown), None)
     picture = Writer.pictures["source, decoded/bus", 7]
     assert picture.shape == (3, 16, 64) and picture.dtype == torch.uint8
     assert bool((picture[:, :, :32] == 0).all()) and bool((picture[:, :, 32:] == 255).all())

@@ -1,7 +1,6 @@
-"""Validation: its figures, x265 beside them, the best weights, the end of a run that overfits."""
+"""Validation: its figures, the best weights, the end of a run that overfits."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,11 @@ import torch
 from codec_clips import city_frames, cropped
 from training_runs import start
 
-from neuralcodec.bench.peers import PEERS
 from neuralcodec.metrics.psnr import PsnrMeter
 from neuralcodec.model.model_file import InstalledModel, load_model
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.training import x265_curves
 from neuralcodec.training.crops import Crop, some_crops
 from neuralcodec.training.objective import sequence_costs
-from neuralcodec.training.run_log import Observer, read_log
 from neuralcodec.training.run_options import Ending, RunOptions
 from neuralcodec.training.sampling import Clip, open_cache
 from neuralcodec.training.team import CPU
@@ -47,12 +43,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def no_x265(monkeypatch: pytest.MonkeyPatch) -> None:
-    peer = replace(PEERS["x265"], encoder="libx265-missing")
-    monkeypatch.setitem(PEERS, "x265", peer)
-
-
 @pytest.fixture(autouse=True)
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches are made in this process: a second one takes its time to start."""
@@ -66,54 +56,13 @@ def test_psnr_is_what_the_metrics_measure_of_the_pictures_shown(installed_model:
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         costs = sequence_costs(model, batch.y, batch.uv, batch.quality(40), batch.vectors[40])
     meter = PsnrMeter()
-    for frame, cost in zip(source.frames(), costs, strict=True):
+    for frame, cost in zip(cropped(*city_frames(2), 64, 64)[1], costs, strict=True):
         y, uv = (
             (p[0] * 255).round().clamp(0, 255).byte().numpy() for p in (cost.shown.y, cost.shown.uv)
         )
         meter.add(frame, Frame(y[0], uv[0], uv[1], 0))
     assert validation.measure(model).points[40][0].psnr == pytest.approx(meter.mean.yuv, abs=1e-4)
     assert meter.mean.yuv > 30
-
-
-def test_bd_rate_is_measured_against_x265_on_the_same_crops(
-    installed_model: InstalledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    source, config = crop(), installed_model.model.config
-    curves = x265_curves.x265_curves([source], tmp_path / "curves.json")
-    (curve,) = curves.values()
-    assert [p.rate for p in curve] == sorted((p.rate for p in curve), reverse=True)
-    assert curve[0].psnr > 40 > 30 > curve[-1].psnr
-    figures = Validation([source], config, CPU, curves).measure(installed_model.model)
-    assert figures.compared == 1 and figures.bd_rate is not None
-    twice = {k: [replace(p, rate=2 * p.rate) for p in c] for k, c in curves.items()}
-    half = Validation([source], config, CPU, twice).measure(installed_model.model)
-    assert half.bd_rate is not None
-    assert 1 + half.bd_rate / 100 == pytest.approx((1 + figures.bd_rate / 100) / 2)
-
-    monkeypatch.setattr(x265_curves, "encode_point", None)  # the second time nothing is encoded
-    assert x265_curves.x265_curves([source], tmp_path / "curves.json") == curves
-    with pytest.raises(TypeError):  # but other pictures are
-        x265_curves.x265_curves([crop(side=48)], tmp_path / "curves.json")
-
-
-def test_without_x265_validation_goes_on_with_one_notice(
-    cache: Path, tmp_path: Path, no_x265: None
-):
-    notices: list[str] = []
-
-    class Listener(Observer):
-        def noticed(self, text: str) -> None:
-            notices.append(text)
-
-    options = RunOptions(cache, tmp_path, held_out=("b",), validate_every=1)
-    start(cache, tmp_path / "run", 1, options, observers=[Listener()]).run()
-    assert len(notices) == 1 and "no BD-rate against x265" in notices[0]
-    entries = [e for e in read_log(tmp_path / "run") if "validation" in e]
-    assert [entry["step"] for entry in entries] == [0, 1]
-    for entry in entries:
-        assert entry["validation"]["bd_rate"] is None
-        assert entry["validation"]["psnr_8"] > 5
-        assert entry["training_crops"]["score"] != entry["validation"]["score"]
 
 
 def scored_run(
@@ -142,7 +91,7 @@ def replace_score(figures: object, score: float) -> object:
 
 
 def test_a_run_that_overfits_ends_and_the_best_weights_are_kept_not_the_last(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_x265: None
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     trainer, ending = scored_run(cache, tmp_path / "run", monkeypatch, [-1, -3, -2, -2, -4], 2)
     assert ending is Ending.OVERFITTING

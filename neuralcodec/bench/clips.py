@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def write_y4m(frames: Iterable[Frame], path: Path, fmt: VideoFormat | None = Non
         for frame in frames:
             if not count:
                 fmt = fmt or _plain_format(frame)
-                file.write(y4m_header(replace(fmt, rotation=0), fmt.frame_rate or FALLBACK_RATE))
+                file.write(y4m_header(fmt, fmt.frame_rate or FALLBACK_RATE))
             file.write(b"FRAME\n")
             for plane in frame.planes:
                 file.write(plane.tobytes())

@@ -51,13 +51,14 @@ class JobReport:
 def main() -> None:
     request = JobRequest(**json.loads(sys.stdin.read()))
     try:
-        report = _work(request)
+        report = perform(request)
     except NcodecError as error:
         report = JobReport(error=str(error))
     Path(request.report).write_text(json.dumps(asdict(report)))
 
 
-def _work(request: JobRequest) -> JobReport:
+def perform(request: JobRequest) -> JobReport:
+    """In this process. Raises NcodecError."""
     of_ncodec = request.name == NCODEC
     if request.verb == "encode":
         return _encode_ncodec(request) if of_ncodec else _encode_peer(request)

@@ -10,10 +10,11 @@ import click
 from tqdm import tqdm
 
 from neuralcodec.cli.report import tell
+from neuralcodec.cli.values import SOURCE
 
 
 @click.command(short_help="Compare with x264, x265, SVT-AV1 and VP9.")
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=Path)
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=SOURCE)
 @click.option(
     "--codecs",
     default="ncodec,x264,x265,svtav1,vp9",

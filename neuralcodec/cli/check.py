@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from neuralcodec.cli.completion import complete_model, complete_nlc
-from neuralcodec.cli.options import max_pixels_option
+from neuralcodec.cli.options import check_pixels_option
 from neuralcodec.cli.progress import show_progress
-from neuralcodec.cli.report import bytes_text, counted, print_json, print_result, tell
+from neuralcodec.cli.report import bytes_text, counted, on_one_line, print_json, print_result, tell
 
 if TYPE_CHECKING:
     from neuralcodec.files.check import CheckReport
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     shell_complete=complete_model,
     help="The model, when the files were made with one not installed.",
 )
-@max_pixels_option
+@check_pixels_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress bar, no report; errors only.")
 def check(
@@ -56,10 +56,11 @@ def check(
 
 
 def _text(report: "CheckReport") -> str:
+    name = on_one_line(report.file)
     if report.damage:
-        return "\n".join(f"{report.file}: {damage.message}" for damage in report.damage)
+        return "\n".join(f"{name}: {on_one_line(damage.message)}" for damage in report.damage)
     packets = f", {counted(report.packets, 'packet')}" if report.packets else ""
     return (
-        f"{report.file}: whole; {bytes_text(report.bytes)}, {counted(report.gops, 'GOP')}, "
+        f"{name}: whole; {bytes_text(report.bytes)}, {counted(report.gops, 'GOP')}, "
         f"{counted(report.frames, 'frame')}{packets}"
     )

@@ -10,6 +10,7 @@ from neuralcodec.cli.options import device_options, max_pixels_option, output_op
 from neuralcodec.cli.progress import show_progress
 from neuralcodec.cli.report import PIPE, counted, print_json, tell
 from neuralcodec.cli.values import TIME
+from neuralcodec.endpoints import input_name, output_name, shown_input
 
 QUALITY_FIELDS = ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "ssim_y", "ssim_u", "ssim_v")
 
@@ -117,14 +118,14 @@ def decode(
             tell(f"PSNR recorded by the encoder: {_psnr_text(q)}")
         if done.measured:
             q = done.measured
-            source = "standard input" if reference == PIPE else reference
+            source = shown_input(input_name(reference or PIPE))
             tell(f"PSNR measured against {source}: {_psnr_text(q)}")
             if q.ssim_y is not None:
                 tell(f"SSIM measured: Y {q.ssim_y:.4f}, U {q.ssim_u:.4f}, V {q.ssim_v:.4f}")
     if as_json:
         figures = asdict(done)
         best = figures["measured"] or figures["recorded"] or dict.fromkeys(QUALITY_FIELDS)
-        print_json("decode", {**figures, **best}, output == PIPE)
+        print_json("decode", {**figures, **best}, output_name(output) == PIPE)
     if done.damage:
         click.get_current_context().exit(1)
 

@@ -1,6 +1,6 @@
 """`ncodec encode`."""
 
-import shlex
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from fractions import Fraction
@@ -13,6 +13,10 @@ from neuralcodec.cli.options import device_options, output_options
 from neuralcodec.cli.progress import show_progress
 from neuralcodec.cli.report import PIPE, bitrate_text, bytes_text, counted, print_json, tell
 from neuralcodec.cli.values import BITRATE, BPP, DIMENSIONS, FILE_SIZE, PSNR, RATE, TIME
+from neuralcodec.decoder.picture_limit import pixels_unasked
+from neuralcodec.endpoints import output_name
+from neuralcodec.model.installed import installed_models
+from neuralcodec.shell import file_word
 
 if TYPE_CHECKING:
     from neuralcodec.files.encode_summary import EncodeSummary
@@ -57,9 +61,16 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Which part of the source to take, and how to change it."""
     for option in (
         click.option(
+            "--start-number",
+            type=click.IntRange(0),
+            metavar="N",
+            help="Number of the first picture of a numbered INPUT.  [default: the lowest there is]",
+        ),
+        click.option(
             "--framerate",
             type=RATE,
-            help="Frames per second of a headerless INPUT.  [default: 25]",
+            help="Frames per second of a headerless INPUT, or of numbered pictures such as "
+            "frame%04d.png.  [default: 25]",
         ),
         click.option(
             "--video-size", type=DIMENSIONS, help="Size of a headerless INPUT, as 640x480."
@@ -159,6 +170,7 @@ def encode(
     ncodec encode holiday.mp4 holiday.nlc -q 40
     ncodec encode holiday.mp4 holiday.nlc --size 12MiB --preset slow
     """
+    written = output_name(output)
     rate = _rate_target(others)
     source = _source(**others)
     import neuralcodec
@@ -187,12 +199,22 @@ def encode(
         for notice in done.notices:
             tell(notice)
         tell(_summary(done))
-        if output != PIPE:
-            name = f"./{output}" if output.startswith("-") else output
-            tell(f"play it: ncodec decode {shlex.quote(name)} - -f mkv | ffplay -")
+        if os.path.isfile(written):
+            tell(f"play it: {_play_command(written, model, done)}")
     if as_json:
         figures = {**asdict(done), "rate": _rate_figures(done.rate)}
-        print_json("encode", figures, output == PIPE)
+        print_json("encode", figures, written == PIPE)
+
+
+def _play_command(name: str, model: str | None, done: "EncodeSummary") -> str:
+    """With the options that this file needs to be decoded."""
+    words = ["ncodec decode", file_word(name), "-", "-f mkv"]
+    if model is not None and model not in installed_models():
+        words.append(f"--model {file_word(model)}")
+    pixels = done.width * done.height
+    if pixels > pixels_unasked(done.bytes):
+        words.append(f"--max-pixels {pixels}")
+    return f"{' '.join(words)} | ffplay -"
 
 
 def _summary(done: "EncodeSummary") -> str:
@@ -239,18 +261,21 @@ def _source(
     pix_fmt: str | None,
     video_size: tuple[int, int] | None,
     framerate: Fraction | None,
+    start_number: int | None,
 ) -> "SourceOptions":
-    from neuralcodec.media.source_options import RawInput, SourceOptions
+    from neuralcodec.media.source_options import NumberedPictures, RawInput, SourceOptions
 
-    raw = None
+    raw = pictures = None
     if pix_fmt is not None:
         if video_size is None:
             raise click.UsageError("--pix-fmt needs --video-size, as 640x480.")
         raw = RawInput(pix_fmt, *video_size, framerate or Fraction(25))
-    elif video_size or framerate:
-        raise click.UsageError("--video-size and --framerate describe raw video: add --pix-fmt.")
+    elif video_size:
+        raise click.UsageError("--video-size describes raw video: add --pix-fmt.")
+    elif framerate is not None or start_number is not None:
+        pictures = NumberedPictures(framerate or Fraction(25), start_number)
     return SourceOptions(
-        frames, start, duration, scale, fps, not no_deinterlace, not no_audio, maps, raw
+        frames, start, duration, scale, fps, not no_deinterlace, not no_audio, maps, raw, pictures
     )
 
 

@@ -7,15 +7,16 @@ import click
 
 from neuralcodec.cli.completion import complete_file, complete_nlc
 from neuralcodec.cli.report import (
-    PIPE,
     bitrate_text,
     bytes_text,
     counted,
+    on_one_line,
     print_json,
     print_result,
     table_text,
     tell,
 )
+from neuralcodec.endpoints import input_name, shown_input
 
 if TYPE_CHECKING:
     from neuralcodec.files.info import FileInfo, FrameInfo, GopInfo
@@ -55,9 +56,10 @@ def info(
         from neuralcodec.files.info_plot import check_plot, draw_plot
 
         check_plot(plot, overwrite)
+    name = on_one_line(shown_input(input_name(file)))
     found = read_info(file, gops=gops, frames=frames or plot is not None)
     if plot is not None:
-        draw_plot(found, plot, "standard input" if file == PIPE else file, overwrite)
+        draw_plot(found, plot, name, overwrite)
         tell(f"drew {plot}")
     if as_json:
         figures = asdict(found)
@@ -65,7 +67,7 @@ def info(
             figures["frame_table"] = None
         print_json("info", figures)
     else:
-        lines = [_summary("standard input" if file == PIPE else file, found)]
+        lines = [_summary(name, found)]
         if gops:
             lines += ["", _gop_table(found.gop_table or [])]
         if frames:
@@ -82,8 +84,13 @@ def _summary(name: str, found: "FileInfo") -> str:
         f"video    {found.width}x{found.height}, {found.bit_depth} bit 4:2:0, {rate}, "
         f"{counted(found.frames, 'frame')}, {found.duration:.2f} s",
     ]
+    shown = [found.shown] if found.shown else []
+    if found.field_order:
+        shown.append(f"interlaced, {found.field_order} field first")
+    if shown:
+        lines.append(f"shown    {', '.join(shown)}")
     for stream in found.streams:
-        language = f" ({stream.language})" if stream.language else ""
+        language = f" ({on_one_line(stream.language)})" if stream.language else ""
         lines.append(
             f"{stream.kind:8} {stream.codec}{language}, {stream.packets} packets, "
             f"{bytes_text(stream.bytes)}"
@@ -99,7 +106,7 @@ def _summary(name: str, found: "FileInfo") -> str:
             f"PSNR     Y {found.psnr_y:.2f}, U {found.psnr_u:.2f}, V {found.psnr_v:.2f}, "
             f"YUV {found.psnr_yuv:.2f} dB (recorded by the encoder)"
         )
-    lines += [f"damage   {damage}" for damage in found.damage]
+    lines += [f"damage   {on_one_line(damage)}" for damage in found.damage]
     return "\n".join(lines)
 
 

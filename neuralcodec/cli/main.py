@@ -19,6 +19,7 @@ from neuralcodec.cli.encode import encode
 from neuralcodec.cli.info import info
 from neuralcodec.cli.models import models
 from neuralcodec.cli.repair import repair
+from neuralcodec.cli.report import tell
 from neuralcodec.cli.train import train
 from neuralcodec.errors import NcodecError
 from neuralcodec.version import __version__
@@ -39,10 +40,10 @@ class Verbs(click.Group):
             with _tidy_end_by_signals():
                 return super().invoke(context)
         except NcodecError as error:
-            click.echo(f"ncodec: {error}", err=True)
+            tell(str(error))
             context.exit(error.exit_code)
         except MemoryError:
-            click.echo("ncodec: out of memory: free some, or use a smaller picture", err=True)
+            tell("out of memory: free some, or use a smaller picture")
             context.exit(NcodecError.exit_code)
         except BrokenPipeError:
             # The reader of our output has left: nothing to say, and nobody to say it to.

@@ -54,6 +54,16 @@ def device_options(command: Command) -> Command:
     return command
 
 
+check_pixels_option = click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    default=None,
+    show_default=str(MAX_PIXELS),
+    metavar="N",
+    help="Of pictures of more luma samples check CRCs alone, as memory grows with them.",
+)
+
+
 def max_pixels_option(command: Command) -> Command:
     """--max-pixels."""
     return click.option(

@@ -5,9 +5,10 @@ from dataclasses import asdict
 import click
 
 from neuralcodec.cli.completion import complete_file, complete_model, complete_nlc
-from neuralcodec.cli.options import max_pixels_option, output_options
+from neuralcodec.cli.options import check_pixels_option, output_options
 from neuralcodec.cli.progress import show_progress
 from neuralcodec.cli.report import PIPE, counted, print_json, tell
+from neuralcodec.endpoints import output_name
 
 
 @click.command(short_help="Write what is whole of a damaged .nlc file.")
@@ -20,7 +21,7 @@ from neuralcodec.cli.report import PIPE, counted, print_json, tell
     shell_complete=complete_model,
     help="The model, when INPUT was made with one not installed.",
 )
-@max_pixels_option
+@check_pixels_option
 @output_options
 def repair(
     input: str,
@@ -61,4 +62,4 @@ def repair(
             f"{counted(done.packets, 'packet')}"
         )
     if as_json:
-        print_json("repair", asdict(done), output == PIPE)
+        print_json("repair", asdict(done), output_name(output) == PIPE)

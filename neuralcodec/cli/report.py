@@ -14,7 +14,12 @@ SCHEMA_VERSION = 1  # of the JSON; docs/json.md says what changes it
 
 
 def tell(message: str) -> None:
-    click.echo(f"ncodec: {message}", err=True)
+    click.echo(f"ncodec: {on_one_line(message)}", err=True)
+
+
+def on_one_line(text: str) -> str:
+    """What a terminal would act on, in names and tags, is written as Python does: \\n, \\x1b."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def print_json(verb: str, figures: dict[str, Any], data_on_stdout: bool = False) -> None:
@@ -26,7 +31,11 @@ def print_json(verb: str, figures: dict[str, Any], data_on_stdout: bool = False)
 def print_result(text: str, on_stderr: bool = False) -> None:
     """Raises OutputError when the disk is full, ..."""
     with output_errors("standard error" if on_stderr else "standard output"):
-        click.echo(text, err=on_stderr)
+        try:
+            click.echo(text, err=on_stderr)
+        except UnicodeEncodeError as error:  # a name in letters that the terminal does not have
+            known = text.encode(error.encoding, "backslashreplace").decode(error.encoding)
+            click.echo(known, err=on_stderr)
 
 
 def counted(count: int, noun: str) -> str:

@@ -7,10 +7,11 @@ import click
 from neuralcodec.cli.completion import complete_model
 from neuralcodec.cli.options import device_option
 from neuralcodec.cli.report import print_json, tell
+from neuralcodec.cli.values import SOURCE
 
 
 @click.command(short_help="Train a model on footage of your own.")
-@click.argument("data", metavar="DATA", type=Path)
+@click.argument("data", metavar="DATA", type=SOURCE)
 @click.option(
     "-o",
     "--out",
@@ -47,7 +48,7 @@ from neuralcodec.cli.report import print_json, tell
     multiple=True,
     metavar="CLIP",
     help="Set this clip aside to check the training; may be repeated. [default: one clip in ten; "
-    "of a single clip the last tenth]",
+    "of a single clip the end]",
 )
 @click.option(
     "--cache",

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from neuralcodec.cli.progress import SECONDS_BETWEEN_LINES
 from neuralcodec.cli.report import counted, tell
+from neuralcodec.shell import file_word
 from neuralcodec.training.run_log import Observer
 from neuralcodec.training.train_file import TrainingSummary
 from neuralcodec.training.validation import Figures
@@ -50,8 +51,6 @@ class TrainingDisplay(Observer):
         parts = [f"score {held_out.score:.3f}"]
         if training is not None:
             parts.append(f"{training.score:.3f} on what is trained on")
-        if held_out.bd_rate is not None:
-            parts.append(f"{held_out.bd_rate:+.1f} % bits against x265")
         self.tell(f"step {step}: {', '.join(parts)}")
 
     def stepped(self, step: int, steps: int, loss: float) -> None:
@@ -97,14 +96,30 @@ def summary_text(out: Path, done: TrainingSummary) -> list[str]:
         lines.append(f"{counted(done.skipped, 'step')} skipped, as the loss blew up")
     if done.best_step == 0:
         lines.append("nothing was better on what was set aside than the weights it began with")
+    else:
+        lines.append(f"best on what was set aside at step {done.best_step}")
+    if done.bd_rate_x265 is not None:
+        lines.append(
+            f"it needs {done.bd_rate_x265:+.1f} % bits against x265 medium at equal PSNR, "
+            f"on {done.compared}" + _before_text(done)
+        )
     elif done.saved_bits is not None:
         lines.append(
-            f"on what was set aside it needs {done.saved_bits:+.1f} % bits at equal PSNR against "
-            f"the weights it began with; best at step {done.best_step}"
+            f"it needs {done.saved_bits:+.1f} % bits at equal PSNR against the weights it began "
+            f"with, on {done.compared}"
         )
-    lines.append(f"try it: ncodec encode IN OUT.nlc --model {out}")
+    lines.append(f"try it: ncodec encode IN OUT.nlc --model {file_word(out)}")
     lines.append(f"{done.folder} holds frames, checkpoint and log; remove it when all is done")
     return lines
+
+
+def _before_text(done: TrainingSummary) -> str:
+    if done.bd_rate_x265_before is None or done.saved_bits is None:
+        return ""
+    return (
+        f"; the weights it began with {done.bd_rate_x265_before:+.1f} %, which is "
+        f"{done.saved_bits:+.1f} % from those to these"
+    )
 
 
 def plain_summary(out: Path, done: TrainingSummary) -> dict[str, Any]:
@@ -121,7 +136,9 @@ def plain_summary(out: Path, done: TrainingSummary) -> dict[str, Any]:
         "frames": done.frames,
         "set_aside": done.set_aside,
         "started_from": done.started_from,
+        "compared": done.compared,
         "saved_bits": done.saved_bits,
         "bd_rate_x265": done.bd_rate_x265,
+        "bd_rate_x265_before": done.bd_rate_x265_before,
         "folder": str(done.folder),
     }

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import click
 
+from neuralcodec.endpoints import input_name
 from neuralcodec.errors import UsageError
 from neuralcodec.rate.target import parse_bitrate, parse_bpp, parse_psnr, parse_size
 
@@ -56,6 +58,7 @@ def parse_rate(text: str) -> Fraction:
     return Fraction(int(match[1]), int(match[2])) if match[1] else Fraction(match[3])
 
 
+SOURCE = Value("source", lambda text: Path(input_name(text)))
 TIME = Value("time", parse_time)
 DIMENSIONS = Value("size", parse_dimensions)
 RATE = Value("rate", parse_rate)

@@ -15,7 +15,13 @@ from neuralcodec.container.descriptions import Descriptions
 from neuralcodec.container.head import check_head_copy
 from neuralcodec.container.layout import Malformed, check_range
 from neuralcodec.container.packets import parse_packets
-from neuralcodec.container.payloads import parse_gop, parse_index, parse_stats, parse_tail
+from neuralcodec.container.payloads import (
+    parse_end,
+    parse_gop,
+    parse_index,
+    parse_stats,
+    parse_tail,
+)
 from neuralcodec.container.records import (
     Damage,
     GopPlace,
@@ -34,11 +40,18 @@ class FrameTotal:
 
 
 @dataclass(frozen=True, slots=True)
+class EndTime:
+    """When the last frame ends, as the file says."""
+
+    pts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Located:
     """Something found in a file."""
 
     offset: int  # of its chunk
-    content: GopRecord | GopStats | PacketsContent | Damage | FrameTotal
+    content: GopRecord | GopStats | PacketsContent | Damage | FrameTotal | EndTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,8 @@ class ContentsWalk:
             yield Located(chunk.start, parse_stats(chunk.payload))
         elif chunk.type == layout.PCKT:
             yield from self._read_packets(chunk)
+        elif chunk.type == layout.ENDT:
+            yield Located(chunk.start, EndTime(parse_end(chunk.payload)))
         elif chunk.type == layout.TAIL:
             _, frames = parse_tail(chunk.payload)
             yield Located(chunk.start, FrameTotal(frames))

@@ -1,4 +1,4 @@
-"""The chunks between HEAD and the first GOP: tags, mdcv, clli and strm.
+"""The chunks between HEAD and the first GOP: tags, mdcv, clli, orig and strm.
 
 Guarantee of reading: no byte is asked for beyond the type of the first chunk after them, and
 damage among them costs what it hit and nothing else.
@@ -20,7 +20,9 @@ from neuralcodec.container.extras import (
 )
 from neuralcodec.container.head import check_head_copy
 from neuralcodec.container.layout import Malformed
+from neuralcodec.container.origin_payload import pack_origin, parse_origin
 from neuralcodec.container.records import Damage, Extras, StreamHeader
+from neuralcodec.origin import Origin
 from neuralcodec.streams import ATTACHMENT, FileTags, OtherStream
 from neuralcodec.video import ContentLight, MasteringDisplay, VideoFormat
 
@@ -33,12 +35,13 @@ class Descriptions:
     mastering_display: MasteringDisplay | None
     content_light: ContentLight | None
     streams: tuple[OtherStream, ...]
+    origin: Origin
     damage: tuple[Damage, ...]  # at most one more than a reader reports
     end: int  # offset in the file of the first chunk after them
 
     @property
     def extras(self) -> Extras:
-        return Extras(self.tags, self.streams)
+        return Extras(self.tags, self.streams, self.origin)
 
     @property
     def packet_streams(self) -> frozenset[int]:
@@ -55,10 +58,13 @@ class Descriptions:
 
 
 def pack_extras(extras: Extras) -> bytes:
-    """The tags and strm chunks, one after the other; raises Malformed where they cannot be held."""
+    """The tags, orig and strm chunks, one after the other; raises Malformed where they cannot be
+    held."""
     chunks: list[bytes] = []
     if extras.tags != FileTags():
         chunks.append(pack_chunk(layout.TAGS, pack_tags(extras.tags)))
+    if extras.origin != Origin():
+        chunks.append(pack_chunk(layout.ORIG, pack_origin(extras.origin)))
     total = 0
     for stream in extras.streams:
         try:
@@ -94,6 +100,7 @@ class _Reading:
         self._tags: FileTags | None = None
         self._display: MasteringDisplay | None = None
         self._light: ContentLight | None = None
+        self._origin: Origin | None = None
         self._streams: list[OtherStream] = []
         self._streams_size = 0
         self._damage: list[Damage] = []
@@ -121,6 +128,7 @@ class _Reading:
             self._display,
             self._light,
             tuple(self._streams),
+            self._origin or Origin(),
             tuple(self._damage),
             end,
         )
@@ -140,6 +148,9 @@ class _Reading:
         elif chunk.type == layout.CLLI:
             _refuse_second(self._light)
             self._light = parse_content_light(chunk.payload)
+        elif chunk.type == layout.ORIG:
+            _refuse_second(self._origin)
+            self._origin = parse_origin(chunk.payload)
         elif chunk.type == layout.STRM:
             self._add_stream(chunk.payload)
         elif chunk.type == layout.HEAD_COPY:

@@ -8,11 +8,11 @@ from fractions import Fraction
 from neuralcodec.container import layout
 from neuralcodec.container.layout import Malformed, check_range, check_ratio
 from neuralcodec.container.records import StreamHeader
-from neuralcodec.video import ColorTags, VideoFormat
+from neuralcodec.display_matrix import DisplayMatrix
+from neuralcodec.video import ColorTags, FieldOrder, VideoFormat
 
 _INTEGERS = {
     "u8": struct.Struct("<B"),
-    "i16": struct.Struct("<h"),
     "u32": struct.Struct("<I"),
 }
 _SHA256_BYTES = 32
@@ -29,6 +29,8 @@ def pack_head(header: StreamHeader) -> bytes:
             out += bytes([len(text)]) + text
         elif kind == "32 bytes":
             out += header.model_sha256
+        elif kind == "matrix":
+            out += _pack_matrix(header.format.display_matrix)
         else:
             out += _INTEGERS[kind].pack(numbers[name])
     return bytes(out)
@@ -41,6 +43,7 @@ def parse_head(payload: bytes) -> StreamHeader:
     """
     numbers: dict[str, int] = {}
     model_name, model_sha256 = "", b""
+    matrix: DisplayMatrix | None = None
     at = 0
 
     def take(count: int) -> bytes:
@@ -58,9 +61,15 @@ def parse_head(payload: bytes) -> StreamHeader:
                 raise Malformed("the model name is not UTF-8") from None
         elif kind == "32 bytes":
             model_sha256 = take(_SHA256_BYTES)
+        elif kind == "matrix":
+            flag = take(1)[0]
+            check_range("the display matrix's flag", flag, 0, 1)
+            if flag:
+                fields = layout.DISPLAY_MATRIX
+                matrix = DisplayMatrix(fields.unpack(take(fields.size)))
         else:
             numbers[name] = _INTEGERS[kind].unpack(take(_INTEGERS[kind].size))[0]
-    header = _header_of(numbers, model_name, model_sha256)
+    header = _header_of(numbers, matrix, model_name, model_sha256)
     _check(header)
     return header
 
@@ -108,14 +117,26 @@ def _numbers_of(header: StreamHeader) -> dict[str, int]:
         "color_matrix": fmt.color.matrix,
         "full_range": int(fmt.color.full_range),
         "chroma_location": fmt.color.chroma_location,
-        "rotation": fmt.rotation,
+        "field_order": fmt.field_order,
         "max_gop_frames": header.max_gop_frames,
     }
 
 
-def _header_of(numbers: dict[str, int], model_name: str, model_sha256: bytes) -> StreamHeader:
+def _pack_matrix(matrix: DisplayMatrix | None) -> bytes:
+    if matrix is None:
+        return b"\0"
+    try:
+        return b"\1" + layout.DISPLAY_MATRIX.pack(*matrix.numbers)
+    except struct.error as fault:
+        raise Malformed(f"the display matrix is {matrix.numbers}: {fault}") from fault
+
+
+def _header_of(
+    numbers: dict[str, int], matrix: DisplayMatrix | None, model_name: str, model_sha256: bytes
+) -> StreamHeader:
     check_range("the chroma format", numbers["chroma_format"], layout.CHROMA_420, layout.CHROMA_420)
     check_range("the full-range flag", numbers["full_range"], 0, 1)
+    check_range("the field order", numbers["field_order"], 0, layout.MAX_FIELD_ORDER)
 
     def ratio(name: str) -> Fraction:
         num, den = numbers[f"{name}_num"], numbers[f"{name}_den"]
@@ -130,7 +151,8 @@ def _header_of(numbers: dict[str, int], model_name: str, model_sha256: bytes) ->
         bit_depth=numbers["bit_depth"],
         frame_rate=ratio("frame_rate") or None,
         sample_aspect_ratio=ratio("sample_aspect"),
-        rotation=numbers["rotation"],
+        display_matrix=matrix,
+        field_order=FieldOrder(numbers["field_order"]),
         color=ColorTags(
             primaries=numbers["color_primaries"],
             transfer=numbers["color_transfer"],
@@ -156,7 +178,6 @@ def _check(header: StreamHeader) -> None:
     for name in ("primaries", "transfer", "matrix"):
         check_range(f"the colour {name}", getattr(fmt.color, name), 0, 255)
     check_range("the chroma location", fmt.color.chroma_location, 0, layout.MAX_CHROMA_LOCATION)
-    check_range("the rotation", fmt.rotation, -layout.MAX_ROTATION, layout.MAX_ROTATION)
     check_range("the longest GOP", header.max_gop_frames, 1, layout.MAX_GOP_FRAMES)
     _check_model_name(header.model_name)
     check_range("the model digest's length", len(header.model_sha256), _SHA256_BYTES, _SHA256_BYTES)

@@ -30,13 +30,18 @@ TAIL: Final = b"TAIL"
 TAGS: Final = b"tags"
 MDCV: Final = b"mdcv"
 CLLI: Final = b"clli"
+ORIG: Final = b"orig"
 STRM: Final = b"strm"
 PCKT: Final = b"pckt"
-DESCRIPTIONS: Final = (TAGS, MDCV, CLLI, STRM)  # between HEAD and all others
+ENDT: Final = b"endt"
+DESCRIPTIONS: Final = (TAGS, MDCV, CLLI, ORIG, STRM)  # between HEAD and all others
 # What reading goes on at after damage.
-CHUNKS_AFTER_HEAD: Final = re.compile(b"tags|mdcv|clli|strm|pckt|GOPS|stat|head|INDX|TAIL")
+CHUNKS_AFTER_HEAD: Final = re.compile(
+    b"tags|mdcv|clli|orig|strm|pckt|GOPS|stat|endt|head|INDX|TAIL"
+)
 
-# The elements of HEAD in file order: (name, type). `text` is a u8 length and UTF-8.
+# The elements of HEAD in file order: (name, type). `text` is a u8 length and UTF-8; `matrix` a u8
+# that says whether there is one, and nine i32 if so.
 HEAD_ELEMENTS: Final = (
     ("width", "u32"),
     ("height", "u32"),
@@ -53,16 +58,19 @@ HEAD_ELEMENTS: Final = (
     ("color_matrix", "u8"),
     ("full_range", "u8"),
     ("chroma_location", "u8"),
-    ("rotation", "i16"),
+    ("field_order", "u8"),
     ("max_gop_frames", "u32"),
     ("model_name", "text"),
     ("model_sha256", "32 bytes"),
+    ("display_matrix", "matrix"),
 )
 CHROMA_420: Final = 1
+DISPLAY_MATRIX: Final = struct.Struct("<9i")
 
 GOP_FIXED: Final = struct.Struct("<QIqI")  # first frame, frame count, first PTS, symbols CRC-32
 STAT_FIXED: Final = struct.Struct("<Q")  # first frame
 STAT_FRAME: Final = struct.Struct("<3H")  # PSNR of Y, U, V
+END_FIXED: Final = struct.Struct("<q")  # PTS at which the last frame ends
 INDEX_ENTRY: Final = struct.Struct("<QQIq")  # GOPS offset, first frame, frame count, first PTS
 TAIL_FIXED: Final = struct.Struct("<QQ")  # INDX offset, frames in the file
 TAIL_CHUNK_SIZE: Final = CHUNK_OVERHEAD + TAIL_FIXED.size
@@ -70,6 +78,10 @@ TAIL_CHUNK_SIZE: Final = CHUNK_OVERHEAD + TAIL_FIXED.size
 MASTERING_DISPLAY: Final = struct.Struct("<B8H2I")  # flags, x and y of R, G, B, white; luminance
 HAS_PRIMARIES, HAS_WHITE_POINT, HAS_LUMINANCE = 1, 2, 4
 CONTENT_LIGHT: Final = struct.Struct("<2H")  # MaxCLL, MaxFALL
+# The flags of an orig chunk: which elements it has, and what they need not say
+HAS_START, HAS_FPS, HAS_FRAME_RATE, HAS_STREAM, HAS_FIRST_PICTURE, HAS_RAW = 1, 2, 4, 8, 16, 32
+IS_SCALED, KEEPS_FIELDS, IS_RENUMBERED = 64, 128, 256
+ORIGIN_FLAGS: Final = struct.Struct("<H")
 CHAPTER_FIXED: Final = struct.Struct("<qqII")  # start, end, time base
 DISPOSITION: Final = struct.Struct("<I")
 STREAM_FIXED: Final = struct.Struct("<BBIII")  # number, kind, time base, disposition
@@ -85,7 +97,7 @@ PSNR_LOSSLESS: Final = 0xFFFF
 # Limits
 MIN_SIDE, MAX_SIDE = 16, 16384  # luma samples
 BIT_DEPTHS: Final = (8, 10)
-MAX_ROTATION: Final = 360  # degrees, either way
+MAX_FIELD_ORDER: Final = 2
 MAX_CHROMA_LOCATION: Final = 6
 MAX_GOP_FRAMES: Final = 1 << 16
 MAX_FRAMES: Final = 1 << 48  # in a file
@@ -99,6 +111,8 @@ MAX_STREAMS: Final = 256
 MAX_STREAMS_PAYLOAD: Final = 1 << 28  # of all strm chunks together
 MAX_METADATA: Final = 1 << 12  # pairs in one list
 MAX_CHAPTERS: Final = 1 << 14
+MAX_START: Final = 1 << 32  # seconds
+MAX_RATE: Final = (1 << 31) - 1  # numerator and denominator, as FFmpeg has them
 MAX_U16: Final = (1 << 16) - 1
 MAX_U32: Final = (1 << 32) - 1
 MAX_TEXT_BYTES: Final = 255
@@ -114,11 +128,13 @@ _MAX_PAYLOADS: Final = {
     HEAD_COPY: VERSION.size + (1 << 12),
     GOPS: MAX_GOP_PAYLOAD,
     STAT: STAT_FIXED.size + MAX_GOP_FRAMES * STAT_FRAME.size,
+    ENDT: END_FIXED.size,
     INDX: MAX_GOPS * INDEX_ENTRY.size,
     TAIL: TAIL_FIXED.size,
     TAGS: 1 << 20,
     MDCV: MASTERING_DISPLAY.size,
     CLLI: CONTENT_LIGHT.size,
+    ORIG: 1 << 10,
     STRM: 1 << 26,
 }
 

@@ -6,7 +6,13 @@ from neuralcodec.container import layout
 from neuralcodec.container.records import Damage, GopRecord, Loss
 from neuralcodec.video import VideoFormat
 
-_NOTHING_OF_THE_FILM = (layout.STAT, layout.HEAD_COPY, layout.INDX, layout.TAIL)
+_NOTHING_OF_THE_FILM = (
+    layout.STAT,
+    layout.ENDT,
+    layout.HEAD_COPY,
+    layout.INDX,
+    layout.TAIL,
+)
 
 
 class LossFinder:

@@ -1,4 +1,4 @@
-"""The payloads of GOPS, stat, INDX and TAIL chunks: records to bytes and back.
+"""The payloads of GOPS, stat, endt, INDX and TAIL chunks: records to bytes and back.
 
 Every `parse_` function raises `Malformed`, and nothing else, for bytes that break a rule of the
 format. Every `pack_` function raises `Malformed` for a record that breaks one.
@@ -138,6 +138,21 @@ def _psnr_steps(decibels: float) -> int:
     # 131 dB, the highest finite value, is beyond what any lossy picture reaches.
     steps = max(decibels, 0.0) * layout.PSNR_STEPS_PER_DB
     return min(round(steps), layout.PSNR_LOSSLESS - 1)
+
+
+def pack_end(pts: int) -> bytes:
+    """The payload of endt: when the last frame ends."""
+    check_range("the end", pts, -layout.MAX_PTS, layout.MAX_PTS)
+    return layout.END_FIXED.pack(pts)
+
+
+def parse_end(payload: bytes) -> int:
+    """The PTS in an endt payload."""
+    if len(payload) != layout.END_FIXED.size:
+        raise Malformed(f"an end cannot take {len(payload)} bytes")
+    pts: int = layout.END_FIXED.unpack(payload)[0]
+    check_range("the end", pts, -layout.MAX_PTS, layout.MAX_PTS)
+    return pts
 
 
 def pack_index_entry(entry: IndexEntry) -> bytes:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from neuralcodec.container import layout
 from neuralcodec.container.beginning import read_beginning
 from neuralcodec.container.chunks import ChunkStream, ForwardBuffer
-from neuralcodec.container.contents import ContentsWalk, FrameTotal, Located, Span
+from neuralcodec.container.contents import ContentsWalk, EndTime, FrameTotal, Located, Span
 from neuralcodec.container.descriptions import Descriptions, read_descriptions
 from neuralcodec.container.index import end_of_gop, read_stored_index, stream_at
 from neuralcodec.container.layout import Malformed
@@ -54,6 +54,8 @@ class ContainerReader:
         # What was met so far with `keep_going`, in the order of meeting it, each once
         self.damage: list[Damage] = []
         self.frame_total: int | None = None  # in the file, once `contents` has found its end say so
+        # When the last frame ends, once `contents` has found that the file says so
+        self.end_pts: int | None = None
         self._known_damage: set[Damage] = set()
         self._stream = ChunkStream(ForwardBuffer(file))
         beginning = read_beginning(file, self._stream, name)
@@ -206,6 +208,8 @@ class ContainerReader:
                 yield content
             elif isinstance(content, FrameTotal):
                 self.frame_total = losses.total = content.frames
+            elif isinstance(content, EndTime):
+                self.end_pts = content.pts
             elif isinstance(content, Damage):
                 if not keep_going:
                     raise self._refused(content, losses, found)

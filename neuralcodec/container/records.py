@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from neuralcodec.origin import Origin
 from neuralcodec.streams import FileTags, OtherStream, StreamPacket
 from neuralcodec.video import VideoFormat
 
@@ -19,10 +20,12 @@ class StreamHeader:
 
 @dataclass(frozen=True)
 class Extras:
-    """What is beside the video: tags, chapters, and the streams whose packets are carried."""
+    """What is beside the video: tags, chapters, the streams whose packets are carried, and how it
+    was taken from its source."""
 
     tags: FileTags = field(default_factory=FileTags)
     streams: tuple[OtherStream, ...] = ()  # at most 256, in order of their numbers
+    origin: Origin = field(default_factory=Origin)
 
 
 @dataclass(frozen=True, slots=True)

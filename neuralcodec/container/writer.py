@@ -13,7 +13,13 @@ from neuralcodec.container.descriptions import pack_extras, pack_light
 from neuralcodec.container.head import pack_head, pack_head_copy
 from neuralcodec.container.layout import Malformed
 from neuralcodec.container.packets import pack_packets, split_packets
-from neuralcodec.container.payloads import pack_gop, pack_index_entry, pack_stats, pack_tail
+from neuralcodec.container.payloads import (
+    pack_end,
+    pack_gop,
+    pack_index_entry,
+    pack_stats,
+    pack_tail,
+)
 from neuralcodec.container.records import Extras, GopRecord, GopStats, IndexEntry, StreamHeader
 from neuralcodec.errors import OutputError
 from neuralcodec.streams import ATTACHMENT, StreamPacket
@@ -38,6 +44,7 @@ class ContainerWriter:
         self._packet_streams = {s.number for s in extras.streams if s.kind != ATTACHMENT}
         self._index = bytearray()
         self._frames = 0
+        self._last_pts: int | None = None
         self.bytes_written = 0
         try:
             head = pack_head(header)
@@ -49,7 +56,7 @@ class ContainerWriter:
         except Malformed as fault:
             what = "an .nlc file cannot hold what goes with this video"
             raise OutputError(f"{what}: {fault}") from fault
-        self.packet_bytes = len(described)  # of bytes_written, in tags, strm and pckt chunks
+        self.packet_bytes = len(described)  # of bytes_written, in tags, orig, strm and pckt chunks
         version = layout.VERSION.pack(layout.MAJOR, layout.MINOR)
         self._head_copy = pack_chunk(layout.HEAD_COPY, pack_head_copy(head))
         self._write(layout.SIGNATURE + version + head_chunks)
@@ -98,14 +105,22 @@ class ContainerWriter:
         entry = IndexEntry(self.bytes_written, gop.first_frame, frames, gop.frames[0].pts)
         self._index += pack_index_entry(entry)
         self._frames += frames
+        self._last_pts = gop.frames[-1].pts
         self._write(gop_chunk)
         self._write(stat_chunk)
         if is_first:
             self._write(self._head_copy)
         self._file.flush()
 
-    def finish(self) -> None:
-        """Write the index and the tail, and flush; nothing can be written after it."""
+    def finish(self, end_pts: int | None = None) -> None:
+        """Write the index and the tail, and flush; nothing can be written after it.
+
+        end_pts: when the last frame ends, where it is not shown as long as is usual; an end that
+        is not after that frame, or that an .nlc file cannot hold, is left out.
+        """
+        last = self._last_pts
+        if end_pts is not None and last is not None and last < end_pts <= layout.MAX_PTS:
+            self._write(pack_chunk(layout.ENDT, pack_end(end_pts)))
         if len(self._index) > layout.INDEX_ENTRY.size:
             self._write(self._head_copy)
         index_offset = self.bytes_written

@@ -19,13 +19,25 @@ def check_picture_size(fmt: VideoFormat, max_pixels: int | None, name: str, file
     than SMALL_FILE bytes. `name` is the file's, for the message.
     """
     if max_pixels is None:
-        max_pixels = SMALL_FILE_PIXELS if _size(file) < SMALL_FILE else MAX_PIXELS
+        max_pixels = pixels_unasked(_size(file))
+    if fault := too_large(fmt, max_pixels):
+        raise InputError(f"{name}: {fault}")
+
+
+def too_large(fmt: VideoFormat, max_pixels: int) -> str | None:
+    """What to tell the user where pictures have more than so many luma samples, else None."""
     pixels = fmt.width * fmt.height
-    if pixels > max_pixels:
-        raise InputError(
-            f"{name}: its pictures are {fmt.width}x{fmt.height}, more than are decoded unasked; "
-            f"if you trust it, give --max-pixels {pixels}"
-        )
+    if pixels <= max_pixels:
+        return None
+    return (
+        f"its pictures are {fmt.width}x{fmt.height}, more than are decoded unasked; "
+        f"if you trust it, give --max-pixels {pixels}"
+    )
+
+
+def pixels_unasked(file_size: float) -> int:
+    """Luma samples of the largest picture that is decoded unasked from a file of so many bytes."""
+    return SMALL_FILE_PIXELS if file_size < SMALL_FILE else MAX_PIXELS
 
 
 def _size(file: BinaryIO) -> float:

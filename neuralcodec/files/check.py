@@ -13,7 +13,7 @@ import torch
 from neuralcodec.codec.device import use_threads
 from neuralcodec.container import ContainerReader, Content, Damage, GopContent, PacketsContent
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
-from neuralcodec.decoder.picture_limit import check_picture_size
+from neuralcodec.decoder.picture_limit import MAX_PIXELS, too_large
 from neuralcodec.errors import DamagedFile, InputError, ModelError
 from neuralcodec.files.decode import open_input, shown_name
 from neuralcodec.files.encode import PathLike
@@ -57,8 +57,11 @@ class CheckedContents:
     def __init__(
         self, file: BinaryIO, name: str, model: PathLike | None, max_pixels: int | None
     ) -> None:
-        """Raises ModelError where `model` is given and is not the one of the file, InputError for
-        pictures of more than `max_pixels`."""
+        """Raises ModelError where `model` is given and is not the one of the file.
+
+        Of pictures of more than `max_pixels` the symbols are not checked: a whole file stays whole.
+        However small the file, it may be MAX_PIXELS, as symbols take less memory than pictures.
+        """
         self.notices: list[str] = []
         self.reader = ContainerReader(file, name)
         self._decoder: Decoder | None = None
@@ -69,9 +72,11 @@ class CheckedContents:
         except ModelError as error:
             if model is not None:
                 raise
-            self.notices.append(f"only CRCs are checked, not the symbols: {error}")
+            self._leave_out_symbols(str(error))
             return
-        check_picture_size(header.format, max_pixels, name, file)
+        if fault := too_large(header.format, MAX_PIXELS if max_pixels is None else max_pixels):
+            self._leave_out_symbols(fault)
+            return
         settings = DecoderSettings(1, torch.device("cpu"), torch.float32)
         self._decoder = Decoder(installed, header.format, settings, name)
 
@@ -94,6 +99,9 @@ class CheckedContents:
                     yield content
         finally:
             use_threads(threads)
+
+    def _leave_out_symbols(self, why: str) -> None:
+        self.notices.append(f"only CRCs are checked, not the symbols: {why}")
 
     def _has_its_symbols(self, content: GopContent) -> bool:
         return self._decoder is None or self._decoder.is_whole(content.gop)

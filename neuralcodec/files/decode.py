@@ -8,42 +8,28 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import BinaryIO
 
-import numpy as np
-
 from neuralcodec.codec.device import default_batch, find_device
 from neuralcodec.container import ContainerReader, GopContent, GopRecord
 from neuralcodec.decoder.conceal import Conceal, Concealer, ShownFrame
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.decoder.picture_limit import check_picture_size
+from neuralcodec.endpoints import input_name, open_input_file, output_name, shown_input
 from neuralcodec.errors import DamagedFile, InputError, UsageError
+from neuralcodec.files.comparison import Comparison, Quality
 from neuralcodec.files.encode import PIPE, PathLike, choose_precision, refuse_same_file
 from neuralcodec.files.packet_queue import PacketQueue
 from neuralcodec.files.progress import Progress, ProgressState
 from neuralcodec.files.time_range import DecodePart, PartOptions, expected_frames, streams_of
-from neuralcodec.media import VideoReader, check_output, open_writer
+from neuralcodec.media import check_output, open_writer
 from neuralcodec.media.output import writes_streams
 from neuralcodec.media.source import standard_input
 from neuralcodec.media.stream_parameters import fault_of
-from neuralcodec.metrics import PlanePsnr, PsnrMeter, ssim
-from neuralcodec.metrics.ssim import WINDOW as SSIM_WINDOW
+from neuralcodec.metrics import PsnrMeter
 from neuralcodec.model.model_file import find_model
 from neuralcodec.streams import OtherStream, StreamPacket
-from neuralcodec.video import Frame, VideoFormat
+from neuralcodec.video import Frame
 
 DISAGREEMENT_DB = 0.05  # between recorded and measured PSNR: worth telling
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Means over frames; PSNR in dB per plane and weighted 6:1:1, SSIM 0..1 per plane."""
-
-    psnr_y: float
-    psnr_u: float
-    psnr_v: float
-    psnr_yuv: float
-    ssim_y: float | None = None  # only measured, never recorded
-    ssim_u: float | None = None
-    ssim_v: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,8 +85,11 @@ def decode(
     if batch is not None and batch < 1:
         raise UsageError(f"batch must be at least 1, not {batch}")
     how = _choose_conceal(conceal)
+    src, dst = input_name(src), output_name(dst)
     refuse_same_file(src, dst)
-    if reference is not None and os.fspath(src) == os.fspath(reference) == PIPE:
+    if reference is not None:
+        reference = input_name(reference)
+    if src == reference == PIPE:
         raise UsageError("the input and the reference cannot both be standard input")
     where = find_device(device)
     with open_input(src) as file:
@@ -120,7 +109,9 @@ def decode(
         seekable = file.seekable()
         total = expected_frames(reader, options, fmt) if seekable else None
         chosen = DecodePart(reader, options, seekable)
-        comparison = _Comparison(reference, fmt) if reference is not None else None
+        comparison = (
+            Comparison(reference, reader.extras.origin, fmt) if reference is not None else None
+        )
         streams, faults = streams_of(reader, audio), list[str]()
         if writes_streams(dst, format):
             streams, faults = _sound_streams(streams)
@@ -160,6 +151,7 @@ def decode(
                         progress(ProgressState(done, total))
                 with decoder.stopwatch.running("writing"):
                     writer.write_packets(_of_streams(queue.take(), streams))
+                    writer.end_pts = chosen.end_pts()
                     writer.close()
         seconds = decoder.stopwatch.elapsed()
     measured = comparison.finish() if comparison else None
@@ -190,20 +182,18 @@ def decode(
 
 @contextmanager
 def open_input(src: PathLike) -> Iterator[BinaryIO]:
-    """Raises InputError when it cannot be read."""
-    if os.fspath(src) == PIPE:
+    """Raises InputError when it cannot be read, UsageError for a URL."""
+    name = input_name(src)
+    if name == PIPE:
         yield standard_input()
         return
-    try:
-        file = open(src, "rb")  # noqa: SIM115 (closed below)
-    except OSError as error:
-        raise InputError(f"{src}: cannot be read ({error.strerror})") from error
-    with file:
+    with open_input_file(name) as file:
         yield file
 
 
 def shown_name(src: PathLike) -> str:
-    return "standard input" if os.fspath(src) == PIPE else os.fspath(src)
+    """For messages."""
+    return shown_input(input_name(src))
 
 
 def _sound_streams(
@@ -276,51 +266,4 @@ class _Recorder:
 
     @property
     def quality(self) -> Quality | None:
-        return _quality(self.meter.mean) if self.meter.frames else None
-
-
-class _Comparison:
-    """Measures decoded frames against those of the same number in a source."""
-
-    def __init__(self, reference: PathLike, fmt: VideoFormat) -> None:
-        self.reader = VideoReader(reference)
-        other = self.reader.format
-        if (other.width, other.height, other.bit_depth) != (fmt.width, fmt.height, fmt.bit_depth):
-            raise InputError(
-                f"{shown_name(reference)}: is {other.width}x{other.height} at {other.bit_depth} "
-                f"bit, the file {fmt.width}x{fmt.height} at {fmt.bit_depth} bit; "
-                "give the source it was made from"
-            )
-        self.name = shown_name(reference)
-        self.frames = enumerate(self.reader)
-        self.meter = PsnrMeter()
-        # of Y, U, V, summed over frames; planes smaller than its window have none
-        self.ssim = np.zeros(3) if min(fmt.chroma_size) >= SSIM_WINDOW else None
-        self.missing = 0
-
-    def add(self, shown: Frame, number: int) -> None:
-        source = next((frame for i, frame in self.frames if i == number), None)
-        if source is None:
-            self.missing += 1
-            return
-        self.meter.add(source, shown)
-        if self.ssim is not None:
-            self.ssim += [ssim(a, b) for a, b in zip(source.planes, shown.planes, strict=True)]
-
-    @property
-    def notices(self) -> list[str]:
-        if not self.missing:
-            return []
-        return [f"{self.name} lacks {self.missing} frames: those were not measured"]
-
-    def finish(self) -> Quality | None:
-        """None when the source has not one of the frames."""
-        self.reader.close()
-        if not self.meter.frames:
-            return None
-        similarity = None if self.ssim is None else (self.ssim / self.meter.frames).tolist()
-        return _quality(self.meter.mean, similarity)
-
-
-def _quality(psnr: PlanePsnr, similarity: list[float] | None = None) -> Quality:
-    return Quality(psnr.y, psnr.u, psnr.v, psnr.yuv, *(similarity or []))
+        return Quality.of(self.meter.mean) if self.meter.frames else None

@@ -1,7 +1,6 @@
 """`encode`: any video that FFmpeg reads -> an .nlc file or pipe."""
 
 import os
-import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -15,7 +14,6 @@ import torch
 from neuralcodec.atomic_file import (
     AtomicFile,
     check_target,
-    is_special,
     output_errors,
     standard_output,
 )
@@ -27,17 +25,20 @@ from neuralcodec.encoder.encoder import Encoder, EncoderSettings
 from neuralcodec.encoder.gop_structure import LONGEST_GOP
 from neuralcodec.encoder.presets import DEFAULT_PRESET, PRESETS
 from neuralcodec.encoder.quality_control import QualityControl
+from neuralcodec.endpoints import input_name, is_special, output_name
 from neuralcodec.errors import InputError, UsageError
 from neuralcodec.files.encode_summary import EncodeSummary
 from neuralcodec.files.encode_tally import EncodeTally
 from neuralcodec.files.packet_queue import PacketQueue
 from neuralcodec.files.progress import Progress, ProgressState
 from neuralcodec.files.resume import PartFile, RunConditions
+from neuralcodec.files.source_origin import origin_of
 from neuralcodec.media import SourceOptions, VideoReader
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model
 from neuralcodec.rate.passes import control_after_first_pass, live_control
 from neuralcodec.rate.target import RateTarget
+from neuralcodec.shell import file_word
 from neuralcodec.video import Frame
 
 PIPE = "-"
@@ -92,13 +93,14 @@ def encode(
     _check_numbers(quality, rate, gop, batch, frames)
     if preset not in PRESETS:
         raise UsageError(f"preset {preset} is none of {', '.join(PRESETS)}")
+    src, dst = input_name(src), output_name(dst)
     refuse_same_file(src, dst)
-    if os.fspath(dst) != PIPE:
+    if dst != PIPE:
         _refuse_other_format(dst)
         check_target(dst, overwrite)
     if resumable:
         _check_resumable(src, dst, rate)
-    shown = "standard output" if os.fspath(dst) == PIPE else dst
+    shown = "standard output" if dst == PIPE else dst
     asked_gop, gop = gop, min(gop, LONGEST_GOP)
     where = find_device(device)
     installed = load_model(os.fspath(model or DEFAULT_MODEL))
@@ -133,7 +135,7 @@ def encode(
         skip = part.frames if part else 0
         with _open_output(dst, overwrite, part) as file:
             with output_errors(shown):
-                writer = ContainerWriter(file, header, Extras(reader.tags, reader.streams))
+                writer = ContainerWriter(file, header, _extras(reader, options))
                 for kept in part.replay(writer) if part else ():
                     tally.add(kept)
             watch = encoder.stopwatch
@@ -159,7 +161,8 @@ def encode(
                 raise InputError(f"{reader.truncated} (--strict)")
             with output_errors(shown):
                 writer.write_packets(queue.take())
-                writer.finish()
+                writer.finish(reader.end_pts)
+            tally.end(reader.end_pts)
         seconds = watch.elapsed()
         fixed = _fixed_bytes(header, tally.gops) + tally.gops * INDEX_BYTES
         video_bytes = writer.bytes_written - writer.packet_bytes - fixed
@@ -214,7 +217,7 @@ def _first_pass(
     with _open_source(src, options) as reader:
         header = StreamHeader(reader.format, settings.gop, installed.name, installed.sha256)
         with open(os.devnull, "wb") as nowhere:
-            others = ContainerWriter(nowhere, header, Extras(reader.tags, reader.streams))
+            others = ContainerWriter(nowhere, header, _extras(reader, options))
 
             def frames() -> Iterator[Frame]:
                 for number, frame in enumerate(reader, 1):
@@ -233,6 +236,10 @@ def _first_pass(
                 settings,
                 lambda: _fixed_bytes(header, gops=2) + others.packet_bytes,
             )
+
+
+def _extras(reader: VideoReader, options: SourceOptions) -> Extras:
+    return Extras(reader.tags, reader.streams, origin_of(options, reader))
 
 
 def _with_packets(
@@ -269,9 +276,9 @@ def _refuse_other_format(dst: PathLike) -> None:
 
 
 def refuse_same_file(src: PathLike, dst: PathLike) -> None:
-    """Raises UsageError when the output is the input; '-' never is."""
+    """Raises UsageError when the output is the input; of pipes and devices that does no harm."""
     named = PIPE not in (os.fspath(src), os.fspath(dst))
-    if named and os.path.exists(src) and os.path.exists(dst) and os.path.samefile(src, dst):
+    if named and os.path.isfile(src) and os.path.isfile(dst) and os.path.samefile(src, dst):
         raise UsageError(f"{dst}: output is the same file as the input")
 
 
@@ -300,7 +307,7 @@ def _check_numbers(
 def _check_resumable(src: PathLike, dst: PathLike, rate: RateTarget | None) -> None:
     if os.fspath(src) == PIPE or (os.path.exists(src) and not os.path.isfile(src)):
         raise UsageError(f"{src}: only a file can be read again to go on: encode it not resumable")
-    if os.fspath(dst) == PIPE or is_special(Path(dst)):
+    if os.fspath(dst) == PIPE or is_special(dst):
         raise UsageError("what went into a pipe cannot be gone on with: name a file as the output")
     if rate:
         what = f"to go on towards a {rate.kind.value} would not give the same file"
@@ -316,7 +323,7 @@ def _open_source(src: PathLike, options: SourceOptions) -> VideoReader:
                 if file.read(len(SIGNATURE)) == SIGNATURE:
                     raise InputError(
                         f"{src} is an .nlc file already; to code it anew, decode it first: "
-                        f"ncodec decode {shlex.quote(os.fspath(src))} decoded.mkv"
+                        f"ncodec decode {file_word(src)} decoded.mkv"
                     ) from None
         raise
 

@@ -24,6 +24,10 @@ class EncodeTally:
         self.qualities |= {f.q for f in coded.record.frames}
         self.gops += 1
 
+    def end(self, pts: int | None) -> None:
+        """When the last frame ends; None where it is shown as long as is usual."""
+        self._span.end(pts)
+
     @property
     def frames(self) -> int:
         return self.meter.frames

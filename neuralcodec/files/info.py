@@ -9,7 +9,9 @@ from neuralcodec.files.decode import open_input, shown_name
 from neuralcodec.files.encode import PathLike
 from neuralcodec.metrics import MAX_DB, PsnrMeter, psnr_yuv
 from neuralcodec.model.installed import installed_models
-from neuralcodec.video import VideoFormat
+from neuralcodec.video import FieldOrder, VideoFormat
+
+_FIELDS = {FieldOrder.TOP_FIRST: "top", FieldOrder.BOTTOM_FIRST: "bottom"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,9 @@ class FileInfo:
     height: int
     bit_depth: int
     frame_rate: float | None  # frames per second
+    display_matrix: list[int] | None  # nine integers as in ISO 14496-12
+    shown: str | None  # the same in words
+    field_order: str | None  # "top" or "bottom": the field of interlaced frames that is first
     frames: int
     duration: float  # seconds
     bitrate: float  # bits per second
@@ -118,6 +123,7 @@ def read_info(path: PathLike, *, gops: bool = False, frames: bool = False) -> Fi
             if frames:
                 frame_table += _frame_infos(count, gop, stats, fmt)
             count += 1
+        span.end(reader.end_pts)
         size = reader.bytes_read
     if not count:
         raise DamagedFile(f"{shown_name(path)}: not one whole GOP in it")
@@ -128,6 +134,9 @@ def read_info(path: PathLike, *, gops: bool = False, frames: bool = False) -> Fi
         height=fmt.height,
         bit_depth=fmt.bit_depth,
         frame_rate=float(fmt.frame_rate) if fmt.frame_rate else None,
+        display_matrix=list(fmt.display_matrix.numbers) if fmt.display_matrix else None,
+        shown=str(fmt.display_matrix) if fmt.display_matrix else None,
+        field_order=_FIELDS.get(fmt.field_order),
         frames=span.frames,
         duration=span.seconds,
         bitrate=8 * size / span.seconds,

@@ -17,6 +17,7 @@ from neuralcodec.codec.tensors import TensorFrame
 from neuralcodec.container import ContainerReader
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.decoder.picture_limit import check_picture_size
+from neuralcodec.endpoints import input_name
 from neuralcodec.errors import InputError
 from neuralcodec.files.decode import open_input
 from neuralcodec.files.encode import PIPE, PathLike
@@ -54,9 +55,10 @@ class VideoFile:
     ) -> None:
         self._options = _Options(device, None if model is None else os.fspath(model), max_pixels)
         self._closed = False
-        self._session: _Session | None = _Session(os.fspath(path), self._options)
+        name = input_name(path)
+        self._session: _Session | None = _Session(name, self._options)
         # For other processes, whose current folder may be another.
-        self._path = PIPE if os.fspath(path) == PIPE else os.path.abspath(path)
+        self._path = PIPE if name == PIPE else os.path.abspath(name)
 
     @property
     def format(self) -> VideoFormat:

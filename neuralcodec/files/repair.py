@@ -13,6 +13,7 @@ from neuralcodec.container import (
     GopContent,
     PacketsContent,
 )
+from neuralcodec.endpoints import input_name, output_name
 from neuralcodec.errors import DamagedFile
 from neuralcodec.files.check import CheckedContents, FoundDamage, describe_damage
 from neuralcodec.files.decode import open_input, shown_name
@@ -50,9 +51,10 @@ def repair(
     for everything that is the input's or the environment's fault, DamagedFile where not one GOP is
     whole; the output then does not exist.
     """
+    src, dst = input_name(src), output_name(dst)
     refuse_same_file(src, dst)
     with open_input(src) as file:
-        if os.fspath(dst) != PIPE:
+        if dst != PIPE:
             check_target(dst, overwrite)
         name = shown_name(src)
         contents = CheckedContents(file, name, model, max_pixels)
@@ -61,7 +63,9 @@ def repair(
         with _open_output(dst, overwrite) as sink:
             numbers = {s.number: i for i, s in enumerate(reader.extras.streams)}
             extras = Extras(
-                reader.extras.tags, tuple(_renumbered(s, numbers) for s in reader.extras.streams)
+                reader.extras.tags,
+                tuple(_renumbered(s, numbers) for s in reader.extras.streams),
+                replace(reader.extras.origin, is_renumbered=True),
             )
             writer = ContainerWriter(sink, reader.header, extras)
             for content in contents:
@@ -76,7 +80,7 @@ def repair(
                     progress(ProgressState(frames))
             if not gops:
                 raise DamagedFile(f"{name}: not one whole GOP in it")
-            writer.finish()
+            writer.finish(reader.end_pts)
     return RepairReport(
         bytes=writer.bytes_written,
         gops=gops,

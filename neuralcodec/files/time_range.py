@@ -92,6 +92,16 @@ class DecodePart:
         shift = self._window.shift(self._format.time_base)
         return replace(frame, pts=frame.pts - shift) if shift else frame
 
+    def end_pts(self) -> int | None:
+        """When the last frame of the part ends, after the last GOP; None where nothing says so."""
+        end = self._reader.end_pts
+        if end is None or self._window is None:
+            return end
+        unit = self._format.time_base
+        if self._window.end is not None:
+            end = min(end, self._ticks(self._window.end))
+        return end - self._window.shift(unit)
+
     def clip_tags(self, tags: FileTags) -> FileTags:
         """Chapters of the part alone."""
         if self._window is None:

@@ -2,10 +2,11 @@
 
 from neuralcodec.media.output import check_output, open_writer
 from neuralcodec.media.reader import VideoReader
-from neuralcodec.media.source_options import RawInput, SourceOptions
+from neuralcodec.media.source_options import NumberedPictures, RawInput, SourceOptions
 from neuralcodec.media.writer import VideoWriter
 
 __all__ = [
+    "NumberedPictures",
     "RawInput",
     "SourceOptions",
     "VideoReader",

@@ -9,37 +9,54 @@ from av.stream import Stream
 from neuralcodec.media.carried_streams import carry, carry_packet, file_tags, left_out
 from neuralcodec.media.demuxing import Demuxer
 from neuralcodec.media.source import Source
+from neuralcodec.media.stream_parameters import make_parameters
 from neuralcodec.media.time_window import TimeWindow
-from neuralcodec.streams import ATTACHMENT, OtherStream, StreamPacket
+from neuralcodec.streams import ATTACHMENT, AUDIO, DATA, SUBTITLE, OtherStream, StreamPacket
 
 
 class Carriage:
     """Streams and tags of a source, and the packets that its demuxer met.
 
-    To be made after the first video packet was read: pictures of covers come before it.
+    To be made before anything is read, as FFmpeg changes what it knows of a stream while it reads.
 
     Attributes:
-        streams: those that can be carried, numbered from 0.
+        streams: those that can be carried, numbered from 0; none before `begin`.
         tags: metadata, and chapters inside the window of time.
         notices: one sentence for each stream that cannot be carried.
     """
 
     def __init__(self, source: Source, demuxer: Demuxer, window: TimeWindow):
+        self._source = source
         self._demuxer = demuxer
         self._window = window
         self._is_finished = False
+        self._parameters = {
+            stream.index: make_parameters(stream)
+            for stream in source.streams.others
+            if stream.type in (AUDIO, SUBTITLE, DATA)
+        }
         self._numbers: dict[int, OtherStream] = {}  # by index in the source
         self.notices: list[str] = []
-        for stream in source.streams.others:
+        self.streams: tuple[OtherStream, ...] = ()
+        tags = file_tags(source.container, source.streams.video)
+        self.tags = replace(tags, chapters=window.clip(tags.chapters))
+
+    def begin(self) -> None:
+        """The first video packet was read: pictures of covers come before it."""
+        for stream in self._source.streams.others:
             number = len(self._numbers)
-            carried = carry(stream, number, demuxer.covers.get(stream.index))
+            cover = self._demuxer.covers.get(stream.index)
+            carried = carry(stream, number, cover, self._parameters.get(stream.index))
             if isinstance(carried, str):
-                self.notices.append(left_out(source.name, stream, carried))
+                self.notices.append(left_out(self._source.name, stream, carried))
             else:
                 self._numbers[stream.index] = carried
         self.streams = tuple(self._numbers.values())
-        tags = file_tags(source.container, source.streams.video)
-        self.tags = replace(tags, chapters=window.clip(tags.chapters))
+
+    @property
+    def indices(self) -> frozenset[int]:
+        """Those of the streams in the source."""
+        return frozenset(self._numbers)
 
     def take(self, before: int) -> list[StreamPacket]:
         """Packets that precede video packet number `before`, once each; all if finished."""

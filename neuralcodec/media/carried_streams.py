@@ -8,7 +8,7 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Stream
 from av.video.stream import VideoStream
 
-from neuralcodec.media.stream_parameters import codec_of, make_parameters
+from neuralcodec.media.stream_parameters import StreamParameters, codec_of, make_parameters
 from neuralcodec.media.stream_selection import is_cover
 from neuralcodec.streams import (
     ATTACHMENT,
@@ -34,6 +34,7 @@ _BOOKKEEPING = {
     "_statistics_writing_app",
     "_statistics_writing_date_utc",
     "_statistics_tags",
+    "alpha_mode",  # of pictures that will have no transparency
 }
 # FFmpeg names an attachment's codec by its type; PyAV gives the type alone.
 _FONT_CODECS = {
@@ -55,9 +56,12 @@ _COVER_FILES = {
 _PACKET_BOOKKEEPING = {"mpegts_stream_id"}
 
 
-def carry(stream: Stream, number: int, cover: bytes | None) -> OtherStream | str:
-    """A stream as it is carried, or why it cannot be. `cover`: the picture of a cover stream.
+def carry(
+    stream: Stream, number: int, cover: bytes | None, parameters: StreamParameters | None
+) -> OtherStream | str:
+    """A stream as it is carried, or why it cannot be.
 
+    `cover`: the picture of a cover stream. `parameters`: those known before reading began.
     A cover becomes an attachment, as Matroska has it, with a file name and a MIME type.
     """
     if isinstance(stream, VideoStream) and not is_cover(stream):
@@ -79,7 +83,7 @@ def carry(stream: Stream, number: int, cover: bytes | None) -> OtherStream | str
     codec = codec_of(stream)
     if codec is None and "timecode" in stream.metadata:
         return f"its time code {stream.metadata['timecode']} is kept as a tag of the video"
-    parameters = make_parameters(stream)
+    parameters = parameters or make_parameters(stream)
     if codec is None or parameters is None:
         return f"its codec ({codec or 'unknown'}) cannot be described"
     return OtherStream(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from typing import Any
@@ -13,9 +13,11 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from neuralcodec.display_matrix import DisplayMatrix
 from neuralcodec.errors import OutputError
 from neuralcodec.media import matroska_header
-from neuralcodec.media.copied_streams import CopiedStreams, can_hold, describe, with_priming
+from neuralcodec.media.copied_streams import CopiedStreams, with_priming
+from neuralcodec.media.copied_track import describe
 from neuralcodec.media.matroska_header import MatroskaFile
 from neuralcodec.media.metadata import file_metadata, video_metadata
 from neuralcodec.media.picture_encoder import (
@@ -24,12 +26,14 @@ from neuralcodec.media.picture_encoder import (
     is_mastering_display_whole,
 )
 from neuralcodec.media.sink import PipeFile, Sink, StandardOutput
-from neuralcodec.media.writer import VideoWriter
+from neuralcodec.media.trial import can_hold
+from neuralcodec.media.writer import VideoWriter, lost_matrix
 from neuralcodec.streams import Chapter, FileTags, OtherStream, StreamPacket
 from neuralcodec.video import Frame, VideoFormat
 
 _BOTTOM_LOCATIONS = (5, 6)  # AVChromaLocation; Matroska has left or centre, top or centre
 _TRIED_PACKETS = 3  # of each stream, to see whether a container can hold it
+_LONGEST_FRAME = (1 << 31) - 1  # ticks, in MP4
 _USUAL_RATE = 25  # frames per second, of a single frame that says nothing of time
 
 
@@ -110,7 +114,7 @@ class ContainerWriter(VideoWriter):
             self._begin(0)
         if self._pending is not None:
             # Without a duration MP4 ends at the start of the last frame, which is never shown.
-            self._encode(self._pending, self._usual_duration())
+            self._encode(self._pending, self._last_duration(self._pending))
         with self._failures():
             self._mux(self._encoder.finish())
             self._mux_copied(self._copied.due())
@@ -128,7 +132,7 @@ class ContainerWriter(VideoWriter):
     def _open(self) -> None:
         fmt, tags = self._format, self._tags
         file: Any = self._target.file
-        if isinstance(self._target, StandardOutput):
+        if isinstance(self._target, StandardOutput) or not file.seekable():
             file = PipeFile(self._target)
         title = dict(tags.video_metadata).get("title")
         added = matroska_header.additions(fmt, title)
@@ -145,7 +149,8 @@ class ContainerWriter(VideoWriter):
             self._matroska or file, "w", format=container.muxer, container_options=options
         )
         self._container.metadata.update(file_metadata(tags.metadata))
-        self._encoder = PictureEncoder(self._container, container.encoder, fmt)
+        held = replace(fmt, display_matrix=_held_matrix(self._kind, fmt.display_matrix))
+        self._encoder = PictureEncoder(self._container, container.encoder, held)
         video = self._encoder.stream
         video.disposition = Disposition(tags.video_disposition)
         video.metadata.update(video_metadata(tags.video_metadata))
@@ -160,6 +165,16 @@ class ContainerWriter(VideoWriter):
                 f"H.264 in 4:2:0 has even sizes only: {fmt.width}x{fmt.height} "
                 f"is written as {self._encoder.pixel_format}"
             )
+        if self._encoder.is_field_order_lost:
+            self._notice(
+                f"H.264 cannot hold interlaced frames of {fmt.width}x{fmt.height}: "
+                "they are not marked as such"
+            )
+        if fmt.display_matrix and _held_matrix(kind, fmt.display_matrix) is None:
+            self._notice(lost_matrix(kind, fmt.display_matrix))
+        views = dict(self._tags.video_metadata).get("stereo_mode", "mono")
+        if kind != "mkv" and views != "mono":
+            self._notice(f"{kind} cannot hold that the pictures are stereo 3D ({views}): left out")
         if kind == "mkv" and fmt.color.chroma_location in _BOTTOM_LOCATIONS:
             self._notice("mkv has no word for the chroma location of this video: left out")
         if kind != "mkv" and fmt.mastering_display and not is_mastering_display_whole(fmt):
@@ -194,18 +209,28 @@ class ContainerWriter(VideoWriter):
         moved: Any = [_moved(chapter, number, shift) for number, chapter in chapters]
         self._container.set_chapters(moved)
         with self._failures():
-            self._copied = CopiedStreams(self._container, self._that_fit(), self._notice)
+            self._copied = CopiedStreams(
+                self._container, self._kind, self._that_fit(), self._notice
+            )
             self._container.start_encoding()
         early, self._early = self._early, []
         self.write_packets(early)
 
-    def _usual_duration(self) -> int:
-        """For the last frame, which has none after it."""
+    def _last_duration(self, frame: Frame) -> int:
+        """Of the last frame, which has none after it."""
+        if self.end_pts is not None and self.end_pts > frame.pts:
+            return self.end_pts - frame.pts
         rate = self._format.frame_rate or _USUAL_RATE
         return self._shortest or max(1, round(1 / (rate * self._format.time_base)))
 
     def _encode(self, frame: Frame, duration: int) -> None:
         assert self._shift is not None
+        if self._kind != "mkv" and duration > _LONGEST_FRAME:
+            seconds = float(duration * self._format.time_base)
+            raise OutputError(
+                f"cannot write {self._target.path}: with time stamps as fine as these {self._kind} "
+                f"cannot hold a frame that is shown for {seconds:.0f} seconds; write mkv"
+            )
         with self._failures():
             self._mux(self._encoder.encode(Picture(frame, duration), self._shift))
 
@@ -220,10 +245,8 @@ class ContainerWriter(VideoWriter):
             try:
                 self._container.mux(packet)
             except ValueError:  # FFmpeg's errors for what a format does not allow are such
-                self._notice(
-                    f"{self._kind} does not take some packets of "
-                    f"{self._copied.name_of(packet)}: left out"
-                )
+                # It may be about a packet of any stream that was muxed before.
+                self._notice(f"{self._kind} does not take some packets: left out")
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -234,6 +257,15 @@ class ContainerWriter(VideoWriter):
             raise
         except FFmpegError as error:
             raise OutputError(f"cannot write {self._target.path}: {error.strerror}") from error
+
+
+def _held_matrix(kind: str, matrix: DisplayMatrix | None) -> DisplayMatrix | None:
+    """What a kind of file can hold of it; Matroska turns pictures, and nothing else."""
+    if matrix is None or matrix.is_singular:
+        return None
+    if kind != "mkv":
+        return matrix
+    return DisplayMatrix.of(matrix.turn) if matrix.turn else None
 
 
 def _moved(chapter: Chapter, number: int, shift: Fraction) -> dict[str, Any]:

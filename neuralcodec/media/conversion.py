@@ -86,7 +86,7 @@ class Converter:
         if name in self._fitting:  # scaled as was asked for
             return converted, None
         how = " (BT.709, limited range)" if _is_rgb(picture.format) else ""
-        lost = ", its transparency is lost" if _has_alpha(picture.format) else ""
+        lost = ", its transparency is lost" if has_alpha(picture.format) else ""
         return converted, f"source is {name}: converted to {self._target}{how}{lost}"
 
     def _reformat(self, picture: av.VideoFrame) -> av.VideoFrame:
@@ -118,7 +118,8 @@ def _is_rgb(pixels: PixelFormat) -> bool:
     return bool(pixels.is_rgb or pixels.has_palette)
 
 
-def _has_alpha(pixels: PixelFormat) -> bool:
+def has_alpha(pixels: PixelFormat) -> bool:
+    """Whether its samples say how transparent they are."""
     return not pixels.has_palette and any(c.is_alpha for c in pixels.components)
 
 

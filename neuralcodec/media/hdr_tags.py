@@ -1,10 +1,8 @@
 """Mastering display and content light of HDR pictures, out of FFmpeg's side data."""
 
 import struct
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
-
-import av
 
 from neuralcodec.video import ContentLight, MasteringDisplay
 
@@ -18,9 +16,9 @@ _CHROMATICITY_TOP = 0xFFFF  # what HEVC's message can hold
 _LUMINANCE_TOP = 0xFFFFFFFF
 
 
-def mastering_display(picture: av.VideoFrame) -> MasteringDisplay | None:
-    """What the picture says of the display it was graded on; None if nothing, or nonsense."""
-    data = _side_data(picture, "MASTERING_DISPLAY_METADATA", _MASTERING.size)
+def mastering_display(side_data: Mapping[str, bytes]) -> MasteringDisplay | None:
+    """What a picture says of the display it was graded on; None if nothing, or nonsense."""
+    data = _beginning(side_data, "MASTERING_DISPLAY_METADATA", _MASTERING.size)
     if data is None:
         return None
     *numbers, has_primaries, has_luminance = _MASTERING.unpack(data)
@@ -38,9 +36,9 @@ def mastering_display(picture: av.VideoFrame) -> MasteringDisplay | None:
     )
 
 
-def content_light(picture: av.VideoFrame) -> ContentLight | None:
-    """Brightness of the content as the picture states it; None if it does not."""
-    data = _side_data(picture, "CONTENT_LIGHT_LEVEL", _LIGHT.size)
+def content_light(side_data: Mapping[str, bytes]) -> ContentLight | None:
+    """Brightness of the content as a picture states it; None if it does not."""
+    data = _beginning(side_data, "CONTENT_LIGHT_LEVEL", _LIGHT.size)
     if data is None:
         return None
     max_cll, max_fall = _LIGHT.unpack(data)
@@ -48,9 +46,8 @@ def content_light(picture: av.VideoFrame) -> ContentLight | None:
     return light if light != ContentLight(0, 0) else None
 
 
-def _side_data(picture: av.VideoFrame, kind: str, size: int) -> bytes | None:
-    found: Any = picture.side_data.get(kind)  # a buffer in fact, which PyAV's types do not say
-    data = b"" if found is None else bytes(found)
+def _beginning(side_data: Mapping[str, bytes], kind: str, size: int) -> bytes | None:
+    data = side_data.get(kind, b"")
     return data[:size] if len(data) >= size else None
 
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neuralcodec.atomic_file import AtomicFile, check_target
+from neuralcodec.endpoints import STANDARD, is_pipe, is_special, output_name
 from neuralcodec.errors import UsageError
 from neuralcodec.media.container_writer import CONTAINERS, ContainerWriter
 from neuralcodec.media.metadata import file_metadata
+from neuralcodec.media.picture_numbers import PicturePattern
 from neuralcodec.media.png_writer import PngWriter, first_file
 from neuralcodec.media.raw_writer import RawWriter
 from neuralcodec.media.sink import Sink, StandardOutput
@@ -16,7 +18,6 @@ from neuralcodec.media.writer import VideoWriter
 from neuralcodec.streams import FileTags, OtherStream
 from neuralcodec.video import VideoFormat
 
-STANDARD_OUTPUT = "-"
 _RAW_FORMATS = ("y4m", "yuv")
 _FORMATS = (*_RAW_FORMATS, *CONTAINERS, "png")
 _NO_TAGS = FileTags()
@@ -30,12 +31,19 @@ def check_output(
 
     '-' (standard output) is always fit for y4m, yuv and mkv.
     """
+    path = output_name(path)
     if os.path.isdir(path):
         check_target(path, overwrite)  # a clearer word than one about its missing extension
     chosen = _choose_format(path, format)
-    if os.fspath(path) == STANDARD_OUTPUT:
+    if path == STANDARD:
         return
-    check_target(first_file(path) if chosen == "png" else path, overwrite)
+    if chosen != "png":
+        check_target(path, overwrite)
+        return
+    check_target(first_file(path), overwrite)
+    pattern = PicturePattern(path)
+    if not overwrite and (numbers := pattern.numbers()):
+        check_target(pattern.file(numbers[0]), overwrite)  # it is not known how many there will be
 
 
 def writes_streams(path: str | os.PathLike[str], format: str | None) -> bool:
@@ -52,7 +60,8 @@ def open_writer(
     streams: Sequence[OtherStream] = (),
     tags: FileTags = _NO_TAGS,
 ) -> VideoWriter:
-    """Open a writer for frames of `fmt`; '-' is standard output (Y4M unless told otherwise).
+    """Open a writer for frames of `fmt`; '-' is standard output. That and other pipes get Y4M
+    unless told otherwise.
 
     `streams`, whose packets go to `write_packets`, and `tags` are written too, untouched; what
     the format cannot hold of them is left out, with a sentence in the writer's notices.
@@ -65,13 +74,13 @@ def open_writer(
     `overwrite`) or cannot be created.
     """
     check_output(path, overwrite, format=format)
+    path = output_name(path)
     chosen = _choose_format(path, format)
     writer: VideoWriter
     if chosen == "png":
         writer = PngWriter(path, fmt)
     else:
-        to_stdout = os.fspath(path) == STANDARD_OUTPUT
-        sink: Sink = StandardOutput() if to_stdout else AtomicFile(path, overwrite)
+        sink: Sink = StandardOutput() if path == STANDARD else AtomicFile(path, overwrite)
         if chosen in CONTAINERS:
             return ContainerWriter(sink, fmt, chosen, streams, tags)
         writer = RawWriter(sink, fmt, chosen)
@@ -93,11 +102,14 @@ def _describe_all(streams: Sequence[OtherStream], tags: FileTags) -> str:
 
 
 def _choose_format(path: str | os.PathLike[str], format: str | None) -> str:
-    to_stdout = os.fspath(path) == STANDARD_OUTPUT
-    chosen = format or ("y4m" if to_stdout else Path(path).suffix.lower().removeprefix("."))
+    name = output_name(path)
+    suffix = Path(name).suffix.lower().removeprefix(".")
+    usual = "y4m" if name == STANDARD or is_special(name) else ""
+    chosen = format or suffix or usual
     if chosen not in _FORMATS:
         raise UsageError(f"cannot write {path}: the format must be one of {', '.join(_FORMATS)}")
-    if to_stdout and chosen not in _PIPED_FORMATS:
+    if is_pipe(name) and chosen not in _PIPED_FORMATS:
         usable = ", ".join(_PIPED_FORMATS)
-        raise UsageError(f"{chosen} cannot go to standard output; use {usable}, or name a file")
+        where = "standard output" if name == STANDARD else f"the pipe {name}"
+        raise UsageError(f"{chosen} cannot go to {where}; use {usable}, or name a file")
     return chosen

@@ -11,8 +11,9 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from neuralcodec.media.conversion import SWSCALE_FLAGS
+from neuralcodec.media.field_order import FieldMarker
 from neuralcodec.media.planes import PIXEL_FORMAT, to_picture
-from neuralcodec.video import Frame, VideoFormat
+from neuralcodec.video import FieldOrder, Frame, VideoFormat
 
 _X264_OPTIONS = {"crf": "12", "preset": "veryfast"}  # visually lossless, and fast
 _FFV1_OPTIONS = {"level": "3", "slicecrc": "1", "g": "1"}  # each frame stands alone, checked
@@ -20,6 +21,7 @@ _OPTIONS = {"libx264": _X264_OPTIONS, "ffv1": _FFV1_OPTIONS}
 _FULL_CHROMA = {8: "yuv444p", 10: "yuv444p10le"}
 # FFmpeg's names of AVChromaLocation from 1 on.
 _CHROMA_LOCATIONS = ("left", "center", "topleft", "top", "bottomleft", "bottom")
+_AV_FIELD_ORDERS = {FieldOrder.TOP_FIRST: 2, FieldOrder.BOTTOM_FIRST: 3}  # AV_FIELD_TT, _BB
 _LARGEST_COORDINATE = 50_000  # 1 in units of 0.00002
 
 
@@ -34,7 +36,8 @@ class Picture:
 class PictureEncoder:
     """The video stream of a container, and the encoder of its packets.
 
-    H.264 in 4:2:0 has even sizes only; others are written in 4:4:4 (`is_upsampled`).
+    H.264 in 4:2:0 has even sizes only; others are written in 4:4:4 (`is_upsampled`). Interlaced
+    it has heights only that each field can have (`is_field_order_lost`).
     """
 
     def __init__(self, container: OutputContainer, encoder: str, fmt: VideoFormat):
@@ -43,21 +46,49 @@ class PictureEncoder:
         self.is_upsampled = encoder == "libx264" and bool(fmt.width % 2 or fmt.height % 2)
         if self.is_upsampled:
             self.pixel_format = _FULL_CHROMA[fmt.bit_depth]
+        is_interlaced = fmt.field_order != FieldOrder.PROGRESSIVE
+        rows = 2 if self.is_upsampled else 4
+        self.is_field_order_lost = is_interlaced and encoder == "libx264" and fmt.height % rows != 0
+        self._fields: FieldMarker | None = None
+        if is_interlaced and not self.is_field_order_lost:
+            self._fields = FieldMarker(fmt.field_order)
         self._reformatter = VideoReformatter()
         self.stream = self._add_stream(container, encoder)
+        self._start: int | None = None  # of the first frame
+        self._end = 0  # of the latest frame
+        self._first_dts: int | None = None
 
     def encode(self, picture: Picture, shift: int) -> list["Packet[VideoStream]"]:
         """Packets that are ready; `shift` is added to the frame's PTS."""
         coded = self._tagged(to_picture(picture.frame, self._format))
-        coded.pts = picture.frame.pts + shift
+        pts = picture.frame.pts + shift
+        coded.pts = pts
         coded.duration = picture.duration
         if self.is_upsampled:
             coded = self._upsampled(coded)
-        return self.stream.encode(coded)
+        if self._start is None:
+            self._start = pts
+        self._end = pts + picture.duration
+        if self._fields:
+            coded.time_base = self._format.time_base
+            coded = self._fields.mark(coded)
+        return self._noted(self.stream.encode(coded))
 
     def finish(self) -> list["Packet[VideoStream]"]:
         """The packets that were still to come."""
-        return self.stream.encode(None)
+        packets = self._noted(self.stream.encode(None))
+        if packets and self._start is not None and self._first_dts is not None:
+            last = packets[-1]
+            assert last.dts is not None
+            # MP4 lasts as long as decoding does, where another frame may be the last one.
+            duration = self._end - self._start - (last.dts - self._first_dts)
+            last.duration = max(duration, last.duration or 0)
+        return packets
+
+    def _noted(self, packets: list["Packet[VideoStream]"]) -> list["Packet[VideoStream]"]:
+        if packets and self._first_dts is None:
+            self._first_dts = packets[0].dts
+        return packets
 
     def _add_stream(self, container: OutputContainer, encoder: str) -> VideoStream:
         fmt, color = self._format, self._format.color
@@ -81,8 +112,11 @@ class PictureEncoder:
         context.color_trc = color.transfer
         context.colorspace = color.matrix
         context.color_range = ColorRange.JPEG if color.full_range else ColorRange.MPEG
-        if fmt.rotation:
-            stream.set_display_rotation(fmt.rotation)
+        if self._fields:
+            context.flags |= Flags.interlaced_dct
+            context.field_order = _AV_FIELD_ORDERS[fmt.field_order]
+        if fmt.display_matrix:
+            stream.set_display_matrix(fmt.display_matrix.numbers)
         return stream
 
     def _options(self, encoder: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
-"""Deinterlacing and conversion of the frame rate, by FFmpeg's filters."""
+"""Deinterlacing, cropping and conversion of the frame rate, by FFmpeg's filters."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -7,7 +8,13 @@ import av
 from av.error import BlockingIOError, EOFError
 from av.filter import Graph
 
+from neuralcodec.media.cropping import Cropping
+from neuralcodec.media.filter_graph import Filter, filter_graph
 from neuralcodec.media.source_options import SourceOptions
+
+# A picture is repeated at most so often, an hour at 25 frames per second: a broken time stamp must
+# not cost a day of coding.
+_MOST_REPEATS = 90_000
 
 
 @dataclass(frozen=True)
@@ -27,81 +34,121 @@ class PictureFilters:
     """Changes the pictures of one source as the options say; passes them on if nothing is to do.
 
     Deinterlacing begins with the first picture that is marked as interlaced, and from there on
-    changes only those that are. It keeps the number of pictures and their times.
+    changes only those that are. It keeps the number of pictures and their times. Cropping is for
+    pictures of the size that it was made for.
 
     Attributes:
         time_base: seconds per unit of the times of pictures that come out.
         notices: a sentence on what was done without being asked for.
     """
 
-    def __init__(self, options: SourceOptions, time_base: Fraction, frame_rate: Fraction):
+    def __init__(
+        self,
+        options: SourceOptions,
+        time_base: Fraction,
+        frame_rate: Fraction,
+        cropping: Cropping | None = None,
+    ):
         self._options = options
+        self._cropping = cropping
         self._time_base_in = time_base
         self._frame_rate = frame_rate
         self.time_base = 1 / options.fps if options.fps else time_base
         self.notices: list[str] = []
+        if cropping is not None:
+            self.notices.append(f"cropped as the source says: {cropping}")
         self._deinterlaces = False
         self._graph: Graph | None = None
         self._shape: _Shape | None = None
+        self._held: av.VideoFrame | None = None  # how long it is shown, the next one tells
 
-    def push(self, picture: av.VideoFrame) -> list[av.VideoFrame]:
+    def push(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
         """The pictures that are ready after this one, whose time is in the source's time base."""
-        done: list[av.VideoFrame] = []
+        if self._options.fps is None:
+            yield from self._filtered(picture)
+            return
+        held, self._held = self._held, picture
+        if held is not None:
+            assert picture.pts is not None
+            yield from self._shown_until(picture.pts, held)
+
+    def flush(self, end_pts: int | None) -> Iterator[av.VideoFrame]:
+        """The pictures that were held back; the last one ends at `end_pts` if that is known."""
+        held, self._held = self._held, None
+        if held is not None and end_pts is not None:
+            yield from self._shown_until(end_pts, held)
+        elif held is not None:
+            yield from self._filtered(held)
+        yield from self._rest()
+
+    def _shown_until(self, end: int, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        """The picture, at a constant rate up to the time at which it ends."""
+        assert picture.pts is not None and self._options.fps is not None
+        duration = end - picture.pts
+        seconds = duration * self._time_base_in
+        is_endless = seconds * self._options.fps > _MOST_REPEATS
+        if not is_endless:
+            picture.duration = duration
+        yield from self._filtered(picture)
+        if is_endless:
+            # A new graph begins at the time of the next picture.
+            self._notice(
+                f"a picture is repeated at most {_MOST_REPEATS} times: "
+                f"a gap of {float(seconds):.0f} seconds stays one"
+            )
+            yield from self._rest()
+
+    def _filtered(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
         starts = self._options.deinterlace and picture.interlaced_frame and not self._deinterlaces
         if starts:
             self._deinterlaces = True
-            self.notices.append("source is interlaced: its interlaced frames are deinterlaced")
-        if not self._deinterlaces and self._options.fps is None:
-            return [picture]
+            self._notice("source is interlaced: its interlaced frames are deinterlaced")
+        is_cropped = self._is_cropped(picture)
+        if self._graph is None and not (self._deinterlaces or self._options.fps or is_cropped):
+            yield picture
+            return
         if self._graph is None or starts or self._shape != _Shape.of(picture):
-            done = self.flush()
+            yield from self._rest()
             self._graph = self._build(picture)
             self._shape = _Shape.of(picture)
         self._graph.push(picture)
-        return done + self._pull(self._graph)
+        yield from self._pull(self._graph)
 
-    def flush(self) -> list[av.VideoFrame]:
-        """The pictures that were held back."""
-        if self._graph is None:
-            return []
-        self._graph.push(None)
-        done = self._pull(self._graph)
-        self._graph = None
-        return done
+    def _rest(self) -> Iterator[av.VideoFrame]:
+        """What the graph still holds, at its end."""
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from self._pull(self._graph)
+            self._graph = None
 
     def _build(self, picture: av.VideoFrame) -> Graph:
-        graph = Graph()
-        graph.threads = 1  # the same result either way, and the machine has other work to do
-        nodes = [
-            graph.add(
-                "buffer",
-                video_size=f"{picture.width}x{picture.height}",
-                pix_fmt=picture.format.name,
-                time_base=str(self._time_base_in),
-                frame_rate=str(self._frame_rate),
-                colorspace=str(int(picture.colorspace)),
-                range=str(int(picture.color_range)),
-            )
-        ]
+        filters: list[Filter] = []
         if self._deinterlaces:
-            nodes.append(graph.add("bwdif", mode="send_frame", deint="interlaced"))
+            filters.append(("bwdif", {"mode": "send_frame", "deint": "interlaced"}))
+        if self._cropping is not None and self._is_cropped(picture):
+            filters.append(("crop", self._cropping.filter_options))
         if self._options.fps is not None:
-            nodes.append(graph.add("fps", fps=str(self._options.fps)))
-        nodes.append(graph.add("buffersink"))
-        graph.link_nodes(*nodes).configure()
-        return graph
+            filters.append(("fps", {"fps": str(self._options.fps)}))
+        return filter_graph(picture, filters, self._time_base_in, self._frame_rate)
 
-    def _pull(self, graph: Graph) -> list[av.VideoFrame]:
-        done: list[av.VideoFrame] = []
+    def _is_cropped(self, picture: av.VideoFrame) -> bool:
+        size = (picture.width, picture.height)
+        return self._cropping is not None and self._cropping.picture_size == size
+
+    def _pull(self, graph: Graph) -> Iterator[av.VideoFrame]:
         while True:
             try:
                 picture = graph.vpull()
             except (BlockingIOError, EOFError):
-                return done
+                return
             assert picture.time_base is not None
             assert picture.pts is not None
             unit = picture.time_base / self.time_base  # filters count in units of their own
             picture.pts = int(picture.pts * unit)
             picture.duration = int(picture.duration * unit)
             picture.time_base = self.time_base
-            done.append(picture)
+            yield picture
+
+    def _notice(self, sentence: str) -> None:
+        if sentence not in self.notices:
+            self.notices.append(sentence)

@@ -1,6 +1,7 @@
 """Pictures of the part of a source that is wanted, each with its time."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 
 import av
@@ -9,9 +10,11 @@ from av.error import FFmpegError
 from neuralcodec.media.decoding import Decoding
 from neuralcodec.media.demuxing import Demuxer
 from neuralcodec.media.source import Source
+from neuralcodec.media.stated_times import stated_end
 from neuralcodec.media.time_window import TimeWindow
 from neuralcodec.media.timestamps import TimeStamps
 
+_JUMPS = "source has a clock that jumps: what follows is moved to where the part before ends"
 DEFAULT_RATE = Fraction(25)  # what FFmpeg assumes of sources that do not say
 # A demuxer may land after the picture that is needed, so further back is tried: seconds.
 _STEPS_BACK = (0, 2, 10, 60)
@@ -39,16 +42,42 @@ class TimedPictures:
         self.reached_end = False
         self._time_stamps = TimeStamps(self.frame_rate, time_base)
         self._is_empty = True
+        self._last: tuple[int, int] | None = None  # PTS and duration of the picture given latest
 
     @property
     def notices(self) -> list[str]:
-        return self._time_stamps.notices
+        """What was done to time stamps so far, a sentence for each kind."""
+        if not self._demuxer.jumps:
+            return self._time_stamps.notices
+        return [_JUMPS, *self._time_stamps.notices]
+
+    def end_pts(self) -> int | None:
+        """When the last picture ends, after it: in `time_base`, on the new clock.
+
+        None where nothing says so or it is shown as long as is usual. Not where reading was
+        stopped at a number of pictures.
+        """
+        if self._last is None:
+            return None
+        pts, duration = self._last
+        shift = self._window.shift(self.time_base)
+        end = self._window.end
+        if not self.reached_end:
+            last = (pts + shift) * self.time_base
+            stated = stated_end(self._source, last, duration * self.time_base)
+            if stated is None or self._demuxer.jumps:
+                return None
+            end = stated if end is None else min(stated, end)
+        assert end is not None
+        ticks = round(end / self.time_base) - shift
+        usual = 1 / (self.frame_rate * self.time_base)
+        return None if abs(ticks - pts - usual) <= 1 else ticks
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
         shift = self._window.shift(self.time_base)
         for picture in self._from_near_the_start():
             self._is_empty = False
-            pts = self._time_stamps.place(self._decoding.presentation_time(picture))
+            pts = self._time_stamps.place(picture.pts, picture.duration)
             if self._window.is_before(pts * self.time_base):
                 continue
             if self._window.is_after(pts * self.time_base):
@@ -56,6 +85,7 @@ class TimedPictures:
                 return
             picture.pts = pts - shift
             picture.time_base = self.time_base
+            self._last = picture.pts, picture.duration
             yield picture
 
     def why_none(self) -> str:
@@ -84,18 +114,17 @@ class TimedPictures:
             pictures = iter(self._decoding)
             first = next((picture for picture in pictures if _is_good(picture)), None)
             if first is not None and (first.pts or 0) * self.time_base <= start:
+                if not self._demuxer.has_own_clock():
+                    break
                 self._decoding.forget_losses()
                 yield first
                 yield from pictures
                 return
-        if self._demuxer.video_packets:
-            self._rewind()
+        if self._demuxer.passed:
+            with suppress(FFmpegError):
+                self._demuxer.rewind()
+            self._decoding.forget_losses()
         yield from self._decoding
-
-    def _rewind(self) -> None:
-        # MPEG-TS goes to the very beginning only if asked for a time before it, which AVI refuses.
-        if not self._seek(self._first_time() - 1):
-            self._seek(self._first_time())
 
     def _first_time(self) -> Fraction:
         return (self._source.streams.video.start_time or 0) * self.time_base

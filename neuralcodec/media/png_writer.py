@@ -1,7 +1,6 @@
 """Numbered PNG pictures in RGB."""
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,14 +14,13 @@ from neuralcodec.atomic_file import (
     signals_held,
     temporary_path,
 )
-from neuralcodec.errors import UsageError
 from neuralcodec.media.conversion import SWSCALE_FLAGS
+from neuralcodec.media.picture_numbers import PicturePattern
 from neuralcodec.media.planes import to_picture
-from neuralcodec.media.writer import VideoWriter
+from neuralcodec.media.writer import VideoWriter, lost_matrix
 from neuralcodec.streams import StreamPacket
-from neuralcodec.video import Frame, VideoFormat
+from neuralcodec.video import FieldOrder, Frame, VideoFormat
 
-_NUMBER = re.compile(r"%(0?\d+)?d")
 _RGB = {8: "rgb24", 10: "rgb48be"}  # 10 bits do not fit in 8
 # libswscale's coefficients by matrix code point of ITU-T H.273.
 _MATRICES = {
@@ -41,34 +39,37 @@ def first_file(pattern: str | os.PathLike[str]) -> Path:
 
     Raises UsageError if the name holds no such number, or more than one.
     """
-    return _numbered(Path(pattern), 1)
+    return PicturePattern(pattern).file(1)
 
 
 class PngWriter(VideoWriter):
     """One PNG per frame, numbered from 1; 16 bits per sample for 10-bit video.
 
     The pictures gather in a hidden folder beside their names and get them on `close`.
-    Time stamps, aspect ratio and rotation are not kept.
+    Time stamps, aspect ratio and display matrix are not kept.
     """
 
     def __init__(self, pattern: str | os.PathLike[str], fmt: VideoFormat):
         super().__init__()
-        self._pattern = Path(pattern)
+        self._pattern = PicturePattern(pattern)
+        self._name = os.fspath(pattern)
         self._format = fmt
         self._count = 0
         self._done = False
         self._reformatter = VideoReformatter()
         self._encoder = _png_encoder(fmt)
         self._folder = temporary_path(first_file(pattern))
-        if fmt.rotation:
-            self._notice(f"png cannot hold the rotation of {fmt.rotation} degrees: left out")
+        if fmt.display_matrix:
+            self._notice(lost_matrix("png", fmt.display_matrix))
+        if fmt.field_order != FieldOrder.PROGRESSIVE:
+            self._notice("png cannot hold which field of the frames is first: left out")
         with output_errors(pattern):
             self._folder.mkdir()
 
     def write(self, frame: Frame) -> None:
         self._count += 1
         packets = self._encoder.encode(self._to_rgb(to_picture(frame, self._format)))
-        with output_errors(self._pattern), self._gathered(self._count).open("wb") as file:
+        with output_errors(self._name), self._gathered(self._count).open("wb") as file:
             for packet in packets:
                 file.write(bytes(packet))
 
@@ -78,9 +79,9 @@ class PngWriter(VideoWriter):
     def close(self) -> None:
         if self._done:
             return
-        with output_errors(self._pattern), signals_held():
+        with output_errors(self._name), signals_held():
             for number in range(1, self._count + 1):
-                self._gathered(number).replace(_numbered(self._pattern, number))
+                self._gathered(number).replace(self._pattern.file(number))
             remove_temporary(self._folder)
         self._done = True
 
@@ -102,12 +103,6 @@ class PngWriter(VideoWriter):
             dst_color_range=ColorRange.JPEG,
             interpolation=SWSCALE_FLAGS,
         )
-
-
-def _numbered(pattern: Path, number: int) -> Path:
-    if len(_NUMBER.findall(pattern.name)) != 1:
-        raise UsageError(f"{pattern} needs one number pattern, as in frame%04d.png")
-    return pattern.with_name(_NUMBER.sub(lambda field: field[0] % number, pattern.name))
 
 
 def _usual_matrix(fmt: VideoFormat) -> Colorspace:

@@ -8,11 +8,16 @@ import numpy as np
 from neuralcodec.atomic_file import output_errors
 from neuralcodec.media.planes import SAMPLE_TYPE
 from neuralcodec.media.sink import Sink
-from neuralcodec.media.writer import VideoWriter
+from neuralcodec.media.writer import VideoWriter, lost_matrix
 from neuralcodec.streams import StreamPacket
-from neuralcodec.video import Frame, VideoFormat
+from neuralcodec.video import FieldOrder, Frame, VideoFormat
 
 _CHROMA_CENTER = 2  # AVChromaLocation
+_INTERLACING = {
+    FieldOrder.PROGRESSIVE: "p",
+    FieldOrder.TOP_FIRST: "t",
+    FieldOrder.BOTTOM_FIRST: "b",
+}
 
 
 class RawWriter(VideoWriter):
@@ -29,12 +34,14 @@ class RawWriter(VideoWriter):
         self._rate = fmt.frame_rate or 1 / fmt.time_base
         self._first_pts: int | None = None
         self._frames = 0
-        if fmt.rotation:
-            self._notice(f"{kind} cannot hold the rotation of {fmt.rotation} degrees: left out")
+        if fmt.display_matrix:
+            self._notice(lost_matrix(kind, fmt.display_matrix))
+        if not self._is_y4m and fmt.field_order != FieldOrder.PROGRESSIVE:
+            self._notice(f"{kind} cannot hold which field of the frames is first: left out")
 
     def write(self, frame: Frame) -> None:
         if self._is_y4m:
-            self._check_rate(frame.pts)
+            self._check_time(frame.pts)
         with output_errors(self._sink.path):
             if self._is_y4m:
                 if not self._frames:
@@ -50,12 +57,15 @@ class RawWriter(VideoWriter):
         """Nothing: there is no place for them."""
 
     def close(self) -> None:
+        if self._is_y4m and self.end_pts is not None:
+            self._check_time(self.end_pts)
         self._sink.commit()
 
     def abort(self) -> None:
         self._sink.abort()
 
-    def _check_rate(self, pts: int) -> None:
+    def _check_time(self, pts: int) -> None:
+        """Of the next frame, or of the end."""
         if self._first_pts is None:
             self._first_pts = pts
         expected = self._first_pts + self._frames / (self._rate * self._format.time_base)
@@ -68,6 +78,7 @@ class RawWriter(VideoWriter):
 
 def y4m_header(fmt: VideoFormat, rate: Fraction) -> bytes:
     """The stream header line of a Y4M file of `rate` frames per second."""
+    fields = _INTERLACING[fmt.field_order]
     aspect = fmt.sample_aspect_ratio
     if fmt.bit_depth == 10:
         chroma = "420p10 XYSCSS=420P10"
@@ -76,7 +87,7 @@ def y4m_header(fmt: VideoFormat, rate: Fraction) -> bytes:
     else:
         chroma = "420mpeg2"
     return (
-        f"YUV4MPEG2 W{fmt.width} H{fmt.height} F{rate.numerator}:{rate.denominator} Ip "
+        f"YUV4MPEG2 W{fmt.width} H{fmt.height} F{rate.numerator}:{rate.denominator} I{fields} "
         f"A{aspect.numerator}:{aspect.denominator if aspect else 0} C{chroma} "
         f"XCOLORRANGE={'FULL' if fmt.color.full_range else 'LIMITED'}\n"
     ).encode()

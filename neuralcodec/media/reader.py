@@ -12,6 +12,7 @@ from av.error import FFmpegError
 from neuralcodec.errors import InputError
 from neuralcodec.media.carriage import Carriage
 from neuralcodec.media.conversion import Converter
+from neuralcodec.media.cropping import cropping_of
 from neuralcodec.media.decoding import Decoding
 from neuralcodec.media.demuxing import Demuxer
 from neuralcodec.media.picture_filters import PictureFilters
@@ -20,9 +21,14 @@ from neuralcodec.media.planes import planes_of
 from neuralcodec.media.source import open_source
 from neuralcodec.media.source_description import describe
 from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.stream_header import stream_header
 from neuralcodec.media.time_window import window_of
+from neuralcodec.media.wholeness import Wholeness
 from neuralcodec.streams import FileTags, OtherStream, StreamPacket
 from neuralcodec.video import Frame
+
+# FFmpeg's names; of pictures there is one demuxer for each format too, such as png_pipe.
+_CLOCKLESS = ("yuv4mpegpipe", "rawvideo", "image2")
 
 
 class VideoReader:
@@ -45,6 +51,8 @@ class VideoReader:
         source_bytes: size of the source file; None for a pipe.
         truncated: after the last frame, why the source is not whole; None if it is, or
             if the reading stopped at `limit` or at the end of `options.duration`.
+        end_pts: after the last frame, when it ends; None where nothing says so, where it is shown
+            as long as the nominal rate says, or where the reading stopped at `limit` or too early.
 
     Raises InputError, from the constructor, for anything that is no readable video of at
     least 16x16, and while iterating for a picture that cannot be converted; UsageError for
@@ -64,25 +72,38 @@ class VideoReader:
         self.notices: list[str] = list(self._source.streams.notices)
         self.source_bytes = self._source.size
         self.truncated: str | None = None
+        self.end_pts: int | None = None
         try:
             window = window_of(self._source.container, options)
             demuxer = Demuxer(self._source, self._source.streams.others)
+            self._carriage = Carriage(self._source, demuxer, window)
             self._decoding = Decoding(self._source, demuxer)
+            self._wholeness = Wholeness(self._source, demuxer, self._decoding)
             self._times = TimedPictures(self._source, demuxer, self._decoding, window)
             # The first picture is decoded now: only it tells the tags and that there is a video.
             self._pictures = iter(self._times)
             first = next(self._pictures, None)
             if first is None:
                 raise InputError(self._times.why_none())
-            self._filters = PictureFilters(wanted, self._times.time_base, self._times.frame_rate)
-            self.format = describe(
+            self._is_resampled = wanted.fps is not None
+            header = stream_header(self._source.streams.video)
+            size = (first.width, first.height)
+            cropping = cropping_of(header, size)
+            self._filters = PictureFilters(
+                wanted, self._times.time_base, self._times.frame_rate, cropping
+            )
+            described = describe(
                 self._source,
                 first,
+                header,
+                cropping,
                 wanted,
                 self._filters.time_base,
                 wanted.fps or self._decoding.frame_rate,
             )
-            self._carriage = Carriage(self._source, demuxer, window)
+            self.format = described.format
+            self.notices += described.notices
+            self._carriage.begin()
         except BaseException:
             self.close()
             raise
@@ -94,9 +115,19 @@ class VideoReader:
             self.format.width,
             self.format.height,
             self.format.bit_depth,
-            (first.width, first.height),
+            cropping.size if cropping else size,
         )
         self._frames = self._read(first)
+
+    @property
+    def video_stream(self) -> int:
+        """Number of the video stream among all of the source."""
+        return self._source.streams.video.index
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether the source says when its frames are shown, and not only at what rate."""
+        return self._source.container.format.name not in _CLOCKLESS
 
     def close(self) -> None:
         """Close the source; no frames come after that."""
@@ -134,14 +165,17 @@ class VideoReader:
                 break
         else:
             if not self._times.reached_end:
-                self.truncated = self._decoding.shortfall()
+                self.truncated = self._source.gap or self._wholeness.shortfall()
+                self.notices += self._wholeness.late_streams(self._carriage.indices)
+            if not self.truncated and not self._is_resampled:
+                self.end_pts = self._times.end_pts()
         self._carriage.finish(end)
 
     def _filtered(self, first: av.VideoFrame) -> Iterator[av.VideoFrame]:
         yield from self._filters.push(first)
         for picture in self._pictures:
             yield from self._filters.push(picture)
-        yield from self._filters.flush()
+        yield from self._filters.flush(self._times.end_pts())
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
         try:
@@ -162,7 +196,7 @@ class VideoReader:
         return 1 / (self.format.frame_rate or DEFAULT_RATE)
 
     def _count_hint(self, options: SourceOptions) -> int | None:
-        hint = self._decoding.expected_frames()
+        hint = self._wholeness.expected_frames()
         if hint is None:
             return None
         rate = self._times.frame_rate

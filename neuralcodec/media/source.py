@@ -5,6 +5,9 @@ import os
 import stat
 import struct
 import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,13 +16,24 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 
-from neuralcodec.errors import InputError, NcodecError
-from neuralcodec.media.source_options import RawInput, SourceOptions
+from neuralcodec.endpoints import (
+    STANDARD,
+    input_name,
+    is_read_once,
+    open_input_file,
+    shown_input,
+)
+from neuralcodec.errors import InputError, NcodecError, UsageError
+from neuralcodec.media.boxes import BoxWalk
+from neuralcodec.media.picture_numbers import PicturePattern, PictureRun, find_run, is_pattern
+from neuralcodec.media.source_options import NumberedPictures, SourceOptions
+from neuralcodec.media.stream_parameters import codec_of
 from neuralcodec.media.stream_selection import Selection, select_streams
 
-STANDARD_INPUT = "-"
 RAW_SUFFIXES = (".yuv", ".raw", ".rgb")
 _BEGINNING = 4096  # bytes of a pipe that are kept: the first boxes of an MP4 file
+_LATEST = 1 << 20  # and of its end: the last packets
+_LARGEST_BOX_HEAD = 16
 _BOX = struct.Struct(">I4s")  # size with these 8 bytes, type
 
 
@@ -29,6 +43,9 @@ class CountedPipe:
     def __init__(self, pipe: io.BufferedReader):
         self._pipe = pipe
         self._beginning = bytearray()
+        self._latest: deque[bytes] = deque()
+        self._latest_size = 0
+        self.boxes = BoxWalk()  # if it is an MP4 file
         self.bytes_read = 0
 
     def read(self, size: int) -> bytes:
@@ -38,7 +55,28 @@ class CountedPipe:
         self.bytes_read += len(data)
         if len(self._beginning) < _BEGINNING:
             self._beginning += data[:_BEGINNING]
+        self._latest.append(data)
+        self._latest_size += len(data)
+        while self._latest_size - len(self._latest[0]) >= _LATEST:
+            self._latest_size -= len(self._latest.popleft())
+        while (self.boxes.end or 0) + _LARGEST_BOX_HEAD <= self.bytes_read:
+            if not self.boxes.step(self.latest):
+                break
         return data
+
+    def latest(self, start: int, count: int) -> bytes:
+        """At most `count` of the bytes from `start` on; none where they have been dropped."""
+        at, found = self.bytes_read - self._latest_size, bytearray()
+        if start < at:
+            return b""
+        for data in self._latest:
+            if at + len(data) > start:
+                begin = max(start - at, 0)
+                found += data[begin : begin + count - len(found)]
+            if len(found) == count:
+                break
+            at += len(data)
+        return bytes(found)
 
     @property
     def has_index_at_end(self) -> bool:
@@ -64,10 +102,22 @@ class Source:
     streams: Selection
     size: int | None  # bytes, where known
     pipe: CountedPipe | None
+    url: str | None  # to open it once more; None where that cannot be
+    settings: dict[str, Any]  # with which it was opened
+    gap: str | None = None  # which of numbered pictures are missing; a sentence
 
     @property
     def is_seekable(self) -> bool:
         return self.size is not None
+
+    @contextmanager
+    def reopened(self) -> Iterator[InputContainer | None]:
+        """The container opened anew, at its beginning; None of standard input."""
+        if self.url is None:
+            yield None
+            return
+        with _open_container(self.url, self.name, self.settings) as container:
+            yield container
 
 
 def open_source(path: str | os.PathLike[str], options: SourceOptions | None = None) -> Source:
@@ -76,25 +126,42 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions | None = No
     Raises InputError for what is missing, unreadable, not a video or without a video stream;
     UsageError for options that do not fit the source.
     """
-    pipe = None
+    pipe = run = url = None
+    size: int | None = None
     file: Any
-    if os.fspath(path) == STANDARD_INPUT:
-        name = "standard input"
+    text = input_name(path)
+    name = shown_input(text)
+    pictures = options.pictures if options else None
+    if text == STANDARD:
         file = standard_input()
         size = _stdin_size(file)
         if size is None:
             file = pipe = CountedPipe(file)
+    elif is_pattern(text):
+        pattern = PicturePattern(text)
+        pictures = pictures or NumberedPictures()
+        run = find_run(pattern, name, pictures.first)
+        file = f"file:{pattern.for_ffmpeg()}"
+    elif is_read_once(text):
+        file = pipe = CountedPipe(open_input_file(text))
     else:
-        name = os.fspath(path)
-        size = _file_size(Path(path))
-        file = f"file:{name}"  # a colon in the name is no protocol
-    container = _open_container(file, name, options.raw if options else None)
+        size = _file_size(Path(text))
+        file = url = f"file:{text}"  # a colon in the name is no protocol
+    if pictures is not None and run is None:
+        raise UsageError(
+            f"{name} is not numbered pictures, as frame%04d.png is: a first number or a frame rate "
+            "does not belong to it"
+        )
+    settings = _settings(options, pictures, run)
+    container = _open_container(file, name, settings)
+    if url is not None and not settings:
+        container, settings = _with_late_sound(container, url, name)
     try:
         streams = select_streams(container, name, options)
     except NcodecError:
         container.close()
         raise
-    return Source(name, container, streams, size, pipe)
+    return Source(name, container, streams, size, pipe, url, settings, run.gap if run else None)
 
 
 def standard_input() -> BinaryIO:
@@ -104,22 +171,58 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _open_container(file: Any, name: str, raw: RawInput | None) -> InputContainer:
-    # Tags are free text of any encoding.
-    kind: dict[str, Any] = {"metadata_errors": "replace"}
-    if raw is not None:
-        kind |= {
-            "format": "rawvideo",
-            "container_options": {
-                "pixel_format": raw.pixel_format,
-                "video_size": f"{raw.width}x{raw.height}",
-                "framerate": str(raw.frame_rate),
-            },
-        }
+def _with_late_sound(
+    container: InputContainer, url: str, name: str
+) -> tuple[InputContainer, dict[str, Any]]:
+    """The container opened anew if sound of it is not known, which a transport stream may announce
+    late, and if that makes it known; and what it was opened with.
+
+    Not at once, as FFmpeg then takes the codecs that are announced last for those of the whole.
+    """
+    if container.format.name != "mpegts" or _knows_sound(container):
+        return container, {}
+    settings = {"options": {"scan_all_pmts": "1"}}
+    another = _open_container(url, name, settings)
+    if _knows_sound(another) and _video_codecs(another) == _video_codecs(container):
+        container.close()
+        return another, settings
+    another.close()
+    return container, {}
+
+
+def _knows_sound(container: InputContainer) -> bool:
+    contexts = [getattr(stream, "codec_context", None) for stream in container.streams.audio]
+    return all(context is None or context.sample_rate for context in contexts)
+
+
+def _video_codecs(container: InputContainer) -> dict[int, str | None]:
+    return {stream.index: codec_of(stream) for stream in container.streams.video}
+
+
+def _settings(
+    options: SourceOptions | None, pictures: NumberedPictures | None, run: PictureRun | None
+) -> dict[str, Any]:
+    """What FFmpeg has to be told of a source that does not say it itself."""
+    if run is not None and pictures is not None:
+        told = {"framerate": str(pictures.frame_rate), "start_number": str(run.first)}
+        return {"format": "image2", "container_options": told}
+    raw = options.raw if options else None
+    if raw is None:
+        return {}
+    told = {
+        "pixel_format": raw.pixel_format,
+        "video_size": f"{raw.width}x{raw.height}",
+        "framerate": str(raw.frame_rate),
+    }
+    return {"format": "rawvideo", "container_options": told}
+
+
+def _open_container(file: Any, name: str, settings: dict[str, Any]) -> InputContainer:
     try:
-        container: InputContainer = av.open(file, "r", **kind)
+        # Tags are free text of any encoding.
+        container: InputContainer = av.open(file, "r", metadata_errors="replace", **settings)
     except (FFmpegError, OSError, ValueError) as error:
-        if raw is None and name.lower().endswith(RAW_SUFFIXES):
+        if not settings and name.lower().endswith(RAW_SUFFIXES):
             what = f"cannot read {name}: of raw video, say --pix-fmt and --video-size"
             raise InputError(what) from error
         if isinstance(error, av.error.InvalidDataError):
@@ -132,19 +235,18 @@ def _open_container(file: Any, name: str, raw: RawInput | None) -> InputContaine
     return container
 
 
-def _file_size(path: Path) -> int | None:
-    """Bytes of a regular file; None for a FIFO or a numbered image sequence."""
+def _file_size(path: Path) -> int:
+    """Bytes of a regular file."""
     try:
         status = path.stat()
     except FileNotFoundError:
-        if "%" in path.name:  # FFmpeg's pattern for an image sequence
-            return None
         raise InputError(f"{path} does not exist; check the name") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read {path}: {reason}") from error
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{path} is a folder; name a video file in it")
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
+    return status.st_size
 
 
 def _stdin_size(file: BinaryIO) -> int | None:

@@ -6,9 +6,11 @@ from fractions import Fraction
 from av.video.format import VideoFormat as PixelFormat
 
 from neuralcodec.errors import UsageError
+from neuralcodec.media.picture_numbers import LARGEST_NUMBER
 
 SMALLEST_SIDE = 16  # luma samples
 _LARGEST_SIDE = 1 << 16
+DEFAULT_RATE = Fraction(25)  # of raw video and pictures, as of FFmpeg
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,22 @@ class RawInput:
 
 
 @dataclass(frozen=True)
+class NumberedPictures:
+    """What is not written in the files of a sequence such as frame%04d.png.
+
+    Raises UsageError for a rate that is not positive or a number out of range.
+    """
+
+    frame_rate: Fraction = DEFAULT_RATE  # frames per second
+    first: int | None = None  # number of the first one; None = the lowest there is
+
+    def __post_init__(self) -> None:
+        _check_rate(self.frame_rate)
+        if self.first is not None and not 0 <= self.first <= LARGEST_NUMBER:
+            raise UsageError(f"the number {self.first} is not in 0..{LARGEST_NUMBER}")
+
+
+@dataclass(frozen=True)
 class SourceOptions:
     """Which part of a source to take and how to change it. The default takes all of it.
 
@@ -54,6 +72,7 @@ class SourceOptions:
     audio: bool = True
     maps: tuple[str, ...] = ()  # streams as FFmpeg's -map names them; none = all
     raw: RawInput | None = None  # for headerless video
+    pictures: NumberedPictures | None = None  # for numbered pictures
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:

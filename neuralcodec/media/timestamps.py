@@ -2,29 +2,39 @@
 
 from fractions import Fraction
 
+# A frame is shown at least this part of the time that is usual: 2/2.5 where every second of a film
+# (24 frames per second) is shown for three fields of 30 and the others for two.
+_SHORTEST = Fraction(3, 4)
+
 
 class TimeStamps:
     """Passes good time stamps on as they are; replaces missing and repeated ones.
 
-    A replaced one follows the last good one at the nominal frame rate. `notices`
-    holds one sentence for each kind of repair made so far.
+    A replaced one follows the last good one at the nominal frame rate; a missing one after what
+    the source says of how long the picture before is shown (`repeat_first_field` of MPEG-2 makes
+    it longer). `notices` holds one sentence for each kind of repair made so far.
     """
 
     def __init__(self, frame_rate: Fraction, time_base: Fraction):
         self._step = 1 / (frame_rate * time_base)
         self._rate_name = f"{float(frame_rate):.5g} frames per second"
         self._good = 0
-        self._since_good = 0
+        self._since_good = Fraction(0)  # in ticks
+        self._duration = self._step  # of the latest frame
         self._last: int | None = None
         self.notices: list[str] = []
 
-    def place(self, pts: int | None) -> int:
-        """The PTS to use for the next frame, always greater than the one before."""
+    def place(self, pts: int | None, duration: int) -> int:
+        """The PTS to use for the next frame, always greater than the one before.
+
+        duration: how long the source says that it is shown, in ticks; 0 if it does not.
+        """
+        before, self._duration = self._duration, self._plausible(duration)
         if pts is None:
             self._note(f"source has no time stamps: frames are spaced at {self._rate_name}")
         elif self._last is None or pts > self._last:
             self._good = self._last = pts
-            self._since_good = 0
+            self._since_good = Fraction(0)
             return pts
         else:
             self._note(
@@ -34,11 +44,15 @@ class TimeStamps:
         if self._last is None:
             self._last = 0
             return 0
-        self._since_good += 1
+        self._since_good += before if pts is None else self._step
         # Counted from the last good stamp, so that rounding does not add up.
-        placed = self._good + round(self._since_good * self._step)
+        placed = self._good + round(self._since_good)
         self._last = max(placed, self._last + 1)
         return self._last
+
+    def _plausible(self, duration: int) -> Fraction:
+        """Of each of the two fields of a frame some sources say how long it is shown."""
+        return Fraction(duration) if duration >= _SHORTEST * self._step else self._step
 
     def _note(self, sentence: str) -> None:
         if sentence not in self.notices:

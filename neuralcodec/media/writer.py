@@ -5,8 +5,14 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from neuralcodec.display_matrix import DisplayMatrix
 from neuralcodec.streams import StreamPacket
 from neuralcodec.video import Frame
+
+
+def lost_matrix(kind: str, matrix: DisplayMatrix) -> str:
+    """The sentence for a format that cannot hold how to turn the pictures."""
+    return f"{kind} cannot hold how to show the pictures ({matrix}): left out"
 
 
 class VideoWriter(ABC):
@@ -19,10 +25,13 @@ class VideoWriter(ABC):
 
     Attributes:
         notices: one sentence for each thing the format cannot hold as it is.
+        end_pts: when the last frame ends, to be set before `close` where that is known; else it
+            is shown as long as is usual.
     """
 
     def __init__(self) -> None:
         self.notices: list[str] = []
+        self.end_pts: int | None = None
 
     @abstractmethod
     def write(self, frame: Frame) -> None:

@@ -1,14 +1,12 @@
 """Fixed pieces of clips to validate on."""
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from neuralcodec.model.config import BLOCK
 from neuralcodec.training.sampling import Clip, split_planes
-from neuralcodec.video import Frame
 
 FRAMES = 12
 SIDE = 16 * BLOCK  # luma samples; less where a clip has less
@@ -22,17 +20,6 @@ class Crop:
     name: str
     y: Tensor
     uv: Tensor
-
-    @property
-    def sha256(self) -> str:
-        digest = hashlib.sha256(str(tuple(self.y.shape)).encode())
-        for planes in (self.y, self.uv):
-            digest.update(planes.numpy().tobytes())
-        return digest.hexdigest()
-
-    def frames(self) -> Iterator[Frame]:
-        for number, (y, uv) in enumerate(zip(self.y.numpy(), self.uv.numpy(), strict=True)):
-            yield Frame(y[0], uv[0], uv[1], number)
 
 
 def middle_crop(clip: Clip) -> Crop:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from neuralcodec.errors import InputError
-from neuralcodec.video import Frame
+from neuralcodec.video import Frame, VideoFormat
 
 # fmt: off
 VIDEOS = frozenset((
@@ -15,6 +15,8 @@ VIDEOS = frozenset((
     ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".obu", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
 ))
 # fmt: on
+TRIES = 8  # to find the end of a clip whose header promises more
+LAST = 24  # frames that are read there
 PICTURES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 
 
@@ -34,25 +36,47 @@ class Footage:
     def bytes(self) -> int:
         return sum(file.stat().st_size for file in self.files)
 
-    def parts(self, most: int, length: int) -> list["FootagePart"]:
-        """At most `most` frames: the clip, or where it has more, parts of `length` spread evenly
-        over it. Raises InputError for what cannot be read."""
+    def parts(self, most: int, length: int, until: int | None = None) -> list["FootagePart"]:
+        """At most `most` frames of those before number `until`: all, or where there are more, parts
+        of `length` spread evenly over them. Raises InputError for what cannot be read."""
+        promised, rate = self._promised()
+        count = promised or most
+        usable = count if until is None else min(until, count)
+        if usable <= most or most <= length:
+            return [FootagePart(self, self.name, 0, rate, min(most, until or most), count, until)]
+        number = most // length
+        starts = [i * (usable - length) // max(number - 1, 1) for i in range(number)]
+        return [
+            FootagePart(self, f"{self.name}@{start}", start, rate, length, count, until)
+            for start in starts
+        ]
+
+    def part(self, name: str, start: int, length: int, count: int) -> "FootagePart":
+        """Frames that follow one another, of a clip that has `count`."""
+        return FootagePart(self, name, start, self._promised()[1], length, count)
+
+    def count(self) -> int | None:
+        """Frames that there are; None where the end cannot be found. A header may promise more, as
+        where the sound is longer: the end is looked at. Raises InputError."""
+        count, _ = self._promised()
+        if self.pictures or count is None:
+            return count
+        for _ in range(TRIES):
+            start = max(count - LAST, 0)
+            found = self.part(self.name, start, min(LAST, count), count).length_found()
+            if found:
+                return start + found
+            count = count * 3 // 4
+        return None
+
+    def _promised(self) -> tuple[int | None, Fraction]:
+        """Frames, where a header tells, and their rate; a picture is a second."""
         from neuralcodec.media import VideoReader  # PyAV: what only trains can do without
 
         if self.pictures:
-            count, rate = len(self.pictures), Fraction(1)
-        else:
-            with VideoReader(self.path) as reader:
-                count = reader.frame_count_hint or most
-                rate = reader.format.frame_rate or Fraction(25)
-        if count <= most or most <= length:
-            return [FootagePart(self, self.name, Fraction(0), rate, most, count)]
-        number = most // length
-        starts = [i * (count - length) // max(number - 1, 1) for i in range(number)]
-        return [
-            FootagePart(self, f"{self.name}@{start}", Fraction(start), rate, length, count)
-            for start in starts
-        ]
+            return len(self.pictures), Fraction(1)
+        with VideoReader(self.path) as reader:
+            return reader.frame_count_hint, reader.format.frame_rate or Fraction(25)
 
 
 @dataclass(frozen=True)
@@ -61,28 +85,38 @@ class FootagePart:
 
     footage: Footage
     name: str
-    start: Fraction  # frames
+    start: int  # frames
     rate: Fraction  # frames per second
     length: int  # frames at most
     of_frames: int  # in the clip, about
+    until: int | None = None  # before this one in any case, whatever the frames' own times are
 
-    def read(self) -> Iterator[tuple[Frame, int]]:
-        """Frames with their bit depth. Raises InputError."""
+    def read(self) -> Iterator[tuple[Frame, VideoFormat]]:
+        """Raises InputError."""
         from neuralcodec.media import SourceOptions, VideoReader
 
-        first = int(self.start)
         if self.footage.pictures:
-            for path in self.footage.pictures[first : first + self.length]:
+            for path in self.footage.pictures[self.start : self.start + self.length]:
                 with VideoReader(path, limit=1) as reader:
-                    yield from ((frame, reader.format.bit_depth) for frame in reader)
+                    yield from ((frame, reader.format) for frame in reader)
             return
         options = SourceOptions(
-            start=self.start / self.rate if first else None, limit=self.length, audio=False
+            start=self.start / self.rate if self.start else None,
+            duration=None if self.until is None else (self.until - self.start) / self.rate,
+            limit=self.length,
+            audio=False,
         )
         with VideoReader(self.footage.path, options=options) as reader:
             for frame in reader:
                 reader.take_packets()  # they would pile up
-                yield frame, reader.format.bit_depth
+                yield frame, reader.format
+
+    def length_found(self) -> int:
+        """Frames that there really are; 0 where the clip ends before."""
+        try:
+            return sum(1 for _ in self.read())
+        except InputError:
+            return 0
 
 
 def find_footage(data: Sequence[Path]) -> list[Footage]:

@@ -11,6 +11,7 @@ import numpy as np
 from neuralcodec.atomic_file import AtomicFile, output_errors
 from neuralcodec.errors import InputError, NcodecError
 from neuralcodec.training.footage import Footage, FootagePart, find_footage
+from neuralcodec.training.set_aside import Division
 from neuralcodec.video import Frame
 
 POOR_SOURCE_BPP = 0.08  # what was compressed this hard is clean again at half the size
@@ -36,23 +37,27 @@ def build_cache(
     frame_limit: int,
     *,
     end_apart: int = 0,
+    division: Division | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> list[CachedClip]:
     """Writes NAME.npy per clip, even sizes; and index.json, when all others are written.
 
     frame_limit: of each clip. end_apart: so many frames at the end of the last part become an
-    entry of their own, NAME@end, to be held out. What cannot be read, or is too small, is told
-    and left out. Raises OutputError."""
+    entry of their own, NAME@end, to be held out. division: of a clip that is alone, instead: which
+    frames that entry has, and before which the others end. What cannot be read, or is too small,
+    is told and left out. Raises OutputError."""
     with output_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         (out / "index.json").unlink(missing_ok=True)
     entries: list[CachedClip] = []
     for clip in footage:
         try:
-            parts = clip.parts(frame_limit, PART)
+            parts = clip.parts(frame_limit, PART, division.trained if division else None)
             for part in parts:
                 apart = end_apart if part is parts[-1] else 0
                 entries += _cache_part(part, out, apart)
+            if division:
+                entries += _cache_part(division.checked_part(clip), out, 0)
         except NcodecError as error:
             tell(f"left out: {error}")
             entries = [entry for entry in entries if entry.clip != clip.name]
@@ -68,12 +73,12 @@ def _cache_part(part: FootagePart, out: Path, end_apart: int) -> list[CachedClip
     planar: list[np.ndarray] = []
     scale = 1
     bpp = 0.0
-    for frame, bit_depth in part.read():
+    for frame, fmt in part.read():
         if not planar:
             height, width = frame.y.shape
             bpp = 8 * part.footage.bytes / (width * height * max(part.of_frames, 1))
             scale = scale_of(width, height, bpp, part.footage.path)
-        planar.append(planar_frame(frame, bit_depth, scale == 2))
+        planar.append(planar_frame(frame, fmt.bit_depth, scale == 2))
         if planar[-1].shape != planar[0].shape:
             raise InputError(f"{part.footage.path}: its pictures are not all of one size")
     if len(planar) <= end_apart:

@@ -85,10 +85,10 @@ def card_text(stages: Sequence[Stage], plot_name: str) -> str:
         "",
         f"Means over {len(last.record['held_out'])} clips held out: their middle, 12 frames as one "
         "GOP. Score: mean log2 of bpp + λ·MSE; 0.1 less is about 7 % fewer bits. Beside it the "
-        "score of as many crops of the clips trained on, and the BD-rate against x265 medium.",
+        "score of as many crops of the clips trained on.",
         "",
-        _row("step", *(f"q {q}" for q in QUALITIES), "score", "trained on", "x265"),
-        _row("---", *("---" for _ in QUALITIES), "---:", "---:", "---:"),
+        _row("step", *(f"q {q}" for q in QUALITIES), "score", "trained on"),
+        _row("---", *("---" for _ in QUALITIES), "---:", "---:"),
     ]
     for number, stage in enumerate(stages, 1):
         lines += [_validation_row(number, entry) for entry in _some(stage.validations)]
@@ -128,13 +128,11 @@ def _end_of(phase: dict[str, Any], schedule: dict[str, Any]) -> float:
 def _validation_row(number: int, entry: dict[str, Any]) -> str:
     found = entry["validation"]
     trained = entry.get("training_crops")
-    delta = found["bd_rate"]
     return _row(
         f"stage {number}, {entry['step']:,}",
         *(f"{found[f'bpp_{q}']:.4f} bpp {found[f'psnr_{q}']:.2f} dB" for q in QUALITIES),
         f"{found['score']:.3f}",
         f"{trained['score']:.3f}" if trained else "",
-        "" if delta is None else f"{delta:+.1f} %",
     )
 
 
@@ -151,20 +149,19 @@ def _row(*cells: object) -> str:
 
 
 def write_curve(stages: Sequence[Stage], path: Path) -> None:
-    """Scores over the steps of all stages, and BD-rates where there are any, as a PNG."""
+    """Scores over the steps of all stages, as a PNG."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise UsageError("the plot needs matplotlib: pip install 'neuralcodec[bench]'") from error
-    figure = Figure((9, 4), dpi=110, layout="constrained")
+    figure = Figure((6, 4), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    scores, rates = figure.subplots(1, 2)
+    scores = figure.subplots()
     start = 0
     for number, stage in enumerate(stages):
         if number:
-            for panel in (scores, rates):
-                panel.axvline(start, color="#888888", linewidth=0.8, linestyle=":")
+            scores.axvline(start, color="#888888", linewidth=0.8, linestyle=":")
         for part, color, label in (
             ("validation", "#d62728", "clips held out"),
             ("training_crops", "#1f77b4", "clips trained on"),
@@ -173,18 +170,11 @@ def write_curve(stages: Sequence[Stage], path: Path) -> None:
             steps = [start + entry["step"] for entry in entries]
             name = label if number == 0 else None
             scores.plot(steps, [e[part]["score"] for e in entries], color=color, label=name)
-            known = [
-                (s, e[part]["bd_rate"])
-                for s, e in zip(steps, entries, strict=True)
-                if e[part]["bd_rate"] is not None
-            ]
-            rates.plot([s for s, _ in known], [r for _, r in known], color=color, label=name)
         start += stage.steps
-    for panel, title in ((scores, "score: log2 of bpp + λ·MSE"), (rates, "BD-rate over x265, %")):
-        panel.set_title(title, fontsize=10)
-        panel.set_xlabel("steps")
-        panel.grid(True, alpha=0.2)
-        panel.legend(frameon=False, fontsize=9)
+    scores.set_title("score: log2 of bpp + λ·MSE", fontsize=10)
+    scores.set_xlabel("steps")
+    scores.grid(True, alpha=0.2)
+    scores.legend(frameon=False, fontsize=9)
     with AtomicFile(path, overwrite=True) as file:
         figure.savefig(file.file, format="png", metadata={"Software": None})
 

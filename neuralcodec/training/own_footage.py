@@ -8,8 +8,9 @@ from pathlib import Path
 from neuralcodec.atomic_file import AtomicFile, output_errors
 from neuralcodec.errors import InputError, UsageError
 from neuralcodec.training.crops import FRAMES
-from neuralcodec.training.footage import Footage, find_footage
+from neuralcodec.training.footage import Footage, FootagePart, find_footage
 from neuralcodec.training.frame_cache import CachedClip, build_cache
+from neuralcodec.training.set_aside import GAP, LEAST, Division, divide, ends_of
 
 FRAMES_OF_CLIP = 600  # of a long one, spread over it
 MOST_HELD_OUT = 4  # clips set aside where the user names none; one in ten
@@ -17,10 +18,14 @@ MOST_HELD_OUT = 4  # clips set aside where the user names none; one in ten
 
 @dataclass(frozen=True)
 class OwnFootage:
-    """entries and held_out: names in the cache."""
+    """entries and held_out: names in the cache. compared: what a model's worth is measured on;
+    where that is nothing, `why_not` says why."""
 
     entries: tuple[CachedClip, ...]
     held_out: tuple[str, ...]
+    compared: tuple[FootagePart, ...] = ()
+    division: Division | None = None  # of a clip that is alone
+    why_not: str = ""
 
     @property
     def frames(self) -> int:
@@ -29,11 +34,20 @@ class OwnFootage:
     @property
     def set_aside(self) -> str:
         """In words."""
+        if self.division:
+            return f"the last {self.division.count - self.division.trained} frames"
         clips = {entry.clip for entry in self.entries if entry.name in self.held_out}
         frames = sum(entry.frames for entry in self.entries if entry.name in self.held_out)
         if all(name.endswith("@end") for name in self.held_out):
             return f"the last {frames} frames"
         return ", ".join(sorted(clips))
+
+    @property
+    def distance(self) -> str:
+        """How far what is compared is from what is trained on, in words."""
+        if self.division:
+            return f"{GAP} frames or more after the last one that is trained on"
+        return "of clips that nothing is learned from"
 
 
 def cache_footage(
@@ -47,24 +61,38 @@ def cache_footage(
     """All clips in `data`, from the cache where they are there already.
 
     held_out: clips by name; without any, one in ten is set aside, of two to nineteen clips one, of
-    a single one the last tenth. longest: frames that at least one clip must have to train on.
+    a single one the end. longest: frames that at least one clip must have to train on.
     Raises InputError, UsageError, OutputError."""
     footage = find_footage([data])
     alone = len(footage) == 1
     if alone and held_out:
-        raise UsageError(f"{data} is a single clip: its last tenth is set aside by itself")
-    sources = _identity(footage)
+        raise UsageError(f"{data} is a single clip: its end is set aside by itself")
+    division = divide(footage[0], longest) if alone else None
+    sources = _identity(footage, division)
     entries = _cached(cache, sources)
     if entries is None:
-        end = _tenth_of(footage[0], longest) if alone else 0
+        end = _tenth_of(footage[0], longest) if alone and not division else 0
         with output_errors(cache):
             (cache / "footage.json").unlink(missing_ok=True)
-        entries = build_cache(footage, cache, FRAMES_OF_CLIP, end_apart=end, tell=tell)
+        entries = build_cache(
+            footage, cache, FRAMES_OF_CLIP, end_apart=end, division=division, tell=tell
+        )
         with AtomicFile(cache / "footage.json", overwrite=True) as file:
             file.file.write(json.dumps(sources, indent=1).encode())
     if not entries:
         raise InputError(f"{data}: no clip in it can be trained on")
-    return OwnFootage(tuple(entries), _held_out(data, entries, held_out, longest))
+    chosen = _held_out(data, entries, held_out, longest)
+    if alone:
+        compared = [division.compared_part(footage[0])] if division else []
+        why_not = (
+            f"{data} has fewer than {2 * (GAP + LEAST)} frames, too few to keep some away from "
+            "those that are trained on"
+        )
+    else:
+        names = {entry.clip for entry in entries if entry.name in chosen}
+        compared = ends_of([clip for clip in footage if clip.name in names])
+        why_not = f"no clip set aside has {FRAMES + LEAST} frames: {', '.join(sorted(names))}"
+    return OwnFootage(tuple(entries), chosen, tuple(compared), division, why_not)
 
 
 def _tenth_of(clip: Footage, longest: int) -> int:
@@ -107,7 +135,7 @@ def _clip_named(data: Path, clips: Sequence[str], name: str) -> str:
     raise UsageError(f"{data} has no clip '{name}'; there are: {', '.join(clips)}")
 
 
-def _identity(footage: Sequence[Footage]) -> dict[str, object]:
+def _identity(footage: Sequence[Footage], division: Division | None) -> dict[str, object]:
     """What the cache depends on: changed footage is read again."""
     files = [
         [str(file.resolve()), status.st_size, status.st_mtime_ns]
@@ -115,7 +143,8 @@ def _identity(footage: Sequence[Footage]) -> dict[str, object]:
         for file in clip.files
         for status in [file.stat()]
     ]
-    return {"frames": FRAMES_OF_CLIP, "files": files}
+    divided = [division.count, division.trained, division.compared] if division else None
+    return {"frames": FRAMES_OF_CLIP, "divided": divided, "files": files}
 
 
 def _cached(cache: Path, sources: dict[str, object]) -> list[CachedClip] | None:

@@ -3,18 +3,16 @@
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from neuralcodec.atomic_file import AtomicFile, check_target
+from neuralcodec.atomic_file import AtomicFile, check_target, output_errors
 from neuralcodec.codec.device import find_device
 from neuralcodec.errors import OutputError
-from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
 from neuralcodec.model.model_name import check_name
+from neuralcodec.training.before_and_after import BeforeAndAfter
 from neuralcodec.training.beginning import Beginning, begin_run, beginning_of
 from neuralcodec.training.checkpoint import read_checkpoint
 from neuralcodec.training.interruption import stop_requests
@@ -23,7 +21,6 @@ from neuralcodec.training.run_log import Observer, read_log
 from neuralcodec.training.run_options import Ending, RunOptions
 from neuralcodec.training.team import Team, team_of
 from neuralcodec.training.trainer import Trainer
-from neuralcodec.training.validation import QUALITIES
 
 FOLDER_SUFFIX = ".training"  # of the folder beside the output: frames, checkpoint, log
 TRIAL_STEPS = 12  # by which the length of a schedule is fitted to minutes
@@ -55,7 +52,7 @@ class TrainingRequest:
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What a run came to. Rates: at equal PSNR, on what was set aside, in percent."""
+    """What a run came to. Rates: at equal PSNR, in percent, as `comparison.py` measures them."""
 
     ending: Ending
     signal: int | None  # that interrupted it
@@ -68,8 +65,10 @@ class TrainingSummary:
     frames: int
     set_aside: str
     started_from: str | None
-    saved_bits: float | None  # against the first validation; negative where fewer are needed
+    compared: str | None  # on what; None where nothing could be compared
+    saved_bits: float | None  # against the model it began with; negative where fewer are needed
     bd_rate_x265: float | None  # of the weights kept
+    bd_rate_x265_before: float | None  # of the model it began with
     folder: Path
 
 
@@ -88,6 +87,13 @@ def train(
     beginning = _named_for(request.out, beginning_of(request.model))
     with team_of(find_device(request.device)) as team:
         footage = _footage_of(request, beginning.schedule().longest, team, tell)
+        began = time.monotonic()
+        comparison = _compared_before(request, beginning, footage, team, tell)
+        minutes = request.minutes
+        if minutes and comparison:
+            measuring = time.monotonic() - began + comparison.seconds
+            minutes = max(minutes - measuring / 60, minutes / 2)
+        request = replace(request, minutes=minutes)
         with stop_requests() as stop:
             trainer = _begin(request, beginning, footage, team, observers, stop)
             start = trainer.state.position.step
@@ -96,12 +102,15 @@ def train(
             elif team.leads:
                 tell(f"set aside to check the training: {footage.set_aside}")
             ending = _run(request, trainer)
-        if not team.leads:
+        if comparison is None:
             return None
         if ending is not Ending.ASKED:
             with trainer.best_weights.open("rb") as best, AtomicFile(request.out, True) as file:
                 shutil.copyfileobj(best, file.file)
-        return _summary(request, trainer, footage, ending, stop.number)
+            tell(f"{request.out} is written")
+            no_better = _best_step(request) == 0
+            comparison.measure_after(request.out, is_as_before=no_better)
+        return _summary(request, trainer, footage, comparison, ending, stop.number)
 
 
 def _named_for(out: Path, beginning: Beginning) -> Beginning:
@@ -127,6 +136,27 @@ def _footage_of(
         return footage
     team.any(False)
     return read(lambda text: None)
+
+
+def _compared_before(
+    request: TrainingRequest,
+    beginning: Beginning,
+    footage: OwnFootage,
+    team: Team,
+    tell: Callable[[str], None],
+) -> BeforeAndAfter | None:
+    """Only the first process of a team compares; the others wait."""
+    comparison = None
+    if team.leads:
+        with output_errors(request.folder):
+            request.folder.mkdir(parents=True, exist_ok=True)
+        comparison = BeforeAndAfter(
+            footage, request.out, request.folder, str(team.device), request.minutes, tell
+        )
+        if beginning.weights:
+            comparison.measure_before(str(beginning.weights))
+    team.any(False)
+    return comparison
 
 
 def _begin(
@@ -198,34 +228,33 @@ def _summary(
     request: TrainingRequest,
     trainer: Trainer,
     footage: OwnFootage,
+    comparison: BeforeAndAfter,
     ending: Ending,
     number: int | None,
 ) -> TrainingSummary:
     position = trainer.state.position
-    validations = [entry for entry in read_log(request.folder) if "validation" in entry]
-    best = min(validations, key=lambda entry: entry["validation"]["score"])
-    saved: float | None = None
-    with suppress(ValueError):
-        saved = bd_rate(_curve(validations[0]), _curve(best))
+    before, after = comparison.before, comparison.after
     return TrainingSummary(
         ending=ending,
         signal=number,
         step=position.step,
         steps=trainer.schedule.steps,
-        best_step=best["step"],
+        best_step=_best_step(request),
         skipped=position.skipped,
         seconds=position.seconds,
         clips=len({entry.clip for entry in footage.entries}),
         frames=footage.frames,
         set_aside=footage.set_aside,
         started_from=trainer.options.started_from,
-        saved_bits=saved,
-        bd_rate_x265=best["validation"]["bd_rate"],
+        compared=comparison.text,
+        saved_bits=comparison.saved_bits,
+        bd_rate_x265=after.over_x265 if after else None,
+        bd_rate_x265_before=before.over_x265 if before else None,
         folder=request.folder,
     )
 
 
-def _curve(entry: dict[str, Any]) -> list[RatePoint]:
-    """The means over what was set aside."""
-    found = entry["validation"]
-    return [RatePoint(found[f"bpp_{q}"], found[f"psnr_{q}"]) for q in QUALITIES]
+def _best_step(request: TrainingRequest) -> int:
+    validations = [entry for entry in read_log(request.folder) if "validation" in entry]
+    step: int = min(validations, key=lambda entry: entry["validation"]["score"])["step"]
+    return step

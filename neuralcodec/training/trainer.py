@@ -29,7 +29,6 @@ from neuralcodec.training.stream import Batch, BatchStream, load_in_background
 from neuralcodec.training.team import Team
 from neuralcodec.training.training_step import TrainingStep
 from neuralcodec.training.validation import Validation, overfits
-from neuralcodec.training.x265_curves import Curve, NoCurves, x265_curves
 
 GRADIENT_LIMIT = 1.0
 BLOW_UP = 4.0  # a loss this many times the running mean is skipped
@@ -230,15 +229,10 @@ class Trainer:
         if not held_out:
             raise InputError(f"{self.options.cache}: the clips held out are too short to validate")
         trained = some_crops(self.clips, len(held_out))
-        curves: dict[str, Curve] = {}
-        try:
-            curves = x265_curves([*held_out, *trained], self.options.out / "x265-curves.json")
-        except NoCurves as error:
-            self.log.notice(str(error))
         config = self.state.model.config
         return (
-            Validation(held_out, config, self.device, curves),
-            Validation(trained, config, self.device, curves) if trained else None,
+            Validation(held_out, config, self.device),
+            Validation(trained, config, self.device) if trained else None,
         )
 
     def _validate(self) -> bool:

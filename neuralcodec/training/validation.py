@@ -1,14 +1,16 @@
-"""Figures on fixed crops: real rounding, code lengths of the symbols themselves."""
+"""Figures on fixed crops: real rounding, code lengths of the symbols themselves.
+
+They tell better weights of one run from worse ones. What a model is worth beside another codec they
+do not tell: `training/comparison.py` measures that."""
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
 from neuralcodec.metrics.psnr import MAX_DB
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.recurrence import State
@@ -46,13 +48,9 @@ class ShownFrame:
 class Figures:
     """What a validation came to.
 
-    points: by quality, one entry a crop. bd_rate: against x265, in percent, mean over the crops
-    whose curves can be compared; None where there are none. shown: the last frame of each crop
-    at SHOWN_QUALITY."""
+    points: by quality, one entry a crop. shown: the last frame of each crop at SHOWN_QUALITY."""
 
     points: dict[int, list[CropFigures]]
-    bd_rate: float | None
-    compared: int  # crops in `bd_rate`
     shown: list[ShownFrame] = field(repr=False)
 
     @property
@@ -61,32 +59,23 @@ class Figures:
         costs = [point.cost for points in self.points.values() for point in points]
         return round(math.fsum(map(math.log2, costs)) / len(costs), 5)
 
-    def entry(self) -> dict[str, float | int | None]:
+    def entry(self) -> dict[str, float]:
         """For the log: means over the crops, by quality."""
-        entry: dict[str, float | int | None] = {}
+        entry: dict[str, float] = {}
         for q, points in self.points.items():
             for name, digits in (
                 ("bpp", 4), ("psnr", 3), ("db", 3), ("intra_bpp", 4), ("intra_db", 3),
             ):  # fmt: skip
                 mean = math.fsum(getattr(point, name) for point in points) / len(points)
                 entry[f"{name}_{q}"] = round(mean, digits)
-        entry["bd_rate"] = None if self.bd_rate is None else round(self.bd_rate, 2)
-        return entry | {"compared": self.compared, "score": self.score}
+        return entry | {"score": self.score}
 
 
 class Validation:
     """Each crop as one GOP, at four qualities."""
 
-    def __init__(
-        self,
-        crops: Sequence[Crop],
-        config: ModelConfig,
-        device: torch.device,
-        curves: Mapping[str, Sequence[RatePoint]] | None = None,
-    ) -> None:
-        """curves: those of x265 by the digest of the crop, where there are any."""
+    def __init__(self, crops: Sequence[Crop], config: ModelConfig, device: torch.device) -> None:
         self.crops, self.device = list(crops), device
-        self.anchors = [list((curves or {}).get(crop.sha256, ())) for crop in self.crops]
         by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for number, crop in enumerate(self.crops):
             by_shape[tuple(crop.y.shape)].append(number)
@@ -117,17 +106,7 @@ class Validation:
                             (last.y[item].float().cpu(), last.uv[item].float().cpu()),
                         )
         points = {q: [by_crop[i] for i in range(len(self.crops))] for q, by_crop in found.items()}
-        deltas = [d for i in range(len(self.crops)) if (d := self._delta(i, points)) is not None]
-        mean = math.fsum(deltas) / len(deltas) if deltas else None
-        return Figures(points, mean, len(deltas), [shown[i] for i in range(len(self.crops))])
-
-    def _delta(self, crop: int, points: dict[int, list[CropFigures]]) -> float | None:
-        """BD-rate against x265 in percent; None where the curves cannot be compared."""
-        curve = [RatePoint(points[q][crop].bpp, points[q][crop].psnr) for q in QUALITIES]
-        try:
-            return bd_rate(self.anchors[crop], curve)
-        except ValueError:
-            return None
+        return Figures(points, [shown[i] for i in range(len(self.crops))])
 
 
 class _CropBatch:
