@@ -8,6 +8,8 @@ import io
 import os
 import re
 import stat
+import sys
+from typing import BinaryIO
 
 from neuralcodec.errors import InputError, UsageError
 
@@ -82,6 +84,13 @@ def is_pipe(name: Name) -> bool:
     except (OSError, ValueError):
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def standard_input() -> BinaryIO:
+    """Raises InputError where the program was started without one."""
+    if sys.stdin is None:
+        raise InputError("cannot read standard input: it is closed")
+    return sys.stdin.buffer
 
 
 def open_input_file(name: Name) -> io.BufferedReader:

@@ -10,8 +10,8 @@ import numpy as np
 from neuralcodec.bench.vmaf import measure_vmaf
 from neuralcodec.errors import InputError
 from neuralcodec.media import VideoReader, open_writer
-from neuralcodec.metrics import PsnrMeter, ms_ssim, ssim
-from neuralcodec.metrics.ssim import LEAST_SIDE_MS_SSIM, WINDOW
+from neuralcodec.metrics import PsnrMeter
+from neuralcodec.metrics.ssim import LEAST_SIDE_MS_SSIM, WINDOW, ms_ssim, ssim
 from neuralcodec.video import Frame, VideoFormat
 
 METRICS = ("psnr", "ssim", "ms-ssim", "vmaf")

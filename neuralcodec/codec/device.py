@@ -8,7 +8,7 @@ from functools import cache
 
 import torch
 
-from neuralcodec.errors import DeviceError
+from neuralcodec.errors import DeviceError, UsageError
 
 
 def find_device(name: str) -> torch.device:
@@ -43,6 +43,15 @@ def keep_freed_memory() -> None:
 # Everywhere the same: with another precision the float recurrence slowly leaves the encoder's path,
 # and in a long GOP may end far from it (scripts/measure_drift.py).
 DEFAULT_PRECISION = torch.float32
+
+
+def choose_precision(name: str | None) -> torch.dtype:
+    """'float32', 'bfloat16', or None for what the device does best. Raises UsageError."""
+    if name is None:
+        return DEFAULT_PRECISION
+    if name not in ("float32", "bfloat16"):
+        raise UsageError(f"precision {name} is not float32 or bfloat16")
+    return torch.float32 if name == "float32" else torch.bfloat16
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -25,6 +25,37 @@ from neuralcodec.errors import OutputError
 from neuralcodec.streams import ATTACHMENT, StreamPacket
 
 
+def pack_beginning(header: StreamHeader) -> tuple[bytes, bytes]:
+    """Signature, version and header of a file; and the copy of the header that comes later.
+
+    Raises OutputError where an .nlc file cannot hold such a video."""
+    try:
+        head = pack_head(header)
+        chunks = pack_chunk(layout.HEAD, head) + pack_light(header.format)
+    except Malformed as fault:
+        raise OutputError(f"an .nlc file cannot hold this video: {fault}") from fault
+    version = layout.VERSION.pack(layout.MAJOR, layout.MINOR)
+    copy = pack_chunk(layout.HEAD_COPY, pack_head_copy(head))
+    return layout.SIGNATURE + version + chunks, copy
+
+
+def pack_description(extras: Extras) -> bytes:
+    """The chunks that describe what goes with the video. Raises OutputError."""
+    try:
+        return pack_extras(extras)
+    except Malformed as fault:
+        what = "an .nlc file cannot hold what goes with this video"
+        raise OutputError(f"{what}: {fault}") from fault
+
+
+def pack_packet_chunks(packets: Sequence[StreamPacket]) -> list[bytes]:
+    """Packets of other streams as chunks. Raises OutputError."""
+    try:
+        return [pack_chunk(layout.PCKT, pack_packets(p)) for p in split_packets(packets)]
+    except Malformed as fault:
+        raise OutputError(f"an .nlc file cannot hold a packet: {fault}") from fault
+
+
 class ContainerWriter:
     """Writes one video: header, tags and descriptions of other streams at once, then GOPs and
     packets of the other streams in order, then the index.
@@ -46,20 +77,11 @@ class ContainerWriter:
         self._frames = 0
         self._last_pts: int | None = None
         self.bytes_written = 0
-        try:
-            head = pack_head(header)
-            head_chunks = pack_chunk(layout.HEAD, head) + pack_light(header.format)
-        except Malformed as fault:
-            raise OutputError(f"an .nlc file cannot hold this video: {fault}") from fault
-        try:
-            described = pack_extras(extras)
-        except Malformed as fault:
-            what = "an .nlc file cannot hold what goes with this video"
-            raise OutputError(f"{what}: {fault}") from fault
-        self.packet_bytes = len(described)  # of bytes_written, in tags, orig, strm and pckt chunks
-        version = layout.VERSION.pack(layout.MAJOR, layout.MINOR)
-        self._head_copy = pack_chunk(layout.HEAD_COPY, pack_head_copy(head))
-        self._write(layout.SIGNATURE + version + head_chunks)
+        beginning, self._head_copy = pack_beginning(header)
+        described = pack_description(extras)
+        # Of bytes_written, in tags, orig, strm, pckt and endt chunks
+        self.packet_bytes = len(described)
+        self._write(beginning)
         self._write(described)
         self._file.flush()
 
@@ -73,11 +95,7 @@ class ContainerWriter:
         for packet in packets:
             if packet.stream not in self._packet_streams:
                 raise ValueError(f"no stream {packet.stream} was described that has packets")
-        try:
-            chunks = [pack_chunk(layout.PCKT, pack_packets(p)) for p in split_packets(packets)]
-        except Malformed as fault:
-            raise OutputError(f"an .nlc file cannot hold a packet: {fault}") from fault
-        for chunk in chunks:
+        for chunk in pack_packet_chunks(packets):
             self._write(chunk)
             self.packet_bytes += len(chunk)
 
@@ -120,17 +138,15 @@ class ContainerWriter:
         """
         last = self._last_pts
         if end_pts is not None and last is not None and last < end_pts <= layout.MAX_PTS:
-            self._write(pack_chunk(layout.ENDT, pack_end(end_pts)))
+            end = pack_chunk(layout.ENDT, pack_end(end_pts))
+            self._write(end)
+            self.packet_bytes += len(end)
         if len(self._index) > layout.INDEX_ENTRY.size:
             self._write(self._head_copy)
         index_offset = self.bytes_written
         self._write(pack_chunk(layout.INDX, bytes(self._index)))
         self._write(pack_chunk(layout.TAIL, pack_tail(index_offset, self._frames)))
         self._file.flush()
-
-    def head_copies_bytes(self, gops: int) -> int:
-        """What the copies of its header take in a file of so many GOPs."""
-        return min(gops, 2) * len(self._head_copy)
 
     def _write(self, data: bytes) -> None:
         self._file.write(data)

@@ -1,8 +1,9 @@
 """GOP records to frames: parsing in one thread, networks in another, ahead of the caller."""
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from typing import Generic
 
 import torch
 
@@ -38,7 +39,16 @@ class _Step:
     items: list[int]  # which GOPs of the batch
     symbols: list[FrameSymbols]  # of each, as the records
     records: list[FrameRecord]
+    numbers: list[int]  # in the video
     last: bool  # of its batch
+
+
+@dataclass(frozen=True)
+class NumberedFrame(Generic[Shown]):
+    """A decoded frame, and its number in the video as the file gives it."""
+
+    number: int
+    frame: Shown
 
 
 class Decoder:
@@ -53,18 +63,28 @@ class Decoder:
         self.notices: list[str] = []  # one sentence each, for people
         self.left_out: list[Damage] = []  # with keep_going, in file order
 
-    def frames(self, gops: Iterable[GopRecord]) -> Generator[Frame, None, None]:
+    def numbered_frames(
+        self, gops: Iterable[GopRecord]
+    ) -> Generator[NumberedFrame[Frame], None, None]:
         """Frames in order. Raises DamagedFile where a GOP's symbols are not what was coded;
         frames of that GOP before the damage may have been given by then."""
         return self._shown(gops, to_frames)
 
+    def frames(self, gops: Iterable[GopRecord]) -> Generator[Frame, None, None]:
+        """As `numbered_frames`, the frames alone."""
+        with closing(self.numbered_frames(gops)) as numbered:
+            for one in numbered:
+                yield one.frame
+
     def tensor_frames(self, gops: Iterable[GopRecord]) -> Generator[TensorFrame, None, None]:
         """As `frames`; the planes stay on the device."""
-        return self._shown(gops, to_tensor_frames)
+        with closing(self._shown(gops, to_tensor_frames)) as numbered:
+            for one in numbered:
+                yield one.frame
 
     def _shown(
         self, gops: Iterable[GopRecord], to_pictures: ToPictures[Shown]
-    ) -> Generator[Shown, None, None]:
+    ) -> Generator[NumberedFrame[Shown], None, None]:
         chosen = filter(self.is_whole, gops) if self.settings.keep_going else iter(gops)
         with one_thread_here() as threads, ExitStack() as stack:
             parsed = RunAhead(self._parse(chosen), FRAMES_AHEAD)
@@ -120,7 +140,8 @@ class Decoder:
                 with self.stopwatch.running("entropy coding"):
                     symbols = [next(parsers[i]) for i in items]
                 records = [batch[i].frames[t] for i in items]
-                yield _Step(t, items, symbols, records, last=t == length - 1)
+                numbers = [batch[i].first_frame + t for i in items]
+                yield _Step(t, items, symbols, records, numbers, last=t == length - 1)
 
     def _batches(self, gops: Iterator[GopRecord]) -> Iterator[list[GopRecord]]:
         """As many at a time as the settings say, or fewer: frames of all but the first of a batch
@@ -143,12 +164,12 @@ class Decoder:
 
     def _run_networks(
         self, steps: Iterable[_Step], to_pictures: ToPictures[Shown], threads: int
-    ) -> Iterator[Shown]:
+    ) -> Iterator[NumberedFrame[Shown]]:
         s = self.settings
         use_threads(threads)
         decoder = FrameDecoder(self.installed.model, self.fmt, s.device, s.precision, to_pictures)
         self.notices = decoder.notices
-        waiting: list[list[Shown]] = []  # of the GOPs of a batch after the first
+        waiting: list[list[NumberedFrame[Shown]]] = []  # of the GOPs of a batch after the first
         left: dict[int, Recurrence] = {}  # by the last frame of each GOP of the batch
         for step in steps:
             if step.number == 0:
@@ -161,11 +182,11 @@ class Decoder:
             with self.stopwatch.running("networks"):
                 decoded = decoder.decode(tasks)
             left = {i: recurrence for i, (_, recurrence) in zip(step.items, decoded, strict=True)}
-            for i, (frame, _) in zip(step.items, decoded, strict=True):
+            for i, number, (frame, _) in zip(step.items, step.numbers, decoded, strict=True):
                 if i == 0:
-                    yield frame
+                    yield NumberedFrame(number, frame)
                 else:
-                    waiting[i].append(frame)
+                    waiting[i].append(NumberedFrame(number, frame))
             if step.last:
                 for gop in waiting:
                     yield from gop

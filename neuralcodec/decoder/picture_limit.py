@@ -1,17 +1,21 @@
 """The largest picture that is decoded unasked: memory and time grow with it, whatever the bytes."""
 
 import io
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from neuralcodec.errors import InputError
-from neuralcodec.video import VideoFormat
+
+if TYPE_CHECKING:  # it takes numpy along, and the command line needs the numbers alone
+    from neuralcodec.video import VideoFormat
 
 MAX_PIXELS = 4096 * 2304  # 4K in every aspect ratio in use
 SMALL_FILE = 1 << 16  # bytes; not even one intra frame of 4K without content is as small
 SMALL_FILE_PIXELS = 1 << 21  # 1920x1080: decoded in less than 1 GiB
 
 
-def check_picture_size(fmt: VideoFormat, max_pixels: int | None, name: str, file: BinaryIO) -> None:
+def check_picture_size(
+    fmt: "VideoFormat", max_pixels: int | None, name: str, file: BinaryIO
+) -> None:
     """Raises InputError where pictures have more than `max_pixels` luma samples; to be asked before
     anything of their size is allocated.
 
@@ -24,7 +28,7 @@ def check_picture_size(fmt: VideoFormat, max_pixels: int | None, name: str, file
         raise InputError(f"{name}: {fault}")
 
 
-def too_large(fmt: VideoFormat, max_pixels: int) -> str | None:
+def too_large(fmt: "VideoFormat", max_pixels: int) -> str | None:
     """What to tell the user where pictures have more than so many luma samples, else None."""
     pixels = fmt.width * fmt.height
     if pixels <= max_pixels:

@@ -3,22 +3,22 @@
 Pictures are not computed: what is checked is what the encoder meant, to the bit.
 """
 
+import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import torch
-
-from neuralcodec.codec.device import use_threads
 from neuralcodec.container import ContainerReader, Content, Damage, GopContent, PacketsContent
-from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.decoder.picture_limit import MAX_PIXELS, too_large
 from neuralcodec.errors import DamagedFile, InputError, ModelError
-from neuralcodec.files.decode import open_input, shown_name
-from neuralcodec.files.encode import PathLike
+from neuralcodec.files.paths import PathLike, open_input, shown_name
 from neuralcodec.files.progress import Progress, ProgressState
-from neuralcodec.model.model_file import find_model
+from neuralcodec.model.installed import installed_models, not_installed
+
+if TYPE_CHECKING:
+    from neuralcodec.decoder.symbol_check import SymbolCheck
 
 
 @dataclass(frozen=True)
@@ -64,47 +64,48 @@ class CheckedContents:
         """
         self.notices: list[str] = []
         self.reader = ContainerReader(file, name)
-        self._decoder: Decoder | None = None
+        self._symbols: SymbolCheck | None = None
         header = self.reader.header
-        try:
-            candidate = None if model is None else str(model)
-            installed = find_model(header.model_name, header.model_sha256, candidate)
-        except ModelError as error:
-            if model is not None:
-                raise
-            self._leave_out_symbols(str(error))
-            return
         if fault := too_large(header.format, MAX_PIXELS if max_pixels is None else max_pixels):
             self._leave_out_symbols(fault)
-            return
-        settings = DecoderSettings(1, torch.device("cpu"), torch.float32)
-        self._decoder = Decoder(installed, header.format, settings, name)
+        elif model is None and header.model_sha256 not in installed_models().values():
+            # Without PyTorch, which takes a second to load.
+            self._leave_out_symbols(not_installed(header.model_name, header.model_sha256))
+        else:
+            self._symbols = self._symbol_check(name, None if model is None else os.fspath(model))
 
     @property
     def symbols_checked(self) -> bool:
-        return self._decoder is not None
+        return self._symbols is not None
 
     @property
     def damage(self) -> list[Damage]:
         """In file order."""
-        found = [*self.reader.damage, *(self._decoder.left_out if self._decoder else [])]
+        found = [*self.reader.damage, *(self._symbols.damage if self._symbols else [])]
         return sorted(found, key=lambda damage: damage.start)
 
     def __iter__(self) -> Iterator[Content]:
-        threads = torch.get_num_threads()
-        use_threads(1)  # parsing is many small steps
-        try:
+        with self._symbols.running() if self._symbols else nullcontext():
             for content in self.reader.contents(keep_going=True):
                 if isinstance(content, PacketsContent) or self._has_its_symbols(content):
                     yield content
-        finally:
-            use_threads(threads)
+
+    def _symbol_check(self, name: str, model: str | None) -> "SymbolCheck | None":
+        from neuralcodec.decoder.symbol_check import SymbolCheck
+
+        try:
+            return SymbolCheck(self.reader.header, name, model)
+        except ModelError as error:
+            if model is not None:
+                raise
+            self._leave_out_symbols(str(error))
+            return None
 
     def _leave_out_symbols(self, why: str) -> None:
         self.notices.append(f"only CRCs are checked, not the symbols: {why}")
 
     def _has_its_symbols(self, content: GopContent) -> bool:
-        return self._decoder is None or self._decoder.is_whole(content.gop)
+        return self._symbols is None or self._symbols.is_whole(content.gop)
 
 
 def check(

@@ -8,10 +8,12 @@ import numpy as np
 from neuralcodec.codec.time_span import USUAL_RATE
 from neuralcodec.endpoints import shown_input
 from neuralcodec.errors import InputError
-from neuralcodec.files.source_origin import PathLike, open_again
+from neuralcodec.files.paths import PathLike
+from neuralcodec.files.source_origin import open_again
 from neuralcodec.media import VideoReader
-from neuralcodec.metrics import PlanePsnr, PsnrMeter, ssim
+from neuralcodec.metrics import PlanePsnr, PsnrMeter
 from neuralcodec.metrics.ssim import WINDOW as SSIM_WINDOW
+from neuralcodec.metrics.ssim import ssim
 from neuralcodec.origin import Origin
 from neuralcodec.video import Frame, VideoFormat
 

@@ -1,28 +1,26 @@
 """`decode`: an .nlc file or pipe -> a video that any player shows, with its PSNR."""
 
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import BinaryIO
 
-from neuralcodec.codec.device import default_batch, find_device
+from neuralcodec.codec.device import choose_precision, default_batch, find_device
 from neuralcodec.container import ContainerReader, GopContent, GopRecord
 from neuralcodec.decoder.conceal import Conceal, Concealer, ShownFrame
-from neuralcodec.decoder.decoder import Decoder, DecoderSettings
+from neuralcodec.decoder.decoder import Decoder, DecoderSettings, NumberedFrame
 from neuralcodec.decoder.picture_limit import check_picture_size
-from neuralcodec.endpoints import input_name, open_input_file, output_name, shown_input
+from neuralcodec.endpoints import input_name, output_name
 from neuralcodec.errors import DamagedFile, InputError, UsageError
 from neuralcodec.files.comparison import Comparison, Quality
-from neuralcodec.files.encode import PIPE, PathLike, choose_precision, refuse_same_file
 from neuralcodec.files.packet_queue import PacketQueue
+from neuralcodec.files.paths import PIPE, PathLike, open_input, refuse_same_file, shown_name
 from neuralcodec.files.progress import Progress, ProgressState
 from neuralcodec.files.time_range import DecodePart, PartOptions, expected_frames, streams_of
 from neuralcodec.media import check_output, open_writer
 from neuralcodec.media.output import writes_streams
-from neuralcodec.media.source import standard_input
 from neuralcodec.media.stream_parameters import fault_of
 from neuralcodec.metrics import PsnrMeter
 from neuralcodec.model.model_file import find_model
@@ -84,116 +82,165 @@ def decode(
     """
     if batch is not None and batch < 1:
         raise UsageError(f"batch must be at least 1, not {batch}")
-    how = _choose_conceal(conceal)
-    src, dst = input_name(src), output_name(dst)
-    refuse_same_file(src, dst)
-    if reference is not None:
-        reference = input_name(reference)
-    if src == reference == PIPE:
-        raise UsageError("the input and the reference cannot both be standard input")
     where = find_device(device)
-    with open_input(src) as file:
-        check_output(dst, overwrite, format=format)
-        reader = ContainerReader(file, shown_name(src))
-        header = reader.header
-        fmt = header.format
-        check_picture_size(fmt, max_pixels, shown_name(src), file)
-        candidate = None if model is None else os.fspath(model)
-        installed = find_model(header.model_name, header.model_sha256, candidate)
-        settings = DecoderSettings(
+    plan = _Plan(
+        src=input_name(src),
+        dst=output_name(dst),
+        reference=None if reference is None else input_name(reference),
+        model=None if model is None else os.fspath(model),
+        format=format,
+        overwrite=overwrite,
+        settings=DecoderSettings(
             batch or default_batch(where), where, choose_precision(precision), keep_going
-        )
-        decoder = Decoder(installed, fmt, settings, shown_name(src))
-        recorded = _Recorder()
-        options = part or PartOptions()
+        ),
+        conceal=_choose_conceal(conceal),
+        max_pixels=max_pixels,
+        part=part or PartOptions(),
+        audio=audio,
+    )
+    refuse_same_file(plan.src, plan.dst)
+    if plan.src == plan.reference == PIPE:
+        raise UsageError("the input and the reference cannot both be standard input")
+    with open_input(plan.src) as file:
+        check_output(plan.dst, overwrite, format=format)
+        run = _Run(plan, file)
+        run.write(progress)
+    return run.summarise()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What was asked for, checked as far as that can be without reading the file."""
+
+    src: str
+    dst: str
+    reference: str | None
+    model: str | None
+    format: str | None
+    overwrite: bool
+    settings: DecoderSettings
+    conceal: Conceal
+    max_pixels: int | None
+    part: PartOptions
+    audio: bool
+
+    @property
+    def shown_input(self) -> str:
+        return shown_name(self.src)
+
+
+class _Run:
+    """One pass from an open file to the output."""
+
+    def __init__(self, plan: _Plan, file: BinaryIO) -> None:
+        """Raises NcodecError where the file, its model or the reference are not fit."""
+        self._plan, name = plan, plan.shown_input
+        self._reader = ContainerReader(file, name)
+        header = self._reader.header
+        self._format = header.format
+        check_picture_size(header.format, plan.max_pixels, name, file)
+        installed = find_model(header.model_name, header.model_sha256, plan.model)
+        self._decoder = Decoder(installed, header.format, plan.settings, name)
         seekable = file.seekable()
-        total = expected_frames(reader, options, fmt) if seekable else None
-        chosen = DecodePart(reader, options, seekable)
-        comparison = (
-            Comparison(reference, reader.extras.origin, fmt) if reference is not None else None
-        )
-        streams, faults = streams_of(reader, audio), list[str]()
-        if writes_streams(dst, format):
-            streams, faults = _sound_streams(streams)
-        if faults and not keep_going:
+        self._total: int | None = None
+        if seekable:
+            self._total = expected_frames(self._reader, plan.part, header.format)
+        self._part = DecodePart(self._reader, plan.part, seekable)
+        self._comparison: Comparison | None = None
+        if plan.reference is not None:
+            origin = self._reader.extras.origin
+            self._comparison = Comparison(plan.reference, origin, header.format)
+        self._streams, self._faults = streams_of(self._reader, plan.audio), list[str]()
+        if writes_streams(plan.dst, plan.format):
+            self._streams, self._faults = _sound_streams(self._streams)
+        if self._faults and not plan.settings.keep_going:
             advice = "use --keep-going to decode without it"
-            raise DamagedFile(f"{shown_name(src)}: {faults[0]}; {advice}")
-        queue = PacketQueue()
-        gops = decoder.stopwatch.watch("reading", chosen.gops(keep_going, queue))
-        concealer = Concealer(how, fmt, 0 if options.is_all else None)
-        done = concealed = 0
-        with closing(decoder.frames(recorded.watch(gops))) as decoded:
-            frames = concealer.fill(map(recorded.find, decoded))
+            raise DamagedFile(f"{name}: {self._faults[0]}; {advice}")
+        self._recorded = _Recorder()
+        self._frames = self._concealed = 0
+        self._notices: list[str] = []
+        self._seconds = 0.0
+
+    def write(self, progress: Progress | None) -> None:
+        """Raises InputError where there is no frame, DamagedFile where one is damaged."""
+        plan, watch, queue = self._plan, self._decoder.stopwatch, PacketQueue()
+        gops = watch.watch("reading", self._part.gops(plan.settings.keep_going, queue))
+        concealer = Concealer(plan.conceal, self._format, 0 if plan.part.is_all else None)
+        with closing(self._decoder.numbered_frames(self._recorded.watch(gops))) as decoded:
+            frames = concealer.fill(map(self._recorded.find, decoded))
             first = next(frames, None)
             if first is None:
-                what = "in it" if options.is_all else "of the part asked for"
-                raise InputError(f"{shown_name(src)}: not one frame {what} can be decoded")
-            tags = chosen.clip_tags(reader.extras.tags)  # a part's are known with its first frame
+                what = "in it" if plan.part.is_all else "of the part asked for"
+                raise InputError(f"{plan.shown_input}: not one frame {what} can be decoded")
+            # Tags of a part are known with its first frame.
+            tags = self._part.clip_tags(self._reader.extras.tags)
             with open_writer(
-                dst, fmt, format=format, overwrite=overwrite, streams=streams, tags=tags
+                plan.dst,
+                self._format,
+                format=plan.format,
+                overwrite=plan.overwrite,
+                streams=self._streams,
+                tags=tags,
             ) as writer:
-                for found in chain([first], frames, _lost_at_end(reader, concealer, options)):
-                    shown = chosen.show(found.frame)
+                for found in chain([first], frames, self._lost_at_end(concealer)):
+                    shown = self._part.show(found.frame)
                     if shown is None:
                         continue
-                    if done == options.frames:  # stand-ins have taken the places of some
+                    if self._frames == plan.part.frames:  # stand-ins took the places of some
                         break
-                    with decoder.stopwatch.running("writing"):
-                        writer.write_packets(_of_streams(queue.take(found.number), streams))
+                    with watch.running("writing"):
+                        writer.write_packets(_of_streams(queue.take(found.number), self._streams))
                         writer.write(shown)
-                    recorded.add(found)
-                    concealed += found.stands_in
-                    if comparison and not found.stands_in:
-                        with decoder.stopwatch.running("measuring"):
-                            comparison.add(found.frame, found.number)
-                    done += 1
+                    self._count(found)
                     if progress:
-                        progress(ProgressState(done, total))
-                with decoder.stopwatch.running("writing"):
-                    writer.write_packets(_of_streams(queue.take(), streams))
-                    writer.end_pts = chosen.end_pts()
+                        progress(ProgressState(self._frames, self._total))
+                with watch.running("writing"):
+                    writer.write_packets(_of_streams(queue.take(), self._streams))
+                    writer.end_pts = self._part.end_pts()
                     writer.close()
-        seconds = decoder.stopwatch.elapsed()
-    measured = comparison.finish() if comparison else None
-    notices = [*decoder.notices, *writer.notices]
-    if comparison:
-        notices += comparison.notices
-        if recorded.quality and measured and not comparison.missing:
-            gap = abs(recorded.quality.psnr_yuv - measured.psnr_yuv)
-            if gap > DISAGREEMENT_DB:
-                notices.append(f"recorded and measured PSNR differ by {gap:.2f} dB")
-    return DecodeSummary(
-        frames=done,
-        width=fmt.width,
-        height=fmt.height,
-        fps=done / seconds,
-        seconds=seconds,
-        model=installed.name,
-        device=str(where),
-        recorded=recorded.quality,
-        measured=measured,
-        streams=len(streams),
-        notices=notices,
-        damage=[str(d) for d in (*faults, *reader.damage, *decoder.left_out)],
-        concealed=concealed,
-        stage_seconds={k: round(v, 3) for k, v in decoder.stopwatch.seconds.items()},
-    )
+        self._seconds = watch.elapsed()
+        self._notices = writer.notices
 
+    def _count(self, found: ShownFrame) -> None:
+        self._frames += 1
+        self._recorded.add(found)
+        self._concealed += found.stands_in
+        if self._comparison and not found.stands_in:
+            with self._decoder.stopwatch.running("measuring"):
+                self._comparison.add(found.frame, found.number)
 
-@contextmanager
-def open_input(src: PathLike) -> Iterator[BinaryIO]:
-    """Raises InputError when it cannot be read, UsageError for a URL."""
-    name = input_name(src)
-    if name == PIPE:
-        yield standard_input()
-        return
-    with open_input_file(name) as file:
-        yield file
+    def _lost_at_end(self, concealer: Concealer) -> Iterator[ShownFrame]:
+        """What the file says at its end is known only once all before has been read."""
+        if self._plan.part.is_all:
+            yield from concealer.fill_end(self._reader.frame_total)
 
-
-def shown_name(src: PathLike) -> str:
-    """For messages."""
-    return shown_input(input_name(src))
+    def summarise(self) -> DecodeSummary:
+        decoder, comparison = self._decoder, self._comparison
+        recorded = self._recorded.quality
+        measured = comparison.finish() if comparison else None
+        notices = [*decoder.notices, *self._notices]
+        if comparison:
+            notices += comparison.notices
+            if recorded and measured and not comparison.missing:
+                gap = abs(recorded.psnr_yuv - measured.psnr_yuv)
+                if gap > DISAGREEMENT_DB:
+                    notices.append(f"recorded and measured PSNR differ by {gap:.2f} dB")
+        return DecodeSummary(
+            frames=self._frames,
+            width=self._format.width,
+            height=self._format.height,
+            fps=self._frames / self._seconds,
+            seconds=self._seconds,
+            model=decoder.installed.name,
+            device=str(self._plan.settings.device),
+            recorded=recorded,
+            measured=measured,
+            streams=len(self._streams),
+            notices=notices,
+            damage=[str(d) for d in (*self._faults, *self._reader.damage, *decoder.left_out)],
+            concealed=self._concealed,
+            stage_seconds={k: round(v, 3) for k, v in decoder.stopwatch.seconds.items()},
+        )
 
 
 def _sound_streams(
@@ -222,42 +269,28 @@ def _choose_conceal(name: str) -> Conceal:
         ) from None
 
 
-def _lost_at_end(
-    reader: ContainerReader, concealer: Concealer, options: PartOptions
-) -> Iterator[ShownFrame]:
-    """What the file says at its end is known only once all before has been read."""
-    if options.is_all:
-        yield from concealer.fill_end(reader.frame_total)
-
-
-@dataclass(frozen=True)
-class _RecordedFrame:
-    number: int  # in the source
-    pts: int
-    psnr: tuple[float, float, float] | None  # Y, U, V in dB
-
-
 class _Recorder:
-    """Knows the number and the recorded PSNR of each frame that is decoded."""
+    """Knows the recorded PSNR of each frame that is decoded."""
 
     def __init__(self) -> None:
         self.meter = PsnrMeter()
-        self._ahead: deque[_RecordedFrame] = deque()  # read, and not decoded so far
+        # Y, U, V in dB, of frames that were read and not decoded so far, by their number
+        self._psnr: dict[int, tuple[float, float, float]] = {}
 
     def watch(self, contents: Iterable[GopContent]) -> Iterator[GopRecord]:
         """The GOPs, noted as they pass by."""
         for content in contents:
             gop, stats = content.gop, content.stats
-            for i, frame in enumerate(gop.frames):
-                psnr = stats.psnr[i] if stats else None
-                self._ahead.append(_RecordedFrame(gop.first_frame + i, frame.pts, psnr))
+            if stats:
+                self._psnr.update(enumerate(stats.psnr, gop.first_frame))
             yield gop
 
-    def find(self, decoded: Frame) -> ShownFrame:
+    def find(self, decoded: NumberedFrame[Frame]) -> ShownFrame:
         """What is known of a frame; those before it that never came were left out."""
-        while (known := self._ahead.popleft()).pts != decoded.pts:
-            pass
-        return ShownFrame(known.number, decoded, known.psnr)
+        for number in [number for number in self._psnr if number < decoded.number]:
+            del self._psnr[number]
+        psnr = self._psnr.pop(decoded.number, None)
+        return ShownFrame(decoded.number, decoded.frame, psnr)
 
     def add(self, frame: ShownFrame) -> None:
         """It is shown: its PSNR counts."""

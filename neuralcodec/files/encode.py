@@ -3,33 +3,29 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from io import BytesIO
-from pathlib import Path
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import BinaryIO
 
-import torch
-
-from neuralcodec.atomic_file import (
-    AtomicFile,
-    check_target,
-    output_errors,
-    standard_output,
-)
-from neuralcodec.codec.device import DEFAULT_PRECISION, default_batch, find_device
+from neuralcodec.atomic_file import AtomicFile, check_target, output_errors, standard_output
+from neuralcodec.codec.device import choose_precision, default_batch, find_device
 from neuralcodec.container import ContainerWriter, Extras, StreamHeader
-from neuralcodec.container.layout import CHUNK_OVERHEAD, SIGNATURE, TAIL_CHUNK_SIZE
-from neuralcodec.container.sizes import INDEX_BYTES
+from neuralcodec.container.layout import SIGNATURE
+from neuralcodec.container.sizes import (
+    INDEX_BYTES,
+    description_bytes,
+    empty_file_bytes,
+    packets_bytes,
+)
 from neuralcodec.encoder.encoder import Encoder, EncoderSettings
 from neuralcodec.encoder.gop_structure import LONGEST_GOP
 from neuralcodec.encoder.presets import DEFAULT_PRESET, PRESETS
 from neuralcodec.encoder.quality_control import QualityControl
 from neuralcodec.endpoints import input_name, is_special, output_name
 from neuralcodec.errors import InputError, UsageError
-from neuralcodec.files.encode_summary import EncodeSummary
-from neuralcodec.files.encode_tally import EncodeTally
+from neuralcodec.files.encode_summary import EncodeSummary, EncodeTally
 from neuralcodec.files.packet_queue import PacketQueue
+from neuralcodec.files.paths import PIPE, PathLike, refuse_other_format, refuse_same_file
 from neuralcodec.files.progress import Progress, ProgressState
 from neuralcodec.files.resume import PartFile, RunConditions
 from neuralcodec.files.source_origin import origin_of
@@ -39,9 +35,8 @@ from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_mod
 from neuralcodec.rate.passes import control_after_first_pass, live_control
 from neuralcodec.rate.target import RateTarget
 from neuralcodec.shell import file_word
-from neuralcodec.video import Frame
+from neuralcodec.video import Frame, VideoFormat
 
-PIPE = "-"
 # Crowded hand-held video at 37 dB: beside the source a little texture in dark cloth is lost, and
 # nothing else that was seen; at 24 faces soften visibly.
 DEFAULT_QUALITY = 32
@@ -50,8 +45,6 @@ _LONG_GOP = (
     f"GOPs have at most {LONGEST_GOP} frames: in longer ones, pictures would differ from machine "
     "to machine"
 )
-OTHER_FORMATS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".y4m", ".yuv"}
-PathLike = str | os.PathLike[str]
 
 
 def encode(
@@ -94,152 +87,225 @@ def encode(
     if preset not in PRESETS:
         raise UsageError(f"preset {preset} is none of {', '.join(PRESETS)}")
     src, dst = input_name(src), output_name(dst)
-    refuse_same_file(src, dst)
-    if dst != PIPE:
-        _refuse_other_format(dst)
-        check_target(dst, overwrite)
-    if resumable:
-        _check_resumable(src, dst, rate)
-    shown = "standard output" if dst == PIPE else dst
-    asked_gop, gop = gop, min(gop, LONGEST_GOP)
+    _check_names(src, dst, rate, overwrite, resumable)
     where = find_device(device)
-    installed = load_model(os.fspath(model or DEFAULT_MODEL))
-    settings = EncoderSettings(
-        DEFAULT_QUALITY if quality is None else quality,
-        gop,
-        batch or default_batch(where),
-        where,
-        choose_precision(precision),
-        scenecut,
-        PRESETS[preset],
-    )
     options = source or SourceOptions()
-    if frames is not None:
-        options = replace(options, limit=frames)
-    control = None
-    if rate and os.path.isfile(src):
-        control = _first_pass(src, options, rate, installed, settings, progress)
-    with ExitStack() as stack:
-        reader = _open_source(src, options)
-        fmt = reader.format
-        if rate and control is None:
-            control = live_control(rate, fmt, gop)
-        encoder = Encoder(installed, fmt, settings, control)
-        stack.callback(lambda: None if encoder.source_is_stuck else reader.close())
-        header = StreamHeader(fmt, gop, installed.name, installed.sha256)
-        tally = EncodeTally(fmt)
-        part = None
-        if resumable:
-            conditions = RunConditions.of(src, options, settings, installed)
-            part = stack.enter_context(PartFile(dst, conditions, overwrite))
-        skip = part.frames if part else 0
-        with _open_output(dst, overwrite, part) as file:
-            with output_errors(shown):
-                writer = ContainerWriter(file, header, _extras(reader, options))
-                for kept in part.replay(writer) if part else ():
-                    tally.add(kept)
-            watch = encoder.stopwatch
+    plan = _Plan(
+        src=src,
+        dst=dst,
+        options=options if frames is None else replace(options, limit=frames),
+        settings=EncoderSettings(
+            DEFAULT_QUALITY if quality is None else quality,
+            min(gop, LONGEST_GOP),
+            batch or default_batch(where),
+            where,
+            choose_precision(precision),
+            scenecut,
+            PRESETS[preset],
+        ),
+        installed=load_model(os.fspath(model or DEFAULT_MODEL)),
+        rate=rate,
+        overwrite=overwrite,
+        strict=strict,
+        resumable=resumable,
+    )
+    control = _first_pass(plan, rate, progress) if rate and os.path.isfile(src) else None
+    with _opened(plan, control) as run:
+        run.write(progress)
+    notices = [_LONG_GOP] if gop > LONGEST_GOP else []
+    return run.summarise(preset, notices, perf_counter() - began)
 
-            def on_frame(done: int) -> None:
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What was asked for, checked as far as that can be without reading the source."""
+
+    src: str
+    dst: str
+    options: SourceOptions
+    settings: EncoderSettings
+    installed: InstalledModel
+    rate: RateTarget | None
+    overwrite: bool
+    strict: bool
+    resumable: bool
+
+    @property
+    def shown_output(self) -> str:
+        return "standard output" if self.dst == PIPE else self.dst
+
+    def header(self, fmt: VideoFormat) -> StreamHeader:
+        return StreamHeader(fmt, self.settings.gop, self.installed.name, self.installed.sha256)
+
+    def extras(self, reader: VideoReader) -> Extras:
+        return Extras(reader.tags, reader.streams, origin_of(self.options, reader))
+
+    def open_source(self) -> VideoReader:
+        """Raises InputError, also for what is an .nlc file already."""
+        try:
+            return VideoReader(self.src, options=self.options)
+        except InputError:
+            if os.path.isfile(self.src):  # a pipe cannot be read again
+                with open(self.src, "rb") as file:
+                    if file.read(len(SIGNATURE)) == SIGNATURE:
+                        raise InputError(
+                            f"{self.src} is an .nlc file already; to code it anew, decode it "
+                            f"first: ncodec decode {file_word(self.src)} decoded.mkv"
+                        ) from None
+            raise
+
+
+def _first_pass(plan: _Plan, rate: RateTarget, progress: Progress | None) -> QualityControl:
+    """What a look at the whole source says about how to meet the target."""
+    with plan.open_source() as reader:
+        other_bytes = description_bytes(plan.extras(reader))
+        other_bytes += empty_file_bytes(plan.header(reader.format), gops=2)
+
+        def frames() -> Iterator[Frame]:
+            nonlocal other_bytes
+            for number, frame in enumerate(reader, 1):
+                other_bytes += packets_bytes(reader.take_packets())
                 if progress:
-                    rate_so_far = 8 * writer.bytes_written / tally.seconds if tally.gops else None
-                    progress(ProgressState(done, reader.frame_count_hint, rate_so_far))
+                    hint = reader.frame_count_hint
+                    progress(ProgressState(number, hint, label="first pass"))
+                yield frame
+            other_bytes += packets_bytes(reader.take_packets())
 
-            queue = PacketQueue()
-            frames_read = _with_packets(reader, queue, skip, progress)
-            for coded in encoder.gops(frames_read, on_frame, skip):
-                last = coded.record.first_frame + len(coded.record.frames) - 1
-                with watch.running("writing"), output_errors(shown):
-                    writer.write_packets(queue.take(last))
-                    writer.write_gop(coded.record, coded.stats)
-                tally.add(coded)
-                if part and coded.ends_batch:
-                    part.mark(tally.frames, writer.bytes_written)
-            if not tally.gops:
-                raise InputError(f"{src}: no frames; nothing to encode")
-            if strict and reader.truncated:
-                raise InputError(f"{reader.truncated} (--strict)")
-            with output_errors(shown):
-                writer.write_packets(queue.take())
-                writer.finish(reader.end_pts)
-            tally.end(reader.end_pts)
-        seconds = watch.elapsed()
-        fixed = _fixed_bytes(header, tally.gops) + tally.gops * INDEX_BYTES
-        video_bytes = writer.bytes_written - writer.packet_bytes - fixed
-        outcome = tally.judge(rate, writer.bytes_written, video_bytes) if rate else None
-        notices = [
-            *reader.notices,
-            *encoder.notices,
-            *([_LONG_GOP] if asked_gop > gop else []),
-            *(part.notices if part else []),
-            *([outcome.notice] if outcome and outcome.notice else []),
-        ]
+        return control_after_first_pass(
+            rate,
+            frames(),
+            reader.format,
+            plan.installed,
+            plan.settings,
+            lambda: other_bytes,
+        )
+
+
+@contextmanager
+def _opened(plan: _Plan, control: QualityControl | None) -> Iterator["_Run"]:
+    """Source, encoder and output; at the end the output has its name, or after an error is gone."""
+    with ExitStack() as stack:
+        reader = plan.open_source()
+        if plan.rate and control is None:
+            control = live_control(plan.rate, reader.format, plan.settings.gop)
+        encoder = Encoder(plan.installed, reader.format, plan.settings, control)
+        stack.callback(lambda: None if encoder.source_is_stuck else reader.close())
+        part = None
+        if plan.resumable:
+            conditions = RunConditions.of(plan.src, plan.options, plan.settings, plan.installed)
+            part = stack.enter_context(PartFile(plan.dst, conditions, plan.overwrite))
+        file = stack.enter_context(_open_output(plan, part))
+        with output_errors(plan.shown_output):
+            writer = ContainerWriter(file, plan.header(reader.format), plan.extras(reader))
+        yield _Run(plan, reader, encoder, writer, part)
+
+
+@contextmanager
+def _open_output(plan: _Plan, part: PartFile | None) -> Iterator[BinaryIO]:
+    if part:
+        yield part.file
+        part.commit()
+        return
+    if plan.dst == PIPE:
+        yield standard_output()
+        return
+    with AtomicFile(plan.dst, plan.overwrite) as output:
+        yield output.file
+
+
+class _Run:
+    """One pass from the source to the output."""
+
+    def __init__(
+        self,
+        plan: _Plan,
+        reader: VideoReader,
+        encoder: Encoder,
+        writer: ContainerWriter,
+        part: PartFile | None,
+    ) -> None:
+        self._plan, self._reader, self._encoder = plan, reader, encoder
+        self._writer, self._part = writer, part
+        self._tally = EncodeTally(reader.format)
+        self._skip = part.frames if part else 0  # frames that an earlier run has coded
+
+    def write(self, progress: Progress | None) -> None:
+        """Raises InputError where there is no frame, or with `strict` not the whole source."""
+        plan, reader, writer, tally = self._plan, self._reader, self._writer, self._tally
+        with output_errors(plan.shown_output):
+            for kept in self._part.replay(writer) if self._part else ():
+                tally.add(kept)
+
+        def on_frame(done: int) -> None:
+            if progress:
+                rate_so_far = 8 * writer.bytes_written / tally.seconds if tally.gops else None
+                progress(ProgressState(done, reader.frame_count_hint, rate_so_far))
+
+        queue = PacketQueue()
+        frames = _with_packets(reader, queue, self._skip, progress)
+        for coded in self._encoder.gops(frames, on_frame, self._skip):
+            last = coded.record.first_frame + len(coded.record.frames) - 1
+            with (
+                self._encoder.stopwatch.running("writing"),
+                output_errors(plan.shown_output),
+            ):
+                writer.write_packets(queue.take(last))
+                writer.write_gop(coded.record, coded.stats)
+            tally.add(coded)
+            if self._part and coded.ends_batch:
+                self._part.mark(tally.frames, writer.bytes_written)
+        if not tally.gops:
+            raise InputError(f"{plan.src}: no frames; nothing to encode")
+        if plan.strict and reader.truncated:
+            raise InputError(f"{reader.truncated} (--strict)")
+        with output_errors(plan.shown_output):
+            writer.write_packets(queue.take())
+            writer.finish(reader.end_pts)
+        tally.end(reader.end_pts)
+
+    def summarise(self, preset: str, notices: list[str], seconds: float) -> EncodeSummary:
+        """notices: more of them; seconds: of all passes."""
+        plan, reader, writer, tally = self._plan, self._reader, self._writer, self._tally
+        fmt, watch = reader.format, self._encoder.stopwatch
+        size = writer.bytes_written
+        fixed = empty_file_bytes(plan.header(fmt), tally.gops) + tally.gops * INDEX_BYTES
+        video_bytes = size - writer.packet_bytes - fixed
+        outcome = tally.judge(plan.rate, size, video_bytes) if plan.rate else None
         mean = tally.meter.mean
         return EncodeSummary(
             frames=tally.frames,
             width=fmt.width,
             height=fmt.height,
-            bytes=writer.bytes_written,
-            bpp=8 * writer.bytes_written / tally.samples,
-            bitrate=8 * writer.bytes_written / tally.seconds,
+            bytes=size,
+            bpp=8 * size / tally.samples,
+            bitrate=8 * size / tally.seconds,
             video_bytes=video_bytes,
             video_bitrate=8 * video_bytes / tally.seconds,
             streams=len(reader.streams),
-            ratio=_ratio(reader.source_bytes, writer.bytes_written, options),
+            ratio=_ratio(reader.source_bytes, size, plan.options),
             psnr_y=mean.y,
             psnr_u=mean.u,
             psnr_v=mean.v,
             psnr_yuv=mean.yuv,
-            fps=(tally.frames - skip) / seconds,
-            seconds=perf_counter() - began,
-            model=installed.name,
-            quality=None if rate else settings.quality,
+            fps=(tally.frames - self._skip) / watch.elapsed(),
+            seconds=seconds,
+            model=plan.installed.name,
+            quality=None if plan.rate else plan.settings.quality,
             preset=preset,
-            gop=gop,
+            gop=plan.settings.gop,
             gops=tally.gops,
-            device=str(where),
+            device=str(plan.settings.device),
             rate=outcome,
-            notices=notices,
+            notices=[
+                *reader.notices,
+                *self._encoder.notices,
+                *notices,
+                *(self._part.notices if self._part else []),
+                *([outcome.notice] if outcome and outcome.notice else []),
+            ],
             truncated=reader.truncated,
             stage_seconds={k: round(v, 3) for k, v in watch.seconds.items()},
         )
-
-
-def _first_pass(
-    src: PathLike,
-    options: SourceOptions,
-    rate: RateTarget,
-    installed: InstalledModel,
-    settings: EncoderSettings,
-    progress: Progress | None,
-) -> QualityControl:
-    """What a look at the whole source says about how to meet the target."""
-    with _open_source(src, options) as reader:
-        header = StreamHeader(reader.format, settings.gop, installed.name, installed.sha256)
-        with open(os.devnull, "wb") as nowhere:
-            others = ContainerWriter(nowhere, header, _extras(reader, options))
-
-            def frames() -> Iterator[Frame]:
-                for number, frame in enumerate(reader, 1):
-                    others.write_packets(reader.take_packets())
-                    if progress:
-                        hint = reader.frame_count_hint
-                        progress(ProgressState(number, hint, label="first pass"))
-                    yield frame
-                others.write_packets(reader.take_packets())
-
-            return control_after_first_pass(
-                rate,
-                frames(),
-                reader.format,
-                installed,
-                settings,
-                lambda: _fixed_bytes(header, gops=2) + others.packet_bytes,
-            )
-
-
-def _extras(reader: VideoReader, options: SourceOptions) -> Extras:
-    return Extras(reader.tags, reader.streams, origin_of(options, reader))
 
 
 def _with_packets(
@@ -260,36 +326,6 @@ def _with_packets(
     queue.put(number, reader.take_packets())
 
 
-def _fixed_bytes(header: StreamHeader, gops: int) -> int:
-    """Bytes of a file of so many GOPs without these and other streams: signature, header and its
-    copies, an empty index, tail."""
-    empty = ContainerWriter(BytesIO(), header)
-    headers = empty.bytes_written - empty.packet_bytes + empty.head_copies_bytes(gops)
-    return headers + CHUNK_OVERHEAD + TAIL_CHUNK_SIZE
-
-
-def _refuse_other_format(dst: PathLike) -> None:
-    """Raises UsageError for a name under which other programs, and users, expect another format."""
-    suffix = Path(dst).suffix
-    if suffix.lower() in OTHER_FORMATS:
-        raise UsageError(f"{dst}: encode writes .nlc files; name the output {Path(dst).stem}.nlc")
-
-
-def refuse_same_file(src: PathLike, dst: PathLike) -> None:
-    """Raises UsageError when the output is the input; of pipes and devices that does no harm."""
-    named = PIPE not in (os.fspath(src), os.fspath(dst))
-    if named and os.path.isfile(src) and os.path.isfile(dst) and os.path.samefile(src, dst):
-        raise UsageError(f"{dst}: output is the same file as the input")
-
-
-def choose_precision(name: str | None) -> torch.dtype:
-    if name is None:
-        return DEFAULT_PRECISION
-    if name not in ("float32", "bfloat16"):
-        raise UsageError(f"precision {name} is not float32 or bfloat16")
-    return torch.float32 if name == "float32" else torch.bfloat16
-
-
 def _check_numbers(
     quality: int | None, rate: RateTarget | None, gop: int, batch: int | None, frames: int | None
 ) -> None:
@@ -304,41 +340,23 @@ def _check_numbers(
             raise UsageError(f"{name} must be at least 1, not {value}")
 
 
-def _check_resumable(src: PathLike, dst: PathLike, rate: RateTarget | None) -> None:
-    if os.fspath(src) == PIPE or (os.path.exists(src) and not os.path.isfile(src)):
+def _check_names(
+    src: str, dst: str, rate: RateTarget | None, overwrite: bool, resumable: bool
+) -> None:
+    """Raises UsageError or OutputError for a source and an output that do not go together."""
+    refuse_same_file(src, dst)
+    if dst != PIPE:
+        refuse_other_format(dst)
+        check_target(dst, overwrite)
+    if not resumable:
+        return
+    if src == PIPE or (os.path.exists(src) and not os.path.isfile(src)):
         raise UsageError(f"{src}: only a file can be read again to go on: encode it not resumable")
-    if os.fspath(dst) == PIPE or is_special(dst):
-        raise UsageError("what went into a pipe cannot be gone on with: name a file as the output")
+    if dst == PIPE or is_special(dst):
+        raise UsageError("--resumable needs a regular output file, not a pipe")
     if rate:
         what = f"to go on towards a {rate.kind.value} would not give the same file"
         raise UsageError(f"{what}: give a quality instead, or encode it not resumable")
-
-
-def _open_source(src: PathLike, options: SourceOptions) -> VideoReader:
-    try:
-        return VideoReader(src, options=options)
-    except InputError:
-        if os.path.isfile(src):  # a pipe cannot be read again
-            with open(src, "rb") as file:
-                if file.read(len(SIGNATURE)) == SIGNATURE:
-                    raise InputError(
-                        f"{src} is an .nlc file already; to code it anew, decode it first: "
-                        f"ncodec decode {file_word(src)} decoded.mkv"
-                    ) from None
-        raise
-
-
-@contextmanager
-def _open_output(dst: PathLike, overwrite: bool, part: PartFile | None) -> Iterator[BinaryIO]:
-    if part:
-        yield part.file
-        part.commit()
-        return
-    if os.fspath(dst) == PIPE:
-        yield standard_output()
-        return
-    with AtomicFile(dst, overwrite) as output:
-        yield output.file
 
 
 def _ratio(source_bytes: int | None, size: int, options: SourceOptions) -> float | None:

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.container import ContainerReader, GopRecord, GopStats, PacketsContent
 from neuralcodec.errors import DamagedFile
-from neuralcodec.files.decode import open_input, shown_name
-from neuralcodec.files.encode import PathLike
+from neuralcodec.files.paths import PathLike, open_input, shown_name
 from neuralcodec.metrics import MAX_DB, PsnrMeter, psnr_yuv
 from neuralcodec.model.installed import installed_models
 from neuralcodec.video import FieldOrder, VideoFormat

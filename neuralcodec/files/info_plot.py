@@ -7,8 +7,8 @@ import numpy as np
 
 from neuralcodec.atomic_file import AtomicFile, check_target
 from neuralcodec.errors import OutputError, UsageError
-from neuralcodec.files.encode import PathLike
 from neuralcodec.files.info import FileInfo, FrameInfo
+from neuralcodec.files.paths import PathLike
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

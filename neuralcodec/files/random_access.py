@@ -19,8 +19,7 @@ from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.decoder.picture_limit import check_picture_size
 from neuralcodec.endpoints import input_name
 from neuralcodec.errors import InputError
-from neuralcodec.files.decode import open_input
-from neuralcodec.files.encode import PIPE, PathLike
+from neuralcodec.files.paths import PIPE, PathLike, open_input
 from neuralcodec.model.model_file import find_model
 from neuralcodec.video import VideoFormat
 

@@ -4,7 +4,6 @@ import io
 import os
 import stat
 import struct
-import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from neuralcodec.endpoints import (
     is_read_once,
     open_input_file,
     shown_input,
+    standard_input,
 )
 from neuralcodec.errors import InputError, NcodecError, UsageError
 from neuralcodec.media.boxes import BoxWalk
@@ -162,13 +162,6 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions | None = No
         container.close()
         raise
     return Source(name, container, streams, size, pipe, url, settings, run.gap if run else None)
-
-
-def standard_input() -> BinaryIO:
-    """Raises InputError where the program was started without one."""
-    if sys.stdin is None:
-        raise InputError("cannot read standard input: it is closed")
-    return sys.stdin.buffer
 
 
 def _with_late_sound(

@@ -1,4 +1,7 @@
-"""How far a shown video is from its reference, and what one codec saves over another."""
+"""How far a shown video is from its reference, and what one codec saves over another.
+
+SSIM is in a module of its own, `metrics.ssim`, as it takes PyTorch along.
+"""
 
 from neuralcodec.metrics.bd_rate import RatePoint, bd_psnr, bd_rate
 from neuralcodec.metrics.psnr import (
@@ -10,7 +13,6 @@ from neuralcodec.metrics.psnr import (
     plane_mse,
     psnr_yuv,
 )
-from neuralcodec.metrics.ssim import ms_ssim, ssim
 
 __all__ = [
     "MAX_DB",
@@ -20,9 +22,7 @@ __all__ = [
     "bd_psnr",
     "bd_rate",
     "frame_psnr",
-    "ms_ssim",
     "mse_to_db",
     "plane_mse",
     "psnr_yuv",
-    "ssim",
 ]

@@ -59,6 +59,15 @@ def installed_file(name: str) -> Path:
     return weights_folder() / f"{name}{SUFFIX}"
 
 
+def not_installed(name: str, sha256: bytes) -> str:
+    """The sentence for a file whose model is not among those installed."""
+    return f"{made_with(name, sha256)}, which is not installed: give its file with --model"
+
+
+def made_with(name: str, sha256: bytes) -> str:
+    return f"made with model '{name}' ({sha256.hex()[:16]}...)"
+
+
 def model_file(name_or_file: str) -> Path:
     """The file of an installed model, or the one named. Raises ModelError when there is none."""
     if not name_or_file.endswith(SUFFIX):

@@ -18,7 +18,9 @@ from neuralcodec.model.installed import (
     check_version,
     file_sha256,
     installed_models,
+    made_with,
     model_file,
+    not_installed,
 )
 from neuralcodec.model.tables import CodingTables, make_tables
 from neuralcodec.model.video_model import VideoModel
@@ -62,12 +64,11 @@ def find_model(name: str, sha256: bytes, candidate: str | None = None) -> Instal
     """The model that a file was made with. Raises ModelError, naming it, when it is not here.
 
     candidate: the only model to consider, by name or file; else all that are installed."""
-    missing = f"made with model '{name}' ({sha256.hex()[:16]}...), which is not "
     if candidate is not None:
         given = load_model(candidate)
         if given.sha256 == sha256:
             return given
-        raise ModelError(missing + candidate)
+        raise ModelError(f"{made_with(name, sha256)}, which is not {candidate}")
     for known, digest in installed_models().items():
         if digest == sha256:
             with suppress(ModelError):
@@ -75,7 +76,7 @@ def find_model(name: str, sha256: bytes, candidate: str | None = None) -> Instal
                 if found.sha256 == sha256:
                     return found
             raise ModelError(f"the installed model '{known}' is damaged: install ncodec anew")
-    raise ModelError(f"{missing}installed: give its file with --model")
+    raise ModelError(not_installed(name, sha256))
 
 
 def load_config(path: Path) -> ModelConfig:
