@@ -56,9 +56,9 @@ class PictureEncoder:
         coded.duration = picture.duration
         if self.is_upsampled:
             coded = self._upsampled(coded)
-        if self._start is None:
-            self._start = coded.pts
-        self._end = coded.pts + picture.duration
+        start = picture.frame.pts + shift
+        self._start = start if self._start is None else self._start
+        self._end = start + picture.duration
         return self._noted(self.stream.encode(coded))
 
     def finish(self) -> list["Packet[VideoStream]"]:
