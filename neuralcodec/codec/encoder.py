@@ -249,7 +249,9 @@ class Encoder:
 
     def _error_growth(self, q: int, lower: int) -> float:
         """About how much larger squared errors are at a lower quality: as much as λ is smaller."""
-        lambdas = self.installed.model.config.quality_lambdas(torch.tensor([q, lower]))
+        lambdas = self.installed.model.config.quality_lambdas(
+            torch.tensor([q, lower], device="cpu")
+        )
         return float(lambdas[0] / lambdas[1])
 
     def _quality_for(self, source: PlacedFrame, transforms: Transforms | SideBySide) -> int:

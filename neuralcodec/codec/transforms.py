@@ -322,6 +322,7 @@ class Transforms:
     def _context(self) -> Iterator[None]:
         reduced = self.precision != torch.float32
         with (
+            torch.inference_mode(False),  # refinement follows gradients
             torch.no_grad(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=reduced),
         ):

@@ -28,6 +28,7 @@ class VideoModel(nn.Module):
         self.inter_prior = ScalePrior(config, inter=True)
         self.vector_prior = VectorPrior(config)
         self.register_buffer("log_table", log_magnitude_table())
+        self.float()  # whatever PyTorch's default is in this program
 
     def exact_layers(self) -> list[ExactLayer]:
         return [m for m in self.modules() if isinstance(m, ExactLayer)]
