@@ -22,6 +22,7 @@ class Reading:
     refused: str | None = None  # the error that the user is told
     fault: str | None = None  # what must not happen
 
+    untimed: int = 0  # pictures to which the source gives no time
     places: list[int] = field(default_factory=list)  # of the pictures' packets in the file
     sound_places: list[list[int]] = field(default_factory=list)
     decoding_times: list[float] = field(default_factory=list)  # of an AVI file's video packets
@@ -128,6 +129,10 @@ def explain(
             same_number.append(reading)
     if is_of_times and same_number and _differ_as_much(ours, same_number):
         return "FFmpeg's versions differ as much from one another"
+    if is_of_times and plain.untimed and _times_apart(ours, theirs) <= 0.5:
+        return "pictures without a time: each places them"
+    if is_of_times and _is_as_the_source_says(ours, theirs, plain):
+        return "as the source says: FFmpeg moves what steps back"
     if is_of_times and ours.says("clock that jumps") and _moves_all_alike(ours, plain):
         return "a clock that jumps: ours goes on elsewhere"
     return None
@@ -150,7 +155,16 @@ def _is_out_of_order(ours: Reading, theirs: Reading, plain: Reading) -> bool:
     steps = [after - before for before, after in pairwise(plain.times)]
     back = sum(-1 < step <= 0 for step in steps)
     zeros = (ours.times[0], theirs.times[0])
-    return _most_apart(ours.times, theirs.times, zeros) <= min(0.1 * back, 1)
+    return _most_apart(ours.times, theirs.times, zeros) <= min(0.2 * back, 1)
+
+
+def _is_as_the_source_says(ours: Reading, theirs: Reading, plain: Reading) -> bool:
+    """Whether nothing was moved by us, but by FFmpeg: by less than half a second, or because its
+    clock stands still where that of the source goes back."""
+    if ours.counts != plain.counts or _times_apart(ours, plain) > TOLERANCE:
+        return False
+    is_still = any(b <= a for times in (theirs.times, *theirs.heard) for a, b in pairwise(times))
+    return is_still or _times_apart(ours, theirs) <= 0.5
 
 
 def _differ_as_much(ours: Reading, readings: Sequence[Reading]) -> bool:
@@ -162,6 +176,8 @@ def _differ_as_much(ours: Reading, readings: Sequence[Reading]) -> bool:
 
 
 def _times_apart(one: Reading, other: Reading) -> float:
+    if one.counts != other.counts:
+        return float("inf")
     zeros = (one.times[0], other.times[0])
     pairs = zip([one.times, *one.heard], [other.times, *other.heard], strict=True)
     return max(_most_apart(a, b, zeros) for a, b in pairs)
