@@ -268,7 +268,7 @@ def run(arguments: argparse.Namespace) -> int:
         elif not arguments.keep:
             for made in folder.glob(f"{number:04}.*"):
                 made.unlink()
-    print(f"{'':44}" + "".join(f"{kind:>6}" for kind in [*KINDS, "all"]))
+    print(f"{'':56}" + "".join(f"{kind:>6}" for kind in [*KINDS, "all"]))
     for name, counts in [("files", tried), ("same as FFmpeg", same), *sorted(explained.items())]:
         print(_row(name, counts))
     print(_row("unexplained", unexplained))
@@ -278,7 +278,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _row(name: str, counts: "Counter[str]") -> str:
     cells = [counts[kind] for kind in KINDS]
-    return f"{name[:43]:44}" + "".join(f"{cell or '':>6}" for cell in [*cells, sum(cells)])
+    return f"{name:56}" + "".join(f"{cell or '':>6}" for cell in [*cells, sum(cells)])
 
 
 if __name__ == "__main__":
