@@ -189,7 +189,8 @@ def _differ_at_a_splice(ours: Reading, theirs: Reading) -> bool:
     """Whether only a few pictures have other times."""
     shift = ours.times[0] - theirs.times[0]
     pairs = zip(ours.times, theirs.times, strict=True)
-    return sum(abs(a - b - shift) > TOLERANCE for a, b in pairs) <= _AT_A_SPLICE
+    wrong = sum(abs(a - b - shift) > TOLERANCE for a, b in pairs)
+    return wrong <= min(_AT_A_SPLICE, ours.frames // 10)
 
 
 def _times_apart(one: Reading, other: Reading) -> float:
@@ -217,7 +218,7 @@ def _moves_all_alike(ours: Reading, plain: Reading) -> bool:
         before, after = sound[max(middle - _NEAR, 0) : middle], sound[middle : middle + _NEAR]
         near = [other for _, other in before + after]
         wrong += bool(before and after and not _are_among([offset], near, _REPAIR))
-    return wrong <= _AT_A_SPLICE
+    return wrong <= min(_AT_A_SPLICE, ours.frames // 10)
 
 
 def _are_among(values: Sequence[float], others: Sequence[float], within: float) -> bool:
