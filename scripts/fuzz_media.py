@@ -24,7 +24,10 @@ from pathlib import Path
 from time import monotonic
 
 import av
+from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Stream
 from media_differences import Reading, differences, explain
 from media_pieces import make_pieces
 from media_samples import KINDS, Maker
@@ -94,9 +97,8 @@ def read_plainly(path: Path, video: int, pipe: Connection) -> None:
             chosen.thread_type = "AUTO"
             chosen.codec_context.copy_opaque = True
             is_avi = container.format.name == "avi"
-            packets = container.demux(chosen, *container.streams.audio)
-            whole = (packet for packet in packets if packet.size)
-            for place, packet in enumerate(chain(whole, [None])):
+            packets = _packets(container, chosen)
+            for place, packet in enumerate(chain(packets, [None])):
                 if packet is not None and packet.stream_index in sounds:
                     ticks = packet.dts if packet.pts is None else packet.pts
                     _append(sounds[packet.stream_index], ticks, packet.time_base)
@@ -112,6 +114,7 @@ def read_plainly(path: Path, video: int, pipe: Connection) -> None:
                     continue
                 for frame in frames:
                     _append(reading.times, frame.pts, chosen.time_base)
+                    reading.untimed += frame.pts is None
                     of_packet = frame.opaque if isinstance(frame.opaque, Place) else Place(place)
                     reading.places.append(of_packet.number)
                     is_coded_as_is = frame.format.name in ("yuv420p", "yuvj420p")
@@ -124,6 +127,18 @@ def read_plainly(path: Path, video: int, pipe: Connection) -> None:
         reading.fault = f"{type(error).__name__}: {error}"
         reading.sounds = list(sounds.values()) if "sounds" in locals() else []
     pipe.send((video, reading))
+
+
+def _packets(container: InputContainer, video: av.VideoStream) -> "Iterator[Packet[Stream]]":
+    """Of the pictures and of sound, whatever streams begin in the middle."""
+    while True:
+        try:
+            for packet in container.demux(video, *container.streams.audio):
+                if packet.size:
+                    yield packet
+            return
+        except IndexError:  # PyAV's answer to such streams
+            continue
 
 
 def read_by_ffmpeg(program: str, path: Path, video: int, *options: str) -> Reading:
@@ -253,7 +268,7 @@ def run(arguments: argparse.Namespace) -> int:
         elif not arguments.keep:
             for made in folder.glob(f"{number:04}.*"):
                 made.unlink()
-    print(f"{'':44}" + "".join(f"{kind:>6}" for kind in [*KINDS, "all"]))
+    print(f"{'':56}" + "".join(f"{kind:>6}" for kind in [*KINDS, "all"]))
     for name, counts in [("files", tried), ("same as FFmpeg", same), *sorted(explained.items())]:
         print(_row(name, counts))
     print(_row("unexplained", unexplained))
@@ -263,7 +278,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _row(name: str, counts: "Counter[str]") -> str:
     cells = [counts[kind] for kind in KINDS]
-    return f"{name[:43]:44}" + "".join(f"{cell or '':>6}" for cell in [*cells, sum(cells)])
+    return f"{name:56}" + "".join(f"{cell or '':>6}" for cell in [*cells, sum(cells)])
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def predicted_bits(decoder: Decoder, gop: GopRecord) -> list[float]:
             latent = torch.from_numpy(symbols.latent).float()[None]
             magnitudes = log_magnitude(latent, model.log_table)
             total, vectors = 0.0, None
-            q = torch.tensor([record.q])
+            q = torch.tensor([record.q], device="cpu")
             if symbols.vectors is not None:
                 vectors = torch.from_numpy(symbols.vectors).float()[None]
                 before = torch.zeros_like(vectors) if last is None else last

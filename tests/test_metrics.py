@@ -10,12 +10,12 @@ from neuralcodec.metrics import (
     bd_psnr,
     bd_rate,
     frame_psnr,
-    ms_ssim,
     mse_to_db,
     plane_mse,
     psnr_yuv,
     ssim,
 )
+from neuralcodec.metrics.ssim import ms_ssim
 from neuralcodec.video import Frame
 
 RNG_SEED = 20

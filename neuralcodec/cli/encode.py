@@ -90,7 +90,11 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "[default: the best video stream and all others that are no video]",
         ),
         click.option("--no-audio", is_flag=True, help="Leave audio streams out."),
-        click.option("--fps", type=RATE, help="Repeat or drop frames to this rate."),
+        click.option(
+            "--fps",
+            type=RATE,
+            help="Repeat or drop frames to this rate; a gap of over 90000 frames is not filled.",
+        ),
         click.option("--scale", type=DIMENSIONS, help="Resize the pictures, as 1280x720."),
         click.option("-n", "--frames", type=click.IntRange(1), metavar="N", help="Stop after N."),
         click.option("-t", "--duration", type=TIME, help="Take only so much, as 10 or 1:30."),

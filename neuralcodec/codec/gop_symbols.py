@@ -59,7 +59,7 @@ class _GopContext:
         self.model, self.coder = installed.model, coder
         self.height, self.width = height, width
         self.history: History | None = None
-        self.last_vectors = torch.zeros(1, 2, *self.vector_grid)
+        self.last_vectors = self._no_vectors()
         self.last_filtered = AFTER_INTRA
         self.checksum = 0
 
@@ -69,10 +69,13 @@ class _GopContext:
         per_side = BLOCK // VECTOR_BLOCK
         return per_side * self.height, per_side * self.width
 
+    def _no_vectors(self) -> torch.Tensor:
+        return torch.zeros(1, 2, *self.vector_grid, dtype=torch.float32, device="cpu")
+
     def _side(self, q: int, vectors: torch.Tensor | None) -> tuple[ScalePrior, torch.Tensor]:
         prior = self.model.intra_prior if vectors is None else self.model.inter_prior
         side = prior.side_information(
-            torch.tensor([q]),
+            torch.tensor([q], device="cpu"),
             (1, self.height, self.width),
             self.model.log_table,
             self.history,
@@ -82,7 +85,7 @@ class _GopContext:
 
     def _walk(self, vectors: torch.Tensor, q: int) -> Iterator[StepContext]:
         prior, log_table = self.model.vector_prior, self.model.log_table
-        return prior.walk(vectors, self.last_vectors, torch.tensor([q]), log_table)
+        return prior.walk(vectors, self.last_vectors, torch.tensor([q], device="cpu"), log_table)
 
     def _advance(
         self, symbols: FrameSymbols, magnitudes: torch.Tensor, vectors: torch.Tensor | None
@@ -144,7 +147,9 @@ class GopSymbolDecoder(_GopContext):
             filtered = None if intra else decode_filtered(decoder, self.last_filtered)
             vectors = None if intra else self._decode_vectors(decoder, q)
             latent = np.zeros((self.height, self.width, latents), dtype=np.int16)
-            magnitudes = torch.zeros(1, self.height, self.width, latents)
+            magnitudes = torch.zeros(
+                1, self.height, self.width, latents, dtype=torch.float32, device="cpu"
+            )
             prior, side = self._side(q, vectors)
             for coded in prior.passes(self.height, self.width):
                 indices = _to_numpy(prior.indices(coded, side, magnitudes))
@@ -162,7 +167,7 @@ class GopSymbolDecoder(_GopContext):
         return symbols
 
     def _decode_vectors(self, decoder: SymbolDecoder, q: int) -> torch.Tensor:
-        vectors = torch.zeros(1, 2, *self.vector_grid)
+        vectors = self._no_vectors()
         for context in self._walk(vectors, q):
             step = _StepArrays(context)
             decoded = step.prediction.copy()

@@ -67,5 +67,9 @@ class Turns:
 def running_networks(device: torch.device, precision: torch.dtype) -> Iterator[None]:
     """Without gradients, in float32 or with bfloat16 where it is about as good."""
     reduced = precision != torch.float32
-    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=reduced):
+    with (
+        torch.inference_mode(False),  # refinement follows gradients
+        torch.no_grad(),
+        torch.autocast(device.type, torch.bfloat16, enabled=reduced),
+    ):
         yield

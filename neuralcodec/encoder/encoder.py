@@ -222,7 +222,8 @@ class Encoder:
 
     def _error_growth(self, q: int, lower: int) -> float:
         """About how much larger squared errors are at a lower quality: as much as λ is smaller."""
-        lambdas = self.installed.model.config.quality_lambdas(torch.tensor([q, lower]))
+        qualities = torch.tensor([q, lower], device="cpu")
+        lambdas = self.installed.model.config.quality_lambdas(qualities)
         return float(lambdas[0] / lambdas[1])
 
     def _gop_quality(self, encoder: FrameEncoder, source: SourceFrame) -> int:

@@ -55,7 +55,11 @@ class BonusTrials:
     def _cost(self, frames: Sequence[Frame], quality: int, bonus: int) -> float:
         """Bits + λ·squared error."""
         symbols = GopSymbolEncoder(self.installed, self._coder, *grid_size(self.fmt))
-        weight = float(self.installed.model.config.quality_lambdas(torch.tensor(float(quality))))
+        weight = float(
+            self.installed.model.config.quality_lambdas(
+                torch.tensor(float(quality), dtype=torch.float32, device="cpu")
+            )
+        )
         weight *= self.fmt.width * self.fmt.height
         if len(frames) == self.frames:  # else the GOP ends here, and nothing more leans on them
             weight *= LEANING

@@ -186,7 +186,7 @@ def _transformed_error(difference: Tensor) -> Tensor:
     rows, columns = difference.shape[-2:]
     squares = difference.unflatten(-1, (columns // 4, 4)).unflatten(-3, (rows // 4, 4))
     samples = squares.transpose(-3, -2).flatten(-2)
-    two = torch.tensor([[1.0, 1.0], [1.0, -1.0]], device=difference.device)
+    two = torch.tensor([[1, 1], [1, -1]], dtype=difference.dtype, device=difference.device)
     four = torch.kron(two, two)
     return (samples @ torch.kron(four, four) / 4).abs_().mean((-1, -2, -3))
 
@@ -203,7 +203,7 @@ def _full_search(
     errors = (shifted - small[:, :, None]).abs_().reshape(-1, side * side, height, width)
     block = 16 // scale
     sums = F.avg_pool2d(F.pad(errors, (1,) * 4, mode="replicate"), block + 2, stride=block)
-    steps = torch.arange(-reach, reach + 1, device=small.device) * (4.0 * scale)
+    steps = torch.arange(-reach, reach + 1, dtype=small.dtype, device=small.device) * (4.0 * scale)
     offsets = torch.stack([steps.repeat(side), steps.repeat_interleave(side)], -1)
     price = _vector_bits(offsets)[None, :, None, None] * weight[:, None] / 16**2
     return offsets[(sums + price).argmin(1)]
@@ -249,7 +249,9 @@ def _moved(plane: Tensor, dim: int, quarters: int, out: Tensor) -> None:
     out.copy_(plane)
     if quarters == 0:
         return
-    weights = interpolation_filter(torch.tensor(quarters / FULL)).tolist()
+    weights = interpolation_filter(
+        torch.tensor(quarters / FULL, dtype=torch.float32, device="cpu")
+    ).tolist()
     size = plane.shape[dim] - TAPS + 1
     inner = out.narrow(dim, LOBES - 1, size).zero_()
     for tap, weight in enumerate(weights):

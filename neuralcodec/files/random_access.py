@@ -91,7 +91,7 @@ class VideoFile:
             raise IndexError(f"frames {start} to {start + length - 1} of {len(self)}")
         frames = [self[i] for i in range(start, start + length)]
         y, u, v = (torch.stack(planes) for planes in list(zip(*frames, strict=True))[:3])
-        return TensorClip(y, u, v, torch.tensor([frame.pts for frame in frames]))
+        return TensorClip(y, u, v, torch.tensor([frame.pts for frame in frames], device="cpu"))
 
     def close(self) -> None:
         self._closed = True

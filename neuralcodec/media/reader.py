@@ -172,10 +172,14 @@ class VideoReader:
         self._carriage.finish(end)
 
     def _filtered(self, first: av.VideoFrame) -> Iterator[av.VideoFrame]:
-        yield from self._filters.push(first)
-        for picture in self._pictures:
-            yield from self._filters.push(picture)
-        yield from self._filters.flush(self._times.end_pts())
+        try:
+            yield from self._filters.push(first)
+            for picture in self._pictures:
+                yield from self._filters.push(picture)
+            yield from self._filters.flush(self._times.end_pts())
+        except FFmpegError as error:
+            what = f"cannot filter the pictures of {self._source.name}"
+            raise InputError(f"{what}: {error.strerror}") from error
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
         try:

@@ -84,9 +84,9 @@ class Wholeness:
                 "that part is left out"
             )
         is_cut = is_cut_off(self._source, self._demuxer)
-        if is_cut is not False and self._ended_early():
-            stated = stated_duration(self._source) or Fraction(0)
-            return f"{name} broke off after {float(self._end()):.2f} of {float(stated):.2f} seconds"
+        if is_cut is not False and (early := self._early_end()) is not None:
+            end, stated = early
+            return f"{name} broke off after {float(end):.2f} of {float(stated):.2f} seconds"
         if self._cut_in_a_frame():
             return f"{name} broke off in the middle of a frame"
         if any(passed.last_is_cut for passed in self._demuxer.passed.values()):
@@ -133,21 +133,22 @@ class Wholeness:
         ends = [passed.end for passed in self._demuxer.passed.values()]
         return max([self._decoding.losses.end, *ends])
 
-    def _ended_early(self) -> bool:
-        """Whether the headers promise more than came."""
+    def _early_end(self) -> tuple[Fraction, Fraction] | None:
+        """Where it ended and should have, in seconds; None if the headers promise no more."""
         if self._stream.frames and self._demuxer.video_packets >= self._stream.frames:
-            return False
+            return None
         stated = stated_duration(self._source)
         if stated is None or self._demuxer.jumps:
-            return False
+            return None
         frame = 1 / self._decoding.frame_rate if self._decoding.frame_rate else Fraction(0)
         is_own = self._stream.frames or "DURATION" in self._stream.metadata
         if is_own or len(self._source.container.streams) == 1:
-            slack = max(2 * frame, _DURATION_SLACK)
-            return self._decoding.losses.end + slack < stated
-        if not self._source.container.format.name.startswith(_STATE_DURATIONS):
-            return False
-        return self._end() + max(2 * frame, _LONGEST_SLACK) < stated
+            end, slack = self._decoding.losses.end, _DURATION_SLACK
+        elif self._source.container.format.name.startswith(_STATE_DURATIONS):
+            end, slack = self._end(), _LONGEST_SLACK
+        else:
+            return None
+        return (end, stated) if end + max(2 * frame, slack) < stated else None
 
     def _cut_in_a_frame(self) -> bool:
         """Whether bytes follow the last whole frame of uncompressed video."""

@@ -79,7 +79,7 @@ def _window_mean(x: Tensor) -> Tensor:
 
     Sums of shifted copies: on float64 twenty times as fast as a convolution.
     """
-    offsets = torch.arange(WINDOW, dtype=x.dtype) - WINDOW // 2
+    offsets = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
     window = torch.exp(-(offsets**2) / (2 * _SIGMA**2))
     weights = (window / window.sum()).tolist()
     for axis in (-2, -1):

@@ -46,7 +46,7 @@ def step_bits(context: StepContext, vectors: Tensor) -> Tensor:
     """Bits of one step of the vector description, (B,)."""
     wanted = vectors.flatten(2)[:, :, context.blocks]
     is_open = torch.ones_like(context.usable[:, 0])
-    total = torch.zeros(vectors.shape[0], device=vectors.device)
+    total = torch.zeros(vectors.shape[0], dtype=vectors.dtype, device=vectors.device)
     for i in range(CANDIDATES):
         asked = is_open & context.usable[:, i]
         hit = (context.candidates[:, i] == wanted).all(1)

@@ -15,6 +15,7 @@ from neuralcodec.model.layers import QualityVector
 SIDE = 8  # samples per side of a block, of luma as of chroma
 REACH = SIDE // 2  # samples on each side of an edge that change
 LUMA_STEP, CHROMA_STEP = 8 / 255, 4 / 255  # limits at q = 0 to begin with; of slopes, half of it
+COARSEST = (LUMA_STEP, CHROMA_STEP, LUMA_STEP / 2, CHROMA_STEP / 2)
 FINEST = 1 / math.sqrt(12.6)  # what is left of them at the highest quality
 RAMP = (1 / 16, 3 / 16, 5 / 16, 7 / 16)  # a step becomes a straight line
 
@@ -25,11 +26,14 @@ class DeblockingFilter(nn.Module):
     def __init__(self, anchors: int) -> None:
         super().__init__()
         self.log_limits = QualityVector(4, anchors)  # steps of both, slopes of both
-        self.ramps = nn.Parameter(torch.tensor([RAMP, RAMP]))
-        coarsest = torch.tensor([LUMA_STEP, CHROMA_STEP, LUMA_STEP / 2, CHROMA_STEP / 2]).log()
-        finer = torch.linspace(0, math.log(FINEST), anchors)
+        self.ramps = nn.Parameter(torch.tensor([RAMP, RAMP], dtype=torch.float32))
+        # Without tensors' logarithms: of the meta device, where models are built before their
+        # weights are loaded, they take PyTorch's compiler along, for a second and 100 MiB.
         with torch.no_grad():
-            self.log_limits.anchors.copy_(coarsest + finer[:, None])
+            for anchor, row in enumerate(self.log_limits.anchors):
+                finer = math.log(FINEST) * anchor / max(anchors - 1, 1)
+                for channel, limit in enumerate(COARSEST):
+                    row[channel] = math.log(limit) + finer
 
     def forward(self, y: Tensor, uv: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         """Planes (B, 1, H, W), (B, 2, H/2, W/2) in about [0, 1], H and W multiples of 16; q (B,).

@@ -45,8 +45,11 @@ class ExactLayer(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], outputs: int, spread: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(shape) * spread)
-        self.bias = nn.Parameter(torch.zeros(outputs))
+        weight = torch.empty(shape, dtype=torch.float32)
+        if not weight.is_meta:  # there nothing is filled, and chance takes the compiler along
+            weight.normal_().mul_(spread)
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(outputs, dtype=torch.float32))
 
     def grid_parameters(self) -> tuple[Tensor, Tensor]:
         bias = round_through(self.bias * SUM_UNITS) / SUM_UNITS
@@ -110,15 +113,16 @@ def log_magnitude(symbols: Tensor, table: Tensor) -> Tensor:
 
 def log_magnitude_table() -> Tensor:
     """Made once when a model is created, stored with its weights."""
-    magnitudes = torch.log1p(torch.arange(4096, dtype=torch.float64))
+    magnitudes = torch.log1p(torch.arange(4096, dtype=torch.float64, device="cpu"))
     units = (magnitudes * ACTIVATION_UNITS).round().clamp(max=LIMIT)
     return (units / ACTIVATION_UNITS).float()
 
 
 @contextmanager
 def exact_float32(device_type: str) -> Iterator[None]:
-    """Keeps autocast and, on a GPU, TF32 away from exact layers."""
-    with torch.autocast(device_type, enabled=False):
+    """Keeps autocast and, on a GPU, TF32 away from exact layers; and inference mode, in which
+    PyTorch would keep apart what is cached there."""
+    with torch.inference_mode(False), torch.autocast(device_type, enabled=False):
         if device_type != "cuda":  # leaves alone what belongs to the whole process
             yield
             return

@@ -89,7 +89,7 @@ class QualityVector(nn.Module):
 
     def __init__(self, channels: int, anchors: int) -> None:
         super().__init__()
-        self.anchors = nn.Parameter(torch.zeros(anchors, channels))
+        self.anchors = nn.Parameter(torch.zeros(anchors, channels, dtype=torch.float32))
 
     def forward(self, q: Tensor) -> Tensor:
         """q (B,) in 0..63 -> (B, channels, 1, 1)."""
@@ -118,8 +118,8 @@ class LinearTransform(nn.Module):
 
     def __init__(self, latents: int) -> None:
         super().__init__()
-        self.forward_basis = nn.Parameter(torch.zeros(latents, 96, 2, 2))
-        self.inverse_basis = nn.Parameter(torch.zeros(384, latents, 1, 1))
+        self.forward_basis = nn.Parameter(torch.zeros(latents, 96, 2, 2, dtype=torch.float32))
+        self.inverse_basis = nn.Parameter(torch.zeros(384, latents, 1, 1, dtype=torch.float32))
 
     def analyse(self, tokens: Tensor) -> Tensor:
         """(B, 96, h, w) -> (B, N, h/2, w/2)."""

@@ -129,13 +129,16 @@ def _build(config: ModelConfig, tensors: dict[str, Tensor]) -> VideoModel:
     """
     with torch.device("meta"):
         model = VideoModel(config)
+    weights = dict(tensors)  # what there is too much stays in it, to be refused
     for key, expected in model.state_dict().items():
         if key not in tensors:
             raise ValueError(f"{key} is missing")
         if tensors[key].shape != expected.shape:
             raise ValueError(f"{key} is {[*tensors[key].shape]}, not {[*expected.shape]}")
-    model.to_empty(device="cpu")
-    model.load_state_dict(tensors)
+        weights[key] = tensors[key].to(expected.dtype, copy=True)
+    # Not copied into empty tensors: to make those of tensors without memory takes PyTorch's
+    # compiler along, for a second and 100 MiB.
+    model.load_state_dict(weights, assign=True)
     return model
 
 

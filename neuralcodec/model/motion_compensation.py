@@ -181,7 +181,8 @@ def interpolation_filter(fraction: Tensor) -> Tensor:
 def _weights(window: int, device: torch.device) -> Tensor:
     """(window, window), a pyramid; four of them half overlapping add up to one everywhere."""
     centre = (window - 1) / 2
-    ramp = 1 - (torch.arange(window, device=device) - centre).abs() / (window / 2)
+    places = torch.arange(window, dtype=torch.float32, device=device)
+    ramp = 1 - (places - centre).abs() / (window / 2)
     return ramp[:, None] * ramp[None]
 
 

@@ -44,7 +44,8 @@ class Step:
 
     def targets(self, height: int, width: int) -> Tensor:
         """(h, w) booleans: the blocks that this step fills in."""
-        rows, columns = torch.arange(height)[:, None], torch.arange(width)[None]
+        rows = torch.arange(height, device="cpu")[:, None]
+        columns = torch.arange(width, device="cpu")[None]
         s = self.spacing
         if self.kind == "base":
             return (rows % s == 0) & (columns % s == 0)
@@ -130,7 +131,7 @@ class VectorPrior(nn.Module):
         in between steps; last: the field of the frame before, zero after an intra frame; q (B,)."""
         quality = quality_activation(q)
         height, width = vectors.shape[-2:]
-        known = torch.zeros(1, height * width, device=vectors.device)
+        known = torch.zeros(1, height * width, dtype=vectors.dtype, device=vectors.device)
         before = _pad(last)
         for number in range(len(STEPS)):
             places = step_places(number, height, width, vectors.device)

@@ -35,7 +35,8 @@ class SmoothingFilter(nn.Module):
         self.weights = QualityVector(2 * len(PAIRS) * len(LIMITS), anchors)
         self.strength = nn.Conv2d(channels, len(LIMITS) * TOKEN**2, 1)
         with torch.no_grad():
-            self.log_units.anchors.copy_(torch.tensor([math.log(unit) for unit in UNITS]))
+            for channel, unit in enumerate(UNITS):
+                self.log_units.anchors[:, channel] = math.log(unit)
             self.strength.weight.zero_()
             assert self.strength.bias is not None
             self.strength.bias.zero_()

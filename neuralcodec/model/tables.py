@@ -28,7 +28,7 @@ class CodingTables:
     def to_tensors(self) -> dict[str, Tensor]:
         return {
             "symbols": torch.cat(self.symbols),
-            "sizes": torch.tensor([len(t) for t in self.symbols], dtype=torch.int32),
+            "sizes": torch.tensor([len(t) for t in self.symbols], dtype=torch.int32, device="cpu"),
             "decisions": self.decisions,
         }
 
@@ -50,15 +50,17 @@ class CodingTables:
 
 def make_tables() -> CodingTables:
     """Laplace distributions over integers, and logistic decisions."""
-    scales = laplace_scale(torch.arange(SCALES, dtype=torch.float64))
-    odds = (torch.arange(SCALES, dtype=torch.float64) - DECISION_CENTRE) / DECISION_STEPS
+    indices = torch.arange(SCALES, dtype=torch.float64, device="cpu")
+    scales = laplace_scale(indices)
+    odds = (indices - DECISION_CENTRE) / DECISION_STEPS
     decisions = (torch.sigmoid(odds) * (1 << PRECISION)).round().to(torch.int32)
     return CodingTables(tuple(_laplace_table(b) for b in scales), decisions)
 
 
 def _laplace_table(scale: Tensor) -> Tensor:
-    support = int((-scale * torch.log(torch.tensor(TAIL))).ceil().clamp(MIN_SUPPORT, MAX_SUPPORT))
-    values = torch.arange(-support, support + 1, dtype=torch.float64)
+    tail = torch.tensor(TAIL, dtype=torch.float32, device="cpu")
+    support = int((-scale * torch.log(tail)).ceil().clamp(MIN_SUPPORT, MAX_SUPPORT))
+    values = torch.arange(-support, support + 1, dtype=torch.float64, device="cpu")
     upper, lower = _laplace_cdf(values + 0.5, scale), _laplace_cdf(values - 0.5, scale)
     outside = 1 - (upper - lower).sum()
     masses = torch.cat([upper - lower, outside[None]])

@@ -35,6 +35,7 @@ class VideoModel(nn.Module):
         self.inter_prior = ScalePrior(config, inter=True)
         self.vector_prior = VectorPrior(config)
         self.register_buffer("log_table", log_magnitude_table())
+        self.float()  # whatever PyTorch's default is in this program
 
     def code_intra(
         self, y: Tensor, uv: Tensor, q: Tensor, refine: Refine | None = None
