@@ -49,8 +49,8 @@ class Decoding:
         self._stream.codec_context.copy_opaque = True  # from packets to their pictures
         self._packets_of_pictures = 0
         # AVI stores decoding times alone; with B-frames FFmpeg gives them to other pictures.
-        is_avi = source.container.format.name == "avi"
-        self._has_decoding_times_alone = is_avi and self._stream.has_b_frames
+        self._is_avi = source.container.format.name == "avi"
+        self._has_decoding_times_alone = self._is_avi and self._stream.has_b_frames
         self.losses = Losses()
 
     @property
@@ -94,6 +94,8 @@ class Decoding:
             number = self._demuxer.video_packets - 1
             packet.opaque = _PacketNumber(number)
             self._display_times.add(number, packet.dts)
+            if self._is_avi and not self._has_decoding_times_alone:
+                packet.pts = packet.dts  # AVI has no other; FFmpeg makes one up, a frame later
             yield packet
         yield None
 

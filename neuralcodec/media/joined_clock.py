@@ -9,13 +9,20 @@ from av.container import InputContainer
 from av.format import Flags
 from av.packet import Packet
 from av.stream import Stream
+from av.video.stream import VideoStream
 
 # Decoding times of a stream go back by less than this, in seconds, without being another clock's.
 _SMALLEST_STEP_BACK = Fraction(1, 10)
+# Seconds; a smaller one is not believed of one stream of several in formats whose clock may not
+# begin anew: decoding times are partly of FFmpeg's own making there.
+_CLEAR_STEP_BACK_ELSEWHERE = 1
 # Seconds that a stream may be silent, in formats whose clock may begin anew anywhere and in others,
 # as for FFmpeg: what comes later than that is on another clock.
 _LONGEST_PAUSE = 10
 _LONGEST_PAUSE_ELSEWHERE = 30 * 3600
+# From when a picture is decoded to when it is shown, in seconds and in frames, whichever is longer.
+_LONGEST_DELAY = Fraction(1)
+_MOST_REORDERED = 17
 _PIECES = 8  # latest ones, to which a stream may still come
 # How far is read to see whether the other streams jump too.
 _SECONDS_AHEAD = 2
@@ -64,8 +71,12 @@ class JoinedClock:
         self._courses: dict[int, _Course | None] = dict.fromkeys(s.index for s in streams)
         self._pieces = [_Piece(Fraction(0), Fraction(0))]
         self._longest_pause = _LONGEST_PAUSE_ELSEWHERE
+        self._clear_step_back: Fraction | int = _CLEAR_STEP_BACK_ELSEWHERE
         if may_begin_anew(container):
             self._longest_pause = _LONGEST_PAUSE
+            self._clear_step_back = _SMALLEST_STEP_BACK
+        rates = [s.guessed_rate for s in streams if isinstance(s, VideoStream) and s.guessed_rate]
+        self._longest_delay = max([_LONGEST_DELAY, *(_MOST_REORDERED / rate for rate in rates)])
         self._ahead: deque[Packet[Stream]] = deque()
         self._looks = 0
         self.jumps = 0
@@ -76,12 +87,22 @@ class JoinedClock:
             packet = self._ahead.popleft() if self._ahead else next(packets, None)
             if packet is None:
                 return
+            self._forget_foreign_pts(packet)
             piece = self._piece_of(packet, packets)
             if piece.offset:
                 shift = round(piece.offset / packet.time_base)
                 packet.pts = None if packet.pts is None else packet.pts + shift
                 packet.dts = None if packet.dts is None else packet.dts + shift
             yield packet
+
+    def _forget_foreign_pts(self, packet: "Packet[Stream]") -> None:
+        """Take away a PTS of another piece: where pieces of MPEG-PS meet, FFmpeg gives the last
+        picture of one the PTS of the first of the next."""
+        if packet.dts is None or packet.pts is None:
+            return
+        delay = (packet.pts - packet.dts) * packet.time_base
+        if not -_SMALLEST_STEP_BACK <= delay <= self._longest_delay:
+            packet.pts = None
 
     def _piece_of(self, packet: "Packet[Stream]", packets: Iterator["Packet[Stream]"]) -> _Piece:
         time, index = _decoding_time(packet), packet.stream_index
@@ -128,7 +149,8 @@ class JoinedClock:
             return course.piece
         others = self._others_ahead(packet, time, packets)
         offsets = [offset for offset in others.values() if offset is not None]
-        if others and not offsets:
+        is_doubtful = course.last - self._clear_step_back < time < course.last
+        if not offsets and (others or (is_doubtful and len(self._courses) > 1)):
             return course.piece
         # So that no stream begins before it has ended in the piece before.
         offset = max([course.end + course.piece.offset - time, *offsets])

@@ -16,6 +16,7 @@ from neuralcodec.media.timestamps import TimeStamps
 
 _JUMPS = "source has a clock that jumps: what follows is moved to where the part before ends"
 DEFAULT_RATE = Fraction(25)  # what FFmpeg assumes of sources that do not say
+_MOST_WITHOUT_TIME = 32  # pictures at the beginning that wait in memory for one that has a time
 # A demuxer may land after the picture that is needed, so further back is tried: seconds.
 _STEPS_BACK = (0, 2, 10, 60)
 
@@ -75,7 +76,7 @@ class TimedPictures:
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
         shift = self._window.shift(self.time_base)
-        for picture in self._from_near_the_start():
+        for picture in self._with_first_times(self._from_near_the_start()):
             self._is_empty = False
             pts = self._time_stamps.place(picture.pts, picture.duration)
             if self._window.is_before(pts * self.time_base):
@@ -125,6 +126,23 @@ class TimedPictures:
                 self._demuxer.rewind()
             self._decoding.forget_losses()
         yield from self._decoding
+
+    def _with_first_times(self, pictures: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        """The pictures, those before the first one with a time counted back from it."""
+        step = 1 / (self.frame_rate * self.time_base)
+        waiting: list[av.VideoFrame] = []
+        for picture in pictures:
+            if picture.pts is not None:
+                for place, early in enumerate(reversed(waiting), 1):
+                    early.pts = picture.pts - round(place * step)
+            elif self._decoding.has_times and len(waiting) < _MOST_WITHOUT_TIME:
+                waiting.append(picture)
+                continue
+            yield from waiting
+            yield picture
+            yield from pictures
+            return
+        yield from waiting
 
     def _first_time(self) -> Fraction:
         return (self._source.streams.video.start_time or 0) * self.time_base

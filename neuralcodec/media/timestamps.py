@@ -22,6 +22,7 @@ class TimeStamps:
         self._since_good = Fraction(0)  # in ticks
         self._duration = self._step  # of the latest frame
         self._last: int | None = None
+        self._stated: int | None = None  # what the source said of the frame before
         self.notices: list[str] = []
 
     def place(self, pts: int | None, duration: int) -> int:
@@ -30,6 +31,7 @@ class TimeStamps:
         duration: how long the source says that it is shown, in ticks; 0 if it does not.
         """
         before, self._duration = self._duration, self._plausible(duration)
+        stated, self._stated = self._stated, pts
         if pts is None:
             self._note(f"source has no time stamps: frames are spaced at {self._rate_name}")
         elif self._last is None or pts > self._last:
@@ -44,7 +46,10 @@ class TimeStamps:
         if self._last is None:
             self._last = 0
             return 0
-        self._since_good += before if pts is None else self._step
+        step = before if pts is None else self._step
+        if pts is not None and stated is not None and pts > stated:
+            step = min(step, Fraction(pts - stated, 2))  # until its time has come
+        self._since_good += step
         # Counted from the last good stamp, so that rounding does not add up.
         placed = self._good + round(self._since_good)
         self._last = max(placed, self._last + 1)
