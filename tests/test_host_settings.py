@@ -43,16 +43,6 @@ def deterministic() -> Iterator[None]:
 
 
 @contextmanager
-def matmul_precision(name: str) -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(name)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
-@contextmanager
 def warnings_as_errors() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -71,7 +61,6 @@ SETTINGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "anomaly detection": lambda: torch.autograd.set_detect_anomaly(True),
     "deterministic": lambda: deterministic(),
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
-    "matmul precision medium": lambda: matmul_precision("medium"),
     "numpy raises": lambda: np.errstate(all="raise"),
     "warnings are errors": lambda: warnings_as_errors(),
 }
@@ -86,7 +75,6 @@ def settings_now() -> dict[str, object]:
         "anomaly": torch.is_anomaly_enabled(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "autocast": torch.is_autocast_enabled("cpu"),
-        "matmul": torch.get_float32_matmul_precision(),
         "threads": torch.get_num_threads(),
         "random": torch.get_rng_state().tolist(),
         "numpy": np.geterr(),

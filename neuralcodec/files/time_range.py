@@ -131,9 +131,10 @@ class DecodePart:
             return TimeWindow()
         zero = first_pts * self._format.time_base
         start = None if options.start is None else zero + options.start
-        if options.duration is None:
-            return TimeWindow(start)
-        return TimeWindow(start, (zero if start is None else start) + options.duration)
+        end = None
+        if options.duration is not None:
+            end = (zero if start is None else start) + options.duration
+        return TimeWindow(start, end, Fraction(0) if start is None else start)
 
     def _end_after(self, gop: GopRecord, shown: list[int]) -> list[int]:
         """Closes the window where the number of frames is reached in this GOP. Gives those of the
