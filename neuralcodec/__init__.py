@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from neuralcodec.files.decode import DecodeSummary, decode
     from neuralcodec.files.encode import encode
     from neuralcodec.files.encode_summary import EncodeSummary
-    from neuralcodec.files.progress import ProgressState
     from neuralcodec.files.random_access import TensorClip, VideoFile
     from neuralcodec.files.random_access import VideoFile as open  # noqa: N813
     from neuralcodec.files.repair import RepairReport, repair
     from neuralcodec.files.time_range import PartOptions
     from neuralcodec.media.source_options import NumberedPictures, RawInput, SourceOptions
+    from neuralcodec.progress import ProgressState
     from neuralcodec.rate.target import RateKind, RateOutcome, RateTarget
 
 __all__ = [
@@ -86,7 +86,7 @@ _HOMES = {
     "NumberedPictures": ("neuralcodec.media.source_options", "NumberedPictures"),
     "RawInput": ("neuralcodec.media.source_options", "RawInput"),
     "SourceOptions": ("neuralcodec.media.source_options", "SourceOptions"),
-    "ProgressState": ("neuralcodec.files.progress", "ProgressState"),
+    "ProgressState": ("neuralcodec.progress", "ProgressState"),
     "TensorClip": ("neuralcodec.files.random_access", "TensorClip"),
     "TensorFrame": ("neuralcodec.codec.tensors", "TensorFrame"),
 }

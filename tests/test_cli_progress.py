@@ -6,7 +6,7 @@ import pytest
 
 from neuralcodec import encode
 from neuralcodec.cli.progress import SECONDS_BETWEEN_LINES, PlainLines, show_progress
-from neuralcodec.files.progress import ProgressState
+from neuralcodec.progress import ProgressState
 
 
 class Clock:

@@ -18,8 +18,8 @@ from codec_clips import city_frames, cropped
 import neuralcodec
 from neuralcodec.cli import main
 from neuralcodec.errors import InputError, OutputError, UsageError
-from neuralcodec.files.progress import ProgressState
 from neuralcodec.media import open_writer
+from neuralcodec.progress import ProgressState
 from neuralcodec.video import Frame, VideoFormat
 
 KILLS = 6

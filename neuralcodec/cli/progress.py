@@ -11,7 +11,7 @@ from tqdm import tqdm
 from neuralcodec.cli.report import bitrate_text, tell
 
 if TYPE_CHECKING:
-    from neuralcodec.files.progress import Progress, ProgressState
+    from neuralcodec.progress import Progress, ProgressState
 
 SECONDS_BETWEEN_LINES = 30
 

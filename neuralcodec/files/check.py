@@ -14,8 +14,8 @@ from neuralcodec.container import ContainerReader, Content, Damage, GopContent, 
 from neuralcodec.decoder.picture_limit import MAX_PIXELS, too_large
 from neuralcodec.errors import DamagedFile, InputError, ModelError
 from neuralcodec.files.paths import PathLike, open_input, shown_name
-from neuralcodec.files.progress import Progress, ProgressState
 from neuralcodec.model.installed import installed_models, not_installed
+from neuralcodec.progress import Progress, ProgressState
 
 if TYPE_CHECKING:
     from neuralcodec.decoder.symbol_check import SymbolCheck

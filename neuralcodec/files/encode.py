@@ -26,12 +26,12 @@ from neuralcodec.errors import InputError, UsageError
 from neuralcodec.files.encode_summary import EncodeSummary, EncodeTally
 from neuralcodec.files.packet_queue import PacketQueue
 from neuralcodec.files.paths import PIPE, PathLike, refuse_other_format, refuse_same_file
-from neuralcodec.files.progress import Progress, ProgressState
 from neuralcodec.files.resume import PartFile, RunConditions
 from neuralcodec.files.source_origin import origin_of
 from neuralcodec.media import SourceOptions, VideoReader
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model
+from neuralcodec.progress import Progress, ProgressState
 from neuralcodec.rate.passes import control_after_first_pass, live_control
 from neuralcodec.rate.target import RateTarget
 from neuralcodec.shell import file_word

@@ -17,7 +17,7 @@ from neuralcodec.endpoints import input_name, output_name
 from neuralcodec.errors import DamagedFile
 from neuralcodec.files.check import CheckedContents, FoundDamage, describe_damage
 from neuralcodec.files.paths import PIPE, PathLike, open_input, refuse_same_file, shown_name
-from neuralcodec.files.progress import Progress, ProgressState
+from neuralcodec.progress import Progress, ProgressState
 from neuralcodec.streams import OtherStream, StreamPacket
 
 
