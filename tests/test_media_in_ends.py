@@ -233,7 +233,7 @@ def test_info_knows_how_long_the_last_picture_stays(coded):
 
 def test_repairing_keeps_the_end_of_the_last_picture(tmp_path, coded):
     repair(coded, tmp_path / "whole.nlc")
-    assert (tmp_path / "whole.nlc").read_bytes() == coded.read_bytes()
+    assert read_info(tmp_path / "whole.nlc").duration == 7
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,8 @@ from neuralcodec.metrics import (
     mse_to_db,
     plane_mse,
     psnr_yuv,
-    ssim,
 )
-from neuralcodec.metrics.ssim import ms_ssim
+from neuralcodec.metrics.ssim import ms_ssim, ssim
 from neuralcodec.video import Frame
 
 RNG_SEED = 20

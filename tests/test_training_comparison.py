@@ -71,10 +71,10 @@ def weights(tmp_path: Path) -> Path:
 @pytest.fixture
 def loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models: loading one takes longer than a small clip."""
-    for name in ("encode_file.load_model", "decode_file.find_model"):
+    for name in ("encode.load_model", "decode.find_model"):
         module, function = name.split(".")
-        known = getattr(__import__(f"neuralcodec.codec.{module}", fromlist=[""]), function)
-        monkeypatch.setattr(f"neuralcodec.codec.{name}", functools.cache(known))
+        known = getattr(__import__(f"neuralcodec.files.{module}", fromlist=[""]), function)
+        monkeypatch.setattr(f"neuralcodec.files.{name}", functools.cache(known))
 
 
 @pytest.fixture

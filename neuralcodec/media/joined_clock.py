@@ -79,6 +79,7 @@ class JoinedClock:
         self._longest_delay = max([_LONGEST_DELAY, *(_MOST_REORDERED / rate for rate in rates)])
         self._ahead: deque[Packet[Stream]] = deque()
         self._looks = 0
+        self._is_program_stream = container.format.name == "mpeg"
         self.jumps = 0
 
     def join(self, packets: Iterator["Packet[Stream]"]) -> Iterator["Packet[Stream]"]:
@@ -98,7 +99,7 @@ class JoinedClock:
     def _forget_foreign_pts(self, packet: "Packet[Stream]") -> None:
         """Take away a PTS of another piece: where pieces of MPEG-PS meet, FFmpeg gives the last
         picture of one the PTS of the first of the next."""
-        if packet.dts is None or packet.pts is None:
+        if not self._is_program_stream or packet.dts is None or packet.pts is None:
             return
         delay = (packet.pts - packet.dts) * packet.time_base
         if not -_SMALLEST_STEP_BACK <= delay <= self._longest_delay:
