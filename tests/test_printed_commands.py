@@ -70,17 +70,18 @@ def test_the_commands_printed_name_the_file_whatever_it_is_called(
 def test_names_that_are_no_text_are_told_by_every_verb(small_coded: Path, tmp_path: Path):
     name = tmp_path / os.fsdecode(b"\xff\x1b.nlc")
     shutil.copy(small_coded, name)
-    code = "from neuralcodec.cli import main; main()"
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
-    for verb in ("info", "check"):
-        shown = subprocess.run(
-            [sys.executable, "-P", "-c", code, verb, name],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert "\\udcff\\x1b.nlc: " in shown.stdout
+    code = (
+        "import sys; from neuralcodec.cli import main\n"
+        "for verb in ('info', 'check'): main([verb, sys.argv[1]], standalone_mode=False)"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-P", "-c", code, name],
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.count("\\udcff\\x1b.nlc: ") == 2
 
 
 def test_the_command_has_the_options_that_the_file_needs(small_source: Path, tmp_path: Path):
