@@ -182,31 +182,37 @@ URLS = [
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_a_url_is_told_to_be_one(url: str, small_source: Path, small_coded: Path):
-    with CliRunner().isolated_filesystem():
-        for arguments in (
-            ("encode", url, "o.nlc"),
-            ("decode", url, "o.mkv"),
-            ("decode", small_coded, "o.mkv", "-r", url),
-            ("info", url),
-            ("check", url),
-            ("repair", url, "o.nlc"),
-            ("bench", url),
-            ("train", url, "-o", "o.safetensors"),
-        ):
-            result = ncodec(*arguments)
-            line = result.stderr.splitlines()[-1]
-            assert result.exit_code == 2
-            assert f"{url} is a URL, and URLs are not read: fetch it first, or pipe it in" in line
-        for arguments in (
-            ("encode", small_source, url),
-            ("decode", small_coded, url),
-            ("repair", small_coded, url),
-        ):
-            result = ncodec(*arguments)
-            assert result.exit_code == 2
-            assert f"{url} is a URL, and URLs are not written" in result.stderr
-        assert not os.listdir()
+def test_a_url_is_told_to_be_one(
+    url: str,
+    small_source: Path,
+    small_coded: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(tmp_path)
+    for arguments in (
+        ("encode", url, "o.nlc"),
+        ("decode", url, "o.mkv"),
+        ("decode", small_coded, "o.mkv", "-r", url),
+        ("info", url),
+        ("check", url),
+        ("repair", url, "o.nlc"),
+        ("bench", url),
+        ("train", url, "-o", "o.safetensors"),
+    ):
+        result = ncodec(*arguments)
+        line = result.stderr.splitlines()[-1]
+        assert result.exit_code == 2
+        assert f"{url} is a URL, and URLs are not read: fetch it first, or pipe it in" in line
+    for arguments in (
+        ("encode", small_source, url),
+        ("decode", small_coded, url),
+        ("repair", small_coded, url),
+    ):
+        result = ncodec(*arguments)
+        assert result.exit_code == 2
+        assert f"{url} is a URL, and URLs are not written" in result.stderr
+    assert not os.listdir()
 
 
 def test_names_with_colons_are_files(
