@@ -73,7 +73,7 @@ file_tags = st.builds(
 rates = st.builds(Fraction, st.integers(1, 2**31 - 1), st.integers(1, 2**31 - 1))
 origins = st.builds(
     Origin,
-    st.none() | st.fractions(0, 2**32, max_denominator=2**32 - 1),
+    st.none() | st.fractions(0, 2**31, max_denominator=2**32 - 1),
     st.none() | rates,
     st.booleans(),
     st.booleans(),

@@ -78,7 +78,6 @@ def settings_now() -> dict[str, object]:
         "threads": torch.get_num_threads(),
         "random": torch.get_rng_state().tolist(),
         "numpy": np.geterr(),
-        "numpy random": np.random.get_state()[1].tolist(),  # noqa: NPY002 (the global one)
     }
 
 

@@ -272,6 +272,7 @@ def test_a_start_after_the_end_is_an_error(tmp_path):
     "wrong",
     [
         {"start": Fraction(-1)},
+        {"start": Fraction(10**21)},
         {"duration": Fraction(0)},
         {"limit": 0},
         {"scale": (8, 100)},

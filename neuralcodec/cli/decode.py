@@ -23,7 +23,8 @@ QUALITY_FIELDS = ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "ssim_y", "ssim_u", 
     "--reference",
     metavar="SOURCE",
     shell_complete=complete_file,
-    help="The source: PSNR and SSIM are measured against it, plane by plane.",
+    help="The source: PSNR and SSIM are measured against it, plane by plane. Of a part, or a "
+    "scaled or thinned source, give the whole as it was.",
 )
 @click.option(
     "-f",

@@ -107,7 +107,7 @@ def _take_raw(fields: FieldReader) -> RawPictures:
 
 def _check_start(start: Fraction) -> None:
     if not 0 <= start <= layout.MAX_START:
-        raise Malformed(f"the start is {float(start):g} s (allowed: 0 to 2^32)")
+        raise Malformed(f"the start is {float(start):g} s (allowed: 0 to 2^31)")
 
 
 def _check_rate(rate: Fraction) -> None:

@@ -10,6 +10,7 @@ from neuralcodec.media.picture_numbers import LARGEST_NUMBER
 
 SMALLEST_SIDE = 16  # luma samples
 _LARGEST_SIDE = 1 << 16
+_LATEST_START = 1 << 31  # seconds: FFmpeg counts in 64 bits, of a nanosecond or less each
 DEFAULT_RATE = Fraction(25)  # of raw video and pictures, as of FFmpeg
 
 
@@ -79,6 +80,8 @@ class SourceOptions:
             raise UsageError(f"the number of frames must be at least 1, not {self.limit}")
         if self.start is not None and self.start < 0:
             raise UsageError(f"the start must not be negative, but is {float(self.start):g} s")
+        if self.start is not None and self.start > _LATEST_START:
+            raise UsageError(f"no video is so long that it could start at {float(self.start):g} s")
         if self.duration is not None and self.duration <= 0:
             raise UsageError(f"the duration must be positive, not {float(self.duration):g} s")
         if self.scale is not None:
