@@ -2,7 +2,61 @@
 
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
+
+import pytest
+from container_files import written
+
+from neuralcodec.container import (
+    Extras,
+    FrameRecord,
+    GopContent,
+    GopRecord,
+    GopStats,
+    StreamHeader,
+)
+from neuralcodec.video import VideoFormat
+
+SAYS_WHETHER_TORCH_IS_LOADED = """
+import sys
+from neuralcodec.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print("torch" in sys.modules, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["--help"],
+        ["encode", "--help"],
+        ["completion", "bash"],
+        ["models"],
+        ["info", "FILE"],
+        ["info", "FILE", "--frames", "--json"],
+        ["check", "FILE"],  # its model is not installed: the symbols cannot be checked
+    ],
+    ids=" ".join,
+)
+def test_no_network_is_loaded_where_none_is_needed(arguments: list[str], tmp_path: Path):
+    header = StreamHeader(VideoFormat(320, 240, Fraction(1, 25)), 2, "theirs", bytes(32))
+    gop = GopRecord(0, 0, (FrameRecord(0, 44, b"intra"), FrameRecord(1, 32, b"inter")))
+    content = GopContent(gop, GopStats(0, ((40.0, 41.0, 42.0),) * 2))
+    path = tmp_path / "a.nlc"
+    path.write_bytes(written([content], header, Extras()))
+    command = [str(path) if a == "FILE" else a for a in arguments]
+    run = subprocess.run(
+        [sys.executable, "-c", SAYS_WHETHER_TORCH_IS_LOADED, *command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.splitlines()[-1] == "False"
 
 
 def test_coding_takes_neither_pytorchs_compiler_nor_computer_algebra_along(
