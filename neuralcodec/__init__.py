@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from neuralcodec.files.random_access import VideoFile as open  # noqa: N813
     from neuralcodec.files.repair import RepairReport, repair
     from neuralcodec.files.time_range import PartOptions
-    from neuralcodec.media.source_options import NumberedPictures, RawInput, SourceOptions
+    from neuralcodec.media.sources.source_options import NumberedPictures, RawInput, SourceOptions
     from neuralcodec.progress import ProgressState
     from neuralcodec.rate.target import RateKind, RateOutcome, RateTarget
 
@@ -83,9 +83,9 @@ _HOMES = {
     "RateKind": ("neuralcodec.rate.target", "RateKind"),
     "RateOutcome": ("neuralcodec.rate.target", "RateOutcome"),
     "RateTarget": ("neuralcodec.rate.target", "RateTarget"),
-    "NumberedPictures": ("neuralcodec.media.source_options", "NumberedPictures"),
-    "RawInput": ("neuralcodec.media.source_options", "RawInput"),
-    "SourceOptions": ("neuralcodec.media.source_options", "SourceOptions"),
+    "NumberedPictures": ("neuralcodec.media.sources.source_options", "NumberedPictures"),
+    "RawInput": ("neuralcodec.media.sources.source_options", "RawInput"),
+    "SourceOptions": ("neuralcodec.media.sources.source_options", "SourceOptions"),
     "ProgressState": ("neuralcodec.progress", "ProgressState"),
     "TensorClip": ("neuralcodec.files.random_access", "TensorClip"),
     "TensorFrame": ("neuralcodec.codec.tensors", "TensorFrame"),

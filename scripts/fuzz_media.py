@@ -35,8 +35,8 @@ from media_samples import KINDS, Maker
 from neuralcodec.errors import NcodecError
 from neuralcodec.media import VideoReader
 from neuralcodec.media.planes import planes_of
-from neuralcodec.media.source import open_source
-from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.sources.source import open_source
+from neuralcodec.media.sources.source_options import SourceOptions
 from neuralcodec.streams import AUDIO
 
 SECONDS = 20

@@ -17,7 +17,7 @@ import neuralcodec
 from neuralcodec.cli import main
 from neuralcodec.display_matrix import DisplayMatrix, Turn
 from neuralcodec.media import VideoReader, open_writer
-from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.sources.source_options import SourceOptions
 from neuralcodec.video import VideoFormat
 
 ONE, LAST = 1 << 16, 1 << 30

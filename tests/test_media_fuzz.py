@@ -13,7 +13,7 @@ from source_clips import encode_pictures, mux, video_with_sound
 
 from neuralcodec.errors import NcodecError
 from neuralcodec.media import VideoReader
-from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.sources.source_options import SourceOptions
 
 FRAMES = 12
 # Encoders of pictures and of sound that a container holds.

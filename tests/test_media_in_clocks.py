@@ -15,7 +15,7 @@ from media_clips import same_samples
 from source_clips import encode_pictures, encode_sound, mux, video_with_sound
 
 from neuralcodec.media import VideoReader
-from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.sources.source_options import SourceOptions
 from neuralcodec.streams import StreamPacket
 from neuralcodec.video import Frame
 

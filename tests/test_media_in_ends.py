@@ -18,7 +18,7 @@ from neuralcodec.files.info import read_info
 from neuralcodec.files.repair import repair
 from neuralcodec.files.time_range import PartOptions
 from neuralcodec.media import VideoReader
-from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.sources.source_options import SourceOptions
 
 
 @dataclass(frozen=True)

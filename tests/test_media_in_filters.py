@@ -10,7 +10,7 @@ from media_clips import encode_clip, same_samples
 from source_clips import encode_pictures, mux, video_with_sound
 
 from neuralcodec.media import VideoReader
-from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.sources.source_options import SourceOptions
 
 
 def interlaced(path: Path, *, count: int = 8, first: int = 0) -> None:

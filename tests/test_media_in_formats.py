@@ -12,7 +12,7 @@ from media_clips import encode_clip, seeded_frames
 
 from neuralcodec.errors import UsageError
 from neuralcodec.media import VideoReader
-from neuralcodec.media.source_options import RawInput, SourceOptions
+from neuralcodec.media.sources.source_options import RawInput, SourceOptions
 from neuralcodec.video import VideoFormat
 
 

@@ -5,7 +5,7 @@ import pytest
 from source_clips import encode_pictures, encode_sound, mux, video_with_sound
 
 from neuralcodec.media import VideoReader
-from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.sources.source_options import SourceOptions
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from source_clips import (
 
 from neuralcodec.errors import DamagedFile, UsageError
 from neuralcodec.media import VideoReader
-from neuralcodec.media.source import open_source
-from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.sources.source import open_source
+from neuralcodec.media.sources.source_options import SourceOptions
 from neuralcodec.media.stream_parameters import open_parameters
 from neuralcodec.streams import ATTACHMENT, AUDIO, SUBTITLE, OtherStream, StreamPacket
 
@@ -352,7 +352,7 @@ def test_packets_come_with_the_frames_they_lie_beside_however_many_threads_decod
             source.streams.video.codec_context.thread_count = threads
             return source
 
-        monkeypatch.setattr("neuralcodec.media.reader.open_source", opened)
+        monkeypatch.setattr("neuralcodec.media.reading.reader.open_source", opened)
         with VideoReader(path, options=ALL) as reader:
             counts.append([len(reader.take_packets()) for _ in reader])
             left = len(reader.take_packets())

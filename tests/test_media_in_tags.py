@@ -9,8 +9,8 @@ from media_clips import encode_clip
 from source_clips import encode_pictures, mux
 
 from neuralcodec.media import VideoReader
-from neuralcodec.media.hdr_tags import content_light, mastering_display
-from neuralcodec.media.side_data import side_data_of
+from neuralcodec.media.sources.hdr_tags import content_light, mastering_display
+from neuralcodec.media.sources.side_data import side_data_of
 from neuralcodec.video import ColorTags, ContentLight, MasteringDisplay, VideoFormat
 
 HDR10 = {

@@ -12,8 +12,8 @@ from source_clips import encode_pictures, mux, video_with_sound
 
 from neuralcodec.errors import InputError, UsageError
 from neuralcodec.media import VideoReader
-from neuralcodec.media.source import open_source
-from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.sources.source import open_source
+from neuralcodec.media.sources.source_options import SourceOptions
 from neuralcodec.streams import StreamPacket
 from neuralcodec.video import Frame
 
@@ -192,7 +192,7 @@ def test_a_limit_ends_the_sound_with_the_pictures(tmp_path, monkeypatch):
         source.streams.video.codec_context.thread_count = 1  # so nothing is read ahead
         return source
 
-    monkeypatch.setattr("neuralcodec.media.reader.open_source", opened)
+    monkeypatch.setattr("neuralcodec.media.reading.reader.open_source", opened)
     path = tmp_path / "clip.mp4"
     video_with_sound(path)
     frames, packets, reader = read(path, limit=25)

@@ -11,7 +11,7 @@ from av.sidedata.sidedata import Type
 from media_clips import seeded_frames
 
 from neuralcodec.media import open_writer
-from neuralcodec.media.matroska_header import with_codec_delay
+from neuralcodec.media.writing.matroska_header import with_codec_delay
 from neuralcodec.streams import Chapter, FileTags
 from neuralcodec.video import ColorTags, ContentLight, MasteringDisplay, VideoFormat
 

@@ -17,7 +17,7 @@ from source_clips import encode_pictures, mux
 from neuralcodec.errors import InputError
 from neuralcodec.media import VideoReader, open_writer
 from neuralcodec.media.planes import to_picture
-from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.sources.source_options import SourceOptions
 from neuralcodec.streams import FileTags
 from neuralcodec.video import FieldOrder, VideoFormat
 

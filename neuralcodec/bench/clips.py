@@ -10,7 +10,7 @@ from neuralcodec.atomic_file import output_errors
 from neuralcodec.bench.peer_files import FALLBACK_RATE
 from neuralcodec.errors import InputError
 from neuralcodec.media import VideoReader
-from neuralcodec.media.raw_writer import y4m_header
+from neuralcodec.media.writing.raw_writer import y4m_header
 from neuralcodec.video import Frame, VideoFormat
 
 SHOWN_AT = (Fraction(1, 3), Fraction(4, 5))  # of a clip's length: the frames kept as pictures

@@ -20,7 +20,7 @@ from neuralcodec.shell import file_word
 
 if TYPE_CHECKING:
     from neuralcodec.files.encode_summary import EncodeSummary
-    from neuralcodec.media.source_options import SourceOptions
+    from neuralcodec.media.sources.source_options import SourceOptions
     from neuralcodec.rate.target import RateOutcome, RateTarget
 
 # As in neuralcodec.encoder.presets, which takes torch along
@@ -267,7 +267,7 @@ def _source(
     framerate: Fraction | None,
     start_number: int | None,
 ) -> "SourceOptions":
-    from neuralcodec.media.source_options import NumberedPictures, RawInput, SourceOptions
+    from neuralcodec.media.sources.source_options import NumberedPictures, RawInput, SourceOptions
 
     raw = pictures = None
     if pix_fmt is not None:

@@ -19,8 +19,8 @@ from neuralcodec.files.packet_queue import PacketQueue
 from neuralcodec.files.paths import PIPE, PathLike, open_input, refuse_same_file, shown_name
 from neuralcodec.files.time_range import DecodePart, PartOptions, expected_frames, streams_of
 from neuralcodec.media import check_output, open_writer
-from neuralcodec.media.output import writes_streams
 from neuralcodec.media.stream_parameters import fault_of
+from neuralcodec.media.writing.output import writes_streams
 from neuralcodec.metrics import PsnrMeter
 from neuralcodec.model.model_file import find_model
 from neuralcodec.progress import Progress, ProgressState

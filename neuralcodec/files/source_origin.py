@@ -8,8 +8,8 @@ from neuralcodec.errors import InputError, NcodecError, UsageError
 from neuralcodec.files.paths import PathLike
 from neuralcodec.media import NumberedPictures, RawInput, SourceOptions, VideoReader
 from neuralcodec.media.picture_numbers import is_pattern
-from neuralcodec.media.source import RAW_SUFFIXES
-from neuralcodec.media.source_options import DEFAULT_RATE
+from neuralcodec.media.sources.source import RAW_SUFFIXES
+from neuralcodec.media.sources.source_options import DEFAULT_RATE
 from neuralcodec.origin import Origin, RawPictures
 from neuralcodec.video import VideoFormat
 

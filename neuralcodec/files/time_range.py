@@ -15,7 +15,7 @@ from neuralcodec.container import (
 )
 from neuralcodec.errors import UsageError
 from neuralcodec.files.packet_queue import PacketQueue
-from neuralcodec.media.time_window import TimeWindow
+from neuralcodec.media.reading.time_window import TimeWindow
 from neuralcodec.streams import FileTags, OtherStream, StreamPacket
 from neuralcodec.video import Frame, VideoFormat
 

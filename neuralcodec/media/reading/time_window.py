@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from av.container import InputContainer
 
-from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.sources.source_options import SourceOptions
 from neuralcodec.streams import Chapter
 
 _MICROSECOND = Fraction(1, 1_000_000)  # unit of a container's start time in FFmpeg

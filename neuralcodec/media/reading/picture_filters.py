@@ -8,9 +8,9 @@ import av
 from av.error import BlockingIOError, EOFError
 from av.filter import Graph
 
-from neuralcodec.media.cropping import Cropping
 from neuralcodec.media.filter_graph import Filter, filter_graph
-from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.sources.cropping import Cropping
+from neuralcodec.media.sources.source_options import SourceOptions
 
 # A picture is repeated at most so often, an hour at 25 frames per second: a broken time stamp must
 # not cost a day of coding.

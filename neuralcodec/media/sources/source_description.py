@@ -7,15 +7,15 @@ from fractions import Fraction
 import av
 
 from neuralcodec.errors import InputError
-from neuralcodec.media.chroma_location import chroma_location
 from neuralcodec.media.conversion import coded_bit_depth, color_tags, is_420
-from neuralcodec.media.cropping import Cropping
 from neuralcodec.media.field_order import field_order
-from neuralcodec.media.hdr_tags import content_light, mastering_display
-from neuralcodec.media.lost_properties import lost_properties
-from neuralcodec.media.side_data import display_matrix, side_data_of
-from neuralcodec.media.source import Source
-from neuralcodec.media.source_options import SMALLEST_SIDE, SourceOptions
+from neuralcodec.media.sources.chroma_location import chroma_location
+from neuralcodec.media.sources.cropping import Cropping
+from neuralcodec.media.sources.hdr_tags import content_light, mastering_display
+from neuralcodec.media.sources.lost_properties import lost_properties
+from neuralcodec.media.sources.side_data import display_matrix, side_data_of
+from neuralcodec.media.sources.source import Source
+from neuralcodec.media.sources.source_options import SMALLEST_SIDE, SourceOptions
 from neuralcodec.video import FieldOrder, VideoFormat
 
 

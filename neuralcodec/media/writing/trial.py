@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import av
 from av.error import FFmpegError
 
-from neuralcodec.media.copied_track import Track, add_stream, holds_attachment
+from neuralcodec.media.writing.copied_track import Track, add_stream, holds_attachment
 from neuralcodec.streams import ATTACHMENT, DATA, OtherStream, StreamPacket
 
 

@@ -24,11 +24,11 @@ from neuralcodec.endpoints import (
     standard_input,
 )
 from neuralcodec.errors import InputError, NcodecError, UsageError
-from neuralcodec.media.boxes import BoxWalk
 from neuralcodec.media.picture_numbers import PicturePattern, PictureRun, find_run, is_pattern
-from neuralcodec.media.source_options import NumberedPictures, SourceOptions
+from neuralcodec.media.sources.boxes import BoxWalk
+from neuralcodec.media.sources.source_options import NumberedPictures, SourceOptions
+from neuralcodec.media.sources.stream_selection import Selection, select_streams
 from neuralcodec.media.stream_parameters import codec_of
-from neuralcodec.media.stream_selection import Selection, select_streams
 
 RAW_SUFFIXES = (".yuv", ".raw", ".rgb")
 _BEGINNING = 4096  # bytes of a pipe that are kept: the first boxes of an MP4 file

@@ -9,9 +9,9 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from neuralcodec.media.demuxing import Demuxer
-from neuralcodec.media.display_times import DisplayTimes
-from neuralcodec.media.source import Source
+from neuralcodec.media.reading.demuxing import Demuxer
+from neuralcodec.media.reading.display_times import DisplayTimes
+from neuralcodec.media.sources.source import Source
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from av.format import Flags as FormatFlags
 from av.packet import Packet, PacketSideData, PktSideDataT
 from av.stream import Disposition, Stream
 
-from neuralcodec.media.metadata import stream_metadata, with_quicktime_language
 from neuralcodec.media.stream_parameters import open_parameters
+from neuralcodec.media.writing.metadata import stream_metadata, with_quicktime_language
 from neuralcodec.streams import ATTACHMENT, SUBTITLE, OtherStream, StreamPacket
 
 # Side data that the muxers read; any other would be of no effect.

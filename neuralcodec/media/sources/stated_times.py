@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from neuralcodec.media.source import Source
+from neuralcodec.media.sources.source import Source
 
 _MICROSECOND = Fraction(1, 1_000_000)  # unit of a container's duration in FFmpeg
 

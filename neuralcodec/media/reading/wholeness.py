@@ -3,14 +3,14 @@
 from collections.abc import Collection
 from fractions import Fraction
 
-from neuralcodec.media.decoding import Decoding
-from neuralcodec.media.demuxing import Demuxer
-from neuralcodec.media.file_end import is_cut_off
-from neuralcodec.media.joined_clock import may_begin_anew
-from neuralcodec.media.late_streams import ListedStream, listed_streams
-from neuralcodec.media.source import Source
-from neuralcodec.media.stated_times import stated_duration
-from neuralcodec.media.stream_selection import is_video
+from neuralcodec.media.reading.decoding import Decoding
+from neuralcodec.media.reading.demuxing import Demuxer
+from neuralcodec.media.reading.file_end import is_cut_off
+from neuralcodec.media.reading.joined_clock import may_begin_anew
+from neuralcodec.media.sources.late_streams import ListedStream, listed_streams
+from neuralcodec.media.sources.source import Source
+from neuralcodec.media.sources.stated_times import stated_duration
+from neuralcodec.media.sources.stream_selection import is_video
 
 # A source may end this much before its stated duration and still be whole, in seconds: where that
 # of the video is stated, and where it is that of the longest stream, which muxers only estimate.

@@ -15,19 +15,19 @@ from av.video.stream import VideoStream
 
 from neuralcodec.display_matrix import DisplayMatrix
 from neuralcodec.errors import OutputError
-from neuralcodec.media import matroska_header
-from neuralcodec.media.copied_streams import CopiedStreams, with_priming
-from neuralcodec.media.copied_track import describe
-from neuralcodec.media.matroska_header import MatroskaFile
-from neuralcodec.media.metadata import file_metadata, video_metadata
-from neuralcodec.media.picture_encoder import (
+from neuralcodec.media.writing import matroska_header
+from neuralcodec.media.writing.copied_streams import CopiedStreams, with_priming
+from neuralcodec.media.writing.copied_track import describe
+from neuralcodec.media.writing.matroska_header import MatroskaFile
+from neuralcodec.media.writing.metadata import file_metadata, video_metadata
+from neuralcodec.media.writing.picture_encoder import (
     Picture,
     PictureEncoder,
     is_mastering_display_whole,
 )
-from neuralcodec.media.sink import PipeFile, Sink, StandardOutput
-from neuralcodec.media.trial import can_hold
-from neuralcodec.media.writer import VideoWriter, lost_matrix
+from neuralcodec.media.writing.sink import PipeFile, Sink, StandardOutput
+from neuralcodec.media.writing.trial import can_hold
+from neuralcodec.media.writing.writer import VideoWriter, lost_matrix
 from neuralcodec.streams import Chapter, FileTags, OtherStream, StreamPacket
 from neuralcodec.video import Frame, VideoFormat
 

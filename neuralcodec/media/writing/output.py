@@ -8,13 +8,13 @@ from pathlib import Path
 from neuralcodec.atomic_file import AtomicFile, check_target
 from neuralcodec.endpoints import STANDARD, is_pipe, is_special, output_name
 from neuralcodec.errors import UsageError
-from neuralcodec.media.container_writer import CONTAINERS, ContainerWriter
-from neuralcodec.media.metadata import file_metadata
 from neuralcodec.media.picture_numbers import PicturePattern
-from neuralcodec.media.png_writer import PngWriter, first_file
-from neuralcodec.media.raw_writer import RawWriter
-from neuralcodec.media.sink import Sink, StandardOutput
-from neuralcodec.media.writer import VideoWriter
+from neuralcodec.media.writing.container_writer import CONTAINERS, ContainerWriter
+from neuralcodec.media.writing.metadata import file_metadata
+from neuralcodec.media.writing.png_writer import PngWriter, first_file
+from neuralcodec.media.writing.raw_writer import RawWriter
+from neuralcodec.media.writing.sink import Sink, StandardOutput
+from neuralcodec.media.writing.writer import VideoWriter
 from neuralcodec.streams import FileTags, OtherStream
 from neuralcodec.video import VideoFormat
 

@@ -11,9 +11,9 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from neuralcodec.media.joined_clock import JoinedClock, may_begin_anew
-from neuralcodec.media.source import Source
-from neuralcodec.media.stream_selection import is_cover
+from neuralcodec.media.reading.joined_clock import JoinedClock, may_begin_anew
+from neuralcodec.media.sources.source import Source
+from neuralcodec.media.sources.stream_selection import is_cover
 
 # After the pictures end, sound may follow in the file this much later, in seconds.
 _LARGEST_DELAY = 5

@@ -7,12 +7,12 @@ from fractions import Fraction
 import av
 from av.error import FFmpegError
 
-from neuralcodec.media.decoding import Decoding
-from neuralcodec.media.demuxing import Demuxer
-from neuralcodec.media.source import Source
-from neuralcodec.media.stated_times import stated_end
-from neuralcodec.media.time_window import TimeWindow
-from neuralcodec.media.timestamps import TimeStamps
+from neuralcodec.media.reading.decoding import Decoding
+from neuralcodec.media.reading.demuxing import Demuxer
+from neuralcodec.media.reading.time_window import TimeWindow
+from neuralcodec.media.reading.timestamps import TimeStamps
+from neuralcodec.media.sources.source import Source
+from neuralcodec.media.sources.stated_times import stated_end
 
 _JUMPS = "source has a clock that jumps: what follows is moved to where the part before ends"
 DEFAULT_RATE = Fraction(25)  # what FFmpeg assumes of sources that do not say

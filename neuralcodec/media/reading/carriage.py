@@ -6,11 +6,11 @@ from fractions import Fraction
 from av.packet import Packet
 from av.stream import Stream
 
-from neuralcodec.media.carried_streams import carry, carry_packet, file_tags, left_out
-from neuralcodec.media.demuxing import Demuxer
-from neuralcodec.media.source import Source
+from neuralcodec.media.reading.carried_streams import carry, carry_packet, file_tags, left_out
+from neuralcodec.media.reading.demuxing import Demuxer
+from neuralcodec.media.reading.time_window import TimeWindow
+from neuralcodec.media.sources.source import Source
 from neuralcodec.media.stream_parameters import make_parameters
-from neuralcodec.media.time_window import TimeWindow
 from neuralcodec.streams import ATTACHMENT, AUDIO, DATA, SUBTITLE, OtherStream, StreamPacket
 
 

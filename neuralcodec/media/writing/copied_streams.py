@@ -14,9 +14,9 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from neuralcodec.media.copied_track import Track, add_stream, describe
-from neuralcodec.media.matroska_header import EMPTY_CLUSTER, with_codec_delay
-from neuralcodec.media.trial import Trial
+from neuralcodec.media.writing.copied_track import Track, add_stream, describe
+from neuralcodec.media.writing.matroska_header import EMPTY_CLUSTER, with_codec_delay
+from neuralcodec.media.writing.trial import Trial
 from neuralcodec.streams import ATTACHMENT, OtherStream, StreamPacket
 
 _NANOSECONDS = 1_000_000_000  # per second

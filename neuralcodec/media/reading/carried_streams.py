@@ -8,8 +8,8 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Stream
 from av.video.stream import VideoStream
 
+from neuralcodec.media.sources.stream_selection import is_cover
 from neuralcodec.media.stream_parameters import StreamParameters, codec_of, make_parameters
-from neuralcodec.media.stream_selection import is_cover
 from neuralcodec.streams import (
     ATTACHMENT,
     KINDS,

@@ -7,8 +7,8 @@ import numpy as np
 
 from neuralcodec.atomic_file import output_errors
 from neuralcodec.media.planes import SAMPLE_TYPE
-from neuralcodec.media.sink import Sink
-from neuralcodec.media.writer import VideoWriter, lost_matrix
+from neuralcodec.media.writing.sink import Sink
+from neuralcodec.media.writing.writer import VideoWriter, lost_matrix
 from neuralcodec.streams import StreamPacket
 from neuralcodec.video import FieldOrder, Frame, VideoFormat
 

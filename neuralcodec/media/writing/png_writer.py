@@ -17,7 +17,7 @@ from neuralcodec.atomic_file import (
 from neuralcodec.media.conversion import SWSCALE_FLAGS
 from neuralcodec.media.picture_numbers import PicturePattern
 from neuralcodec.media.planes import to_picture
-from neuralcodec.media.writer import VideoWriter, lost_matrix
+from neuralcodec.media.writing.writer import VideoWriter, lost_matrix
 from neuralcodec.streams import StreamPacket
 from neuralcodec.video import FieldOrder, Frame, VideoFormat
 

@@ -9,9 +9,9 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from neuralcodec.media.boxes import BoxWalk
-from neuralcodec.media.demuxing import Demuxer
-from neuralcodec.media.source import Source
+from neuralcodec.media.reading.demuxing import Demuxer
+from neuralcodec.media.sources.boxes import BoxWalk
+from neuralcodec.media.sources.source import Source
 
 _Read = Callable[[int, int], bytes]  # bytes of the source: from where, and how many at most
 _MEDIA_ELEMENTS = (0xA3, 0xA0, 0xA1, 0x1F43B675)  # SimpleBlock, BlockGroup, Block, Cluster

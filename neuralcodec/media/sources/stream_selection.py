@@ -8,7 +8,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from neuralcodec.errors import InputError, UsageError
-from neuralcodec.media.source_options import SourceOptions
+from neuralcodec.media.sources.source_options import SourceOptions
 
 # FFmpeg draws any text file as a picture of a terminal.
 _TEXT_CODECS = {"ansi", "bintext", "idf", "xbin"}

@@ -10,20 +10,20 @@ import av
 from av.error import FFmpegError
 
 from neuralcodec.errors import InputError
-from neuralcodec.media.carriage import Carriage
 from neuralcodec.media.conversion import Converter
-from neuralcodec.media.cropping import cropping_of
-from neuralcodec.media.decoding import Decoding
-from neuralcodec.media.demuxing import Demuxer
-from neuralcodec.media.picture_filters import PictureFilters
-from neuralcodec.media.picture_times import DEFAULT_RATE, TimedPictures
 from neuralcodec.media.planes import planes_of
-from neuralcodec.media.source import open_source
-from neuralcodec.media.source_description import describe
-from neuralcodec.media.source_options import SourceOptions
-from neuralcodec.media.stream_header import stream_header
-from neuralcodec.media.time_window import window_of
-from neuralcodec.media.wholeness import Wholeness
+from neuralcodec.media.reading.carriage import Carriage
+from neuralcodec.media.reading.decoding import Decoding
+from neuralcodec.media.reading.demuxing import Demuxer
+from neuralcodec.media.reading.picture_filters import PictureFilters
+from neuralcodec.media.reading.picture_times import DEFAULT_RATE, TimedPictures
+from neuralcodec.media.reading.time_window import window_of
+from neuralcodec.media.reading.wholeness import Wholeness
+from neuralcodec.media.sources.cropping import cropping_of
+from neuralcodec.media.sources.source import open_source
+from neuralcodec.media.sources.source_description import describe
+from neuralcodec.media.sources.source_options import SourceOptions
+from neuralcodec.media.sources.stream_header import stream_header
 from neuralcodec.streams import FileTags, OtherStream, StreamPacket
 from neuralcodec.video import Frame
 

@@ -1,0 +1,1 @@
+"""Frames out of a source, with exact times, and what is carried beside them."""

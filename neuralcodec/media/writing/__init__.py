@@ -1,0 +1,1 @@
+"""Frames, and what is carried beside them, into a video that players show."""
