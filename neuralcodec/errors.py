@@ -40,3 +40,9 @@ class DamagedFile(NcodecError):
         super().__init__(message)
         self.offset = offset
         self.gop = gop
+
+
+def reason_of(error: BaseException) -> str:
+    """What an exception of a library says, in one line; its type where it says nothing."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -148,7 +148,7 @@ def test_a_batch_too_large_for_the_memory_is_coded_in_turns_with_a_notice(
     short_of_memory(monkeypatch, 1, error, "encode")
     in_turns, notices = coded()
     assert len(notices) == 1
-    assert "out of memory on cpu: 1 GOPs in parallel instead of" in notices[0]
+    assert "out of memory on cpu: 1 GOP in parallel instead of" in notices[0]
     assert [g.record.first_frame for g in in_turns] == [g.record.first_frame for g in whole]
     for one, other in zip(in_turns, whole, strict=True):
         assert np.allclose(one.stats.psnr, other.stats.psnr, atol=0.3)

@@ -11,7 +11,7 @@ from codec_clips import CPU, city_frames, cropped, source_frame
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.encoder.encoder import CodedGop, Encoder, EncoderSettings
 from neuralcodec.encoder.gop_structure import INTRA_BONUS
-from neuralcodec.encoder.gop_trials import LEANING, BonusTrials
+from neuralcodec.encoder.gop_trials import LAMBDA_FACTOR, BonusTrials
 from neuralcodec.encoder.lookahead import SequenceReader, SourceFrame
 from neuralcodec.encoder.presets import MEDIUM, PRESETS, Effort
 from neuralcodec.encoder.quality_control import FrameResult, TryIntra
@@ -78,7 +78,7 @@ def test_an_intra_frame_gets_more_where_the_frames_after_it_live_on_it(
 def test_what_is_chosen_is_what_costs_least(restless: Clip, installed_model: InstalledModel):
     fmt, _ = restless
     config = installed_model.model.config
-    weight = LEANING * float(config.quality_lambdas(torch.tensor(float(QUALITY))))
+    weight = LAMBDA_FACTOR * float(config.quality_lambdas(torch.tensor(float(QUALITY))))
 
     def cost(bonus: int) -> float:
         [gop] = coded(installed_model, restless, replace(TRYING, gop_trials=(bonus,)))

@@ -119,7 +119,7 @@ def test_a_model_of_another_version_of_the_networks_says_so(
     path = tmp_path / "other.safetensors"
     path.write_bytes(save(tensors, metadata | ({"networks": networks} if networks else {})))
     message = refusal(path)
-    assert f"{words} of the networks" in message and "train it anew" in message
+    assert f"{words} of the networks" in message and "retrain it" in message
 
 
 def test_a_name_that_is_not_installed_is_told_with_those_that_are():

@@ -48,9 +48,9 @@ class Turns:
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
             self._at_once = (at_once + 1) // 2
+            gops = "1 GOP" if self._at_once == 1 else f"{self._at_once} GOPs"
             self.notices[:] = [
-                f"out of memory on {self._device}: {self._at_once} GOPs in parallel instead of "
-                f"{len(tasks)}"
+                f"out of memory on {self._device}: {gops} in parallel instead of {len(tasks)}"
             ]
         return done
 

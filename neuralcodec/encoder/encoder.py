@@ -1,6 +1,6 @@
 """Frames to GOP records: networks in one thread, entropy coding in the caller's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -94,7 +94,7 @@ class Encoder:
         frames: Iterator[Frame],
         on_frame: Callable[[int], None] | None = None,
         skip: int = 0,
-    ) -> Iterator[CodedGop]:
+    ) -> Generator[CodedGop, None, None]:
         """GOPs in order, each as soon as its batch is complete. `on_frame` is told how many frames
         are coded, after each.
 
@@ -112,7 +112,7 @@ class Encoder:
 
     def _coded_gops(
         self, frames: Iterator[Frame], on_result: Callable[[FrameResult], None], skip: int = 0
-    ) -> Iterator[CodedGop]:
+    ) -> Generator[CodedGop, None, None]:
         sources = self._look_ahead(self.stopwatch.watch("reading", frames))
         wanted = (source for source in sources if source.number >= skip)
         pending: list[list[_GopInProgress]] = []  # of each sequence of the batch

@@ -19,7 +19,7 @@ from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 
-LEANING = 2.0  # times λ: what is not tried leans on what is
+LAMBDA_FACTOR = 2.0  # λ is doubled: later frames are predicted from the trial frames
 
 
 class BonusTrials:
@@ -62,7 +62,7 @@ class BonusTrials:
         )
         weight *= self.fmt.width * self.fmt.height
         if len(frames) == self.frames:  # else the GOP ends here, and nothing more leans on them
-            weight *= LEANING
+            weight *= LAMBDA_FACTOR
         cost, before = 0.0, None
         for position, frame in enumerate(frames):
             q = frame_quality(quality, position, bonus)

@@ -56,7 +56,11 @@ class Comparison:
                 f"bit, the file {fmt.width}x{fmt.height} at {fmt.bit_depth} bit; "
                 "give the source it was made from"
             )
-        self._frames = _ReferenceFrames(self.reader)
+        try:
+            self._frames = _ReferenceFrames(self.reader)
+        except BaseException:
+            self.reader.close()
+            raise
         self._tolerance = max(1 / (2 * (fmt.frame_rate or USUAL_RATE)), _MILLISECOND)
         # Seconds from the file's clock to that of the source.
         self._offset: Fraction | None = Fraction(0) if origin.is_renumbered else None
@@ -88,9 +92,12 @@ class Comparison:
             notices.append(f"{self.name} lacks {self.missing} frames: those were not measured")
         return notices
 
+    def close(self) -> None:
+        """Close the source."""
+        self.reader.close()
+
     def finish(self) -> Quality | None:
         """None when the source has not one of the frames."""
-        self.reader.close()
         if not self.meter.frames:
             return None
         similarity = None if self.ssim is None else (self.ssim / self.meter.frames).tolist()

@@ -1,6 +1,7 @@
 """`decode`: an .nlc file or pipe -> a video that any player shows, with its PSNR."""
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -103,9 +104,9 @@ def decode(
         raise UsageError("the input and the reference cannot both be standard input")
     with open_input(plan.src) as file:
         check_output(plan.dst, overwrite, format=format)
-        run = _Run(plan, file)
-        run.write(progress)
-    return run.summarise()
+        with closing(_Run(plan, file)) as run:
+            run.write(progress)
+            return run.summarise()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,20 +147,25 @@ class _Run:
         if seekable:
             self._total = expected_frames(self._reader, plan.part, header.format)
         self._part = DecodePart(self._reader, plan.part, seekable)
-        self._comparison: Comparison | None = None
-        if plan.reference is not None:
-            origin = self._reader.extras.origin
-            self._comparison = Comparison(plan.reference, origin, header.format)
         self._streams, self._faults = streams_of(self._reader, plan.audio), list[str]()
         if writes_streams(plan.dst, plan.format):
             self._streams, self._faults = _sound_streams(self._streams)
         if self._faults and not plan.settings.keep_going:
             advice = "use --keep-going to decode without it"
             raise DamagedFile(f"{name}: {self._faults[0]}; {advice}")
+        self._comparison: Comparison | None = None
+        if plan.reference is not None:
+            origin = self._reader.extras.origin
+            self._comparison = Comparison(plan.reference, origin, header.format)
         self._recorded = _Recorder()
         self._frames = self._concealed = 0
         self._notices: list[str] = []
         self._seconds = 0.0
+
+    def close(self) -> None:
+        """Close the reference, if there is one."""
+        if self._comparison:
+            self._comparison.close()
 
     def write(self, progress: Progress | None) -> None:
         """Raises InputError where there is no frame, DamagedFile where one is damaged."""
@@ -274,23 +280,23 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.meter = PsnrMeter()
-        # Y, U, V in dB, of frames that were read and not decoded so far, by their number
-        self._psnr: dict[int, tuple[float, float, float]] = {}
+        # Frames that were read and not decoded so far: their number, Y, U and V in dB. One thread
+        # appends to it, another takes from it.
+        self._ahead: deque[tuple[int, tuple[float, float, float] | None]] = deque()
 
     def watch(self, contents: Iterable[GopContent]) -> Iterator[GopRecord]:
         """The GOPs, noted as they pass by."""
         for content in contents:
             gop, stats = content.gop, content.stats
-            if stats:
-                self._psnr.update(enumerate(stats.psnr, gop.first_frame))
+            for i in range(len(gop.frames)):
+                self._ahead.append((gop.first_frame + i, stats.psnr[i] if stats else None))
             yield gop
 
     def find(self, decoded: NumberedFrame[Frame]) -> ShownFrame:
         """What is known of a frame; those before it that never came were left out."""
-        for number in [number for number in self._psnr if number < decoded.number]:
-            del self._psnr[number]
-        psnr = self._psnr.pop(decoded.number, None)
-        return ShownFrame(decoded.number, decoded.frame, psnr)
+        while (known := self._ahead.popleft())[0] != decoded.number:
+            pass
+        return ShownFrame(decoded.number, decoded.frame, known[1])
 
     def add(self, frame: ShownFrame) -> None:
         """It is shown: its PSNR counts."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import BinaryIO
@@ -186,10 +186,11 @@ def _opened(plan: _Plan, control: QualityControl | None) -> Iterator["_Run"]:
     """Source, encoder and output; at the end the output has its name, or after an error is gone."""
     with ExitStack() as stack:
         reader = plan.open_source()
+        encoder: Encoder | None = None
+        stack.callback(lambda: None if encoder and encoder.source_is_stuck else reader.close())
         if plan.rate and control is None:
             control = live_control(plan.rate, reader.format, plan.settings.gop)
         encoder = Encoder(plan.installed, reader.format, plan.settings, control)
-        stack.callback(lambda: None if encoder.source_is_stuck else reader.close())
         part = None
         if plan.resumable:
             conditions = RunConditions.of(plan.src, plan.options, plan.settings, plan.installed)
@@ -243,17 +244,16 @@ class _Run:
 
         queue = PacketQueue()
         frames = _with_packets(reader, queue, self._skip, progress)
-        for coded in self._encoder.gops(frames, on_frame, self._skip):
-            last = coded.record.first_frame + len(coded.record.frames) - 1
-            with (
-                self._encoder.stopwatch.running("writing"),
-                output_errors(plan.shown_output),
-            ):
-                writer.write_packets(queue.take(last))
-                writer.write_gop(coded.record, coded.stats)
-            tally.add(coded)
-            if self._part and coded.ends_batch:
-                self._part.mark(tally.frames, writer.bytes_written)
+        # Closed before the source is: its threads may be reading from it.
+        with closing(self._encoder.gops(frames, on_frame, self._skip)) as gops:
+            for coded in gops:
+                last = coded.record.first_frame + len(coded.record.frames) - 1
+                with self._encoder.stopwatch.running("writing"), output_errors(plan.shown_output):
+                    writer.write_packets(queue.take(last))
+                    writer.write_gop(coded.record, coded.stats)
+                tally.add(coded)
+                if self._part and coded.ends_batch:
+                    self._part.mark(tally.frames, writer.bytes_written)
         if not tally.gops:
             raise InputError(f"{plan.src}: no frames; nothing to encode")
         if plan.strict and reader.truncated:
@@ -351,12 +351,15 @@ def _check_names(
     if not resumable:
         return
     if src == PIPE or (os.path.exists(src) and not os.path.isfile(src)):
-        raise UsageError(f"{src}: only a file can be read again to go on: encode it not resumable")
+        name = "standard input" if src == PIPE else src
+        raise UsageError(f"{name} cannot be read again: leave out --resumable")
     if dst == PIPE or is_special(dst):
         raise UsageError("--resumable needs a regular output file, not a pipe")
     if rate:
-        what = f"to go on towards a {rate.kind.value} would not give the same file"
-        raise UsageError(f"{what}: give a quality instead, or encode it not resumable")
+        raise UsageError(
+            f"an interrupted run towards a {rate.kind.value} cannot be continued to the same file: "
+            "give a quality instead, or leave out --resumable"
+        )
 
 
 def _ratio(source_bytes: int | None, size: int, options: SourceOptions) -> float | None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
-from neuralcodec.errors import ModelError
+from neuralcodec.errors import ModelError, reason_of
 from neuralcodec.model.complexity import kmac_per_pixel
 from neuralcodec.model.model_name import check_name
 
@@ -100,7 +100,7 @@ def check_version(path: Path, metadata: Mapping[str, str]) -> None:
         made_for = "an earlier version" if found is None else f"version {found:.20}"
         raise ModelError(
             f"{path}: made for {made_for} of the networks, this is version {NETWORKS_VERSION}: "
-            "train it anew, or use the ncodec that it was made with"
+            "retrain it, or use the ncodec that it was made with"
         )
 
 
@@ -120,7 +120,7 @@ def describe_model(path: Path) -> ModelDescription:
         channels, latents = int(config["channels"]), int(config["latents"])
         size = path.stat().st_size
     except (SafetensorError, LookupError, ValueError, TypeError, RuntimeError, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
         raise ModelError(f"{path}: not a model file of this version ({reason})") from error
     return ModelDescription(
         name=name,

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from neuralcodec.errors import ModelError
+from neuralcodec.errors import ModelError, reason_of
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.installed import (
     MODEL_PREFIX,
@@ -75,7 +75,7 @@ def find_model(name: str, sha256: bytes, candidate: str | None = None) -> Instal
                 found = load_model(known)
                 if found.sha256 == sha256:
                     return found
-            raise ModelError(f"the installed model '{known}' is damaged: install ncodec anew")
+            raise ModelError(f"the installed model '{known}' is damaged: reinstall ncodec")
     raise ModelError(not_installed(name, sha256))
 
 
@@ -114,7 +114,7 @@ def _load_file(path: Path) -> InstalledModel:
         RuntimeError,
         OSError,
     ) as error:
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
         raise ModelError(f"{path}: not a model file of this version ({reason})") from error
     model.eval()
     model.requires_grad_(False)

@@ -97,7 +97,7 @@ class VideoModel(nn.Module):
         if refine is not None:
             latent = refine(latent, coding)
         means, rounded = coding.quantise(latent)
-        # Of a training step that has blown up, which its loss tells, nothing else must fail.
+        # NaNs of a diverged training step become 0 here; its loss reports them.
         symbols = torch.nan_to_num((rounded - means).detach().round())
         state = coding.show(rounded)
         with exact_float32(latent.device.type):

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from neuralcodec.errors import ModelError
+from neuralcodec.errors import ModelError, reason_of
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.installed import SUFFIX, installed_models, model_file
 from neuralcodec.model.model_file import load_model, load_tensors
@@ -71,7 +71,7 @@ def begin_run(
         try:
             model.load_state_dict(load_tensors(beginning.weights))
         except (SafetensorError, OSError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = reason_of(error)
             raise ModelError(
                 f"{beginning.weights}: not a model to start from ({reason})"
             ) from error

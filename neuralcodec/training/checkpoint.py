@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from neuralcodec.atomic_file import AtomicFile
-from neuralcodec.errors import InputError, UsageError
+from neuralcodec.errors import InputError, UsageError, reason_of
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.schedule import Schedule
 
@@ -131,7 +131,7 @@ def read_checkpoint(path: Path, device: torch.device) -> Checkpoint | None:
         )
         return Checkpoint(path, identity, Schedule.from_plain(saved["schedule"]), saved["state"])
     except (OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = reason_of(error)
         raise InputError(
             f"{path}: no checkpoint of this version ({reason}); remove it to begin anew"
         ) from error

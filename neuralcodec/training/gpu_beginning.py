@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from neuralcodec.atomic_file import AtomicFile, output_errors
-from neuralcodec.errors import InputError, ModelError
+from neuralcodec.errors import InputError, ModelError, reason_of
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.installed import SUFFIX, installed_file, installed_models
 from neuralcodec.model.model_file import load_config, load_model, load_tensors
@@ -61,7 +61,7 @@ class GpuBeginning:
                 return model, f"begins with {self.weights.name}, grown"
             model.load_state_dict(load_tensors(self.weights))
         except (SafetensorError, OSError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = reason_of(error)
             raise ModelError(f"{self.weights}: not a model to start from ({reason})") from error
         return model, f"begins with {self.weights.name}"
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.cuda import OutOfMemoryError
 
 from neuralcodec.atomic_file import AtomicFile
-from neuralcodec.errors import DeviceError
+from neuralcodec.errors import DeviceError, reason_of
 from neuralcodec.model.model_file import model_bytes
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.crops import crops_of
@@ -195,7 +195,7 @@ class TimedRun(Trainer):
             except OutOfMemoryError:
                 raise
             except RuntimeError as error:
-                reason = str(error).splitlines()[0]
+                reason = reason_of(error)
                 self.log.notice(f"steps cannot be recorded, and run one by one: {reason}")
                 self.graphed = None
         return super()._gradients(batch)
