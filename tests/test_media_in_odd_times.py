@@ -5,7 +5,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
-import pytest
 from source_clips import encode_pictures, encode_sound, mux, video_with_sound
 
 from neuralcodec.media import VideoReader
@@ -104,6 +103,21 @@ def test_a_faster_piece_that_begins_too_early_catches_up_with_its_own_times(tmp_
     late = [time for time in shown if time > Fraction(12, 10)]
     assert late == [time * MILLISECOND for time in last if time > 1200]
     assert JUMPS not in notices
+
+
+def test_a_clock_that_jumps_after_the_last_picture_is_noticed_too(tmp_path):
+    one, other, path = (tmp_path / f"{name}.mkv" for name in ("a", "b", "joined"))
+    # Whose decoder has no threads: every picture is there before the next packet is read.
+    video_with_sound(one, "mp2", video_codec="msmpeg4", frames=50)
+    with av.open(other, "w") as container:
+        container.add_stream("msmpeg4", 25, width=64, height=48)
+        sound = container.add_stream("mp2", 48000, layout="stereo")
+        mux(container, encode_sound(sound, 1))
+    path.write_bytes(one.read_bytes() + other.read_bytes())
+    shown, heard, notices = read(path)
+    assert len(shown) == 50
+    assert min(steps(heard)) > 0 and heard[-1] > shown[-1] + Fraction(9, 10)
+    assert notices == [JUMPS]
 
 
 def test_display_times_that_are_decoding_times_are_no_jumps_of_the_clock(tmp_path):
