@@ -52,7 +52,7 @@ def test_an_error_in_one_of_the_last_pictures_hides_none_of_the_others(tmp_path)
 
 
 def halves(path: Path, whole: Path) -> None:
-    """Of every packet the first half."""
+    """A copy with the first half of every packet."""
     with av.open(whole) as source, av.open(path, "w") as container:
         stream = container.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
@@ -61,6 +61,20 @@ def halves(path: Path, whole: Path) -> None:
                 half.pts, half.dts, half.time_base = packet.pts, packet.dts, packet.time_base
                 half.is_keyframe, half.stream = packet.is_keyframe, stream
                 container.mux(half)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libvpx-vp9"])
+def test_a_source_none_of_whose_pictures_can_be_decoded_is_refused(tmp_path, codec):
+    path = tmp_path / "zeros.mkv"  # of VP9 no pixel format is ever known
+    video(path, codec)
+    data = path.read_bytes()
+    with av.open(path) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    for packet in packets:
+        data = data.replace(packet, bytes(len(packet)))
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"no frame of .* could be decoded"):
+        VideoReader(path)
 
 
 def refuse_many_times(path: Path) -> None:

@@ -107,7 +107,8 @@ def _decoder_like(known: VideoCodecContext) -> VideoCodecContext:
     decoder.extradata = known.extradata
     decoder.codec_tag = known.codec_tag
     decoder.width, decoder.height = known.width, known.height
-    decoder.pix_fmt = known.pix_fmt
+    if known.pix_fmt is not None:
+        decoder.pix_fmt = known.pix_fmt
     decoder.bits_per_coded_sample = known.bits_per_coded_sample
     decoder.color_range, decoder.colorspace = known.color_range, known.colorspace
     decoder.color_primaries, decoder.color_trc = known.color_primaries, known.color_trc
