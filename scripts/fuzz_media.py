@@ -98,6 +98,7 @@ def read_plainly(path: Path, video: int, pipe: Connection) -> None:
             chosen.codec_context.copy_opaque = True
             is_avi = container.format.name == "avi"
             packets = _packets(container, chosen)
+            decoded: dict[int, float] = {}  # when, by the packet's place
             for place, packet in enumerate(chain(packets, [None])):
                 if packet is not None and packet.stream_index in sounds:
                     ticks = packet.dts if packet.pts is None else packet.pts
@@ -106,8 +107,10 @@ def read_plainly(path: Path, video: int, pipe: Connection) -> None:
                     continue
                 if packet is not None:
                     packet.opaque = Place(place)
-                    if is_avi and packet.dts is not None:
-                        reading.decoding_times.append(float(packet.dts * packet.time_base))
+                    if packet.dts is not None:
+                        decoded[place] = float(packet.dts * packet.time_base)
+                        if is_avi:
+                            reading.decoding_times.append(decoded[place])
                 try:
                     frames = chosen.decode(packet)
                 except FFmpegError:
@@ -117,6 +120,7 @@ def read_plainly(path: Path, video: int, pipe: Connection) -> None:
                     reading.untimed += frame.pts is None
                     of_packet = frame.opaque if isinstance(frame.opaque, Place) else Place(place)
                     reading.places.append(of_packet.number)
+                    reading.decoded.append(decoded.get(of_packet.number, reading.times[-1]))
                     is_coded_as_is = frame.format.name in ("yuv420p", "yuvj420p")
                     planes = planes_of(frame, 8) if is_coded_as_is else ()
                     data = b"".join(plane.tobytes() for plane in planes)

@@ -9,6 +9,7 @@ TOLERANCE = 0.0035  # seconds: three and a half ticks of Matroska's and FLV's cl
 CLOCK = (1 << 33) / 90000  # seconds after which that of MPEG-2 systems begins anew
 _NEAR = 40  # packets of sound
 _AT_A_SPLICE = 3  # pictures that may have times of another piece, and be placed anew
+_LONGEST_DELAY = 1  # seconds from when a picture is decoded to when it is shown
 _REPAIR = 0.3  # seconds by which spacing pictures may move them in addition to an offset
 
 
@@ -25,6 +26,7 @@ class Reading:
 
     untimed: int = 0  # pictures to which the source gives no time
     places: list[int] = field(default_factory=list)  # of the pictures' packets in the file
+    decoded: list[float] = field(default_factory=list)  # when the pictures' packets are decoded
     sound_places: list[list[int]] = field(default_factory=list)
     decoding_times: list[float] = field(default_factory=list)  # of an AVI file's video packets
 
@@ -119,6 +121,8 @@ def explain(
             return "a last packet that FFmpeg moves by a later offset"
     if aspect == "times" and _is_out_of_order(ours, theirs, plain):
         return "PTS repeat or step back: each mends them"
+    if aspect == "times" and _are_of_the_next_piece(ours, theirs, plain):
+        return "a picture at a splice: FFmpeg's is of the next piece"
     same_number = [theirs] if ours.counts == theirs.counts else []
     for reason, reading in others:
         apart = {found.aspect for found in differences(ours, reading)}
@@ -159,6 +163,26 @@ def _is_out_of_order(ours: Reading, theirs: Reading, plain: Reading) -> bool:
     back = sum(step <= 0 for step in steps)
     zeros = (ours.times[0], theirs.times[0])
     return _most_apart(ours.times, theirs.times, zeros) <= min(0.2 * back, 1)
+
+
+def _are_of_the_next_piece(ours: Reading, theirs: Reading, plain: Reading) -> bool:
+    """Whether the libraries give pictures without a time that of the first packet of the next
+    piece, long after their own is decoded, and FFmpeg shows them then; all else is in order."""
+    if not ours.frames == plain.frames == len(plain.decoded):
+        return False
+    late = [
+        time - decoded > _LONGEST_DELAY
+        for time, decoded in zip(plain.times, plain.decoded, strict=True)
+    ]
+    if not 0 < sum(late) <= _AT_A_SPLICE:
+        return False
+
+    def others(reading: Reading) -> Reading:
+        return Reading(
+            [time for time, is_late in zip(reading.times, late, strict=True) if not is_late]
+        )
+
+    return _is_out_of_order(others(ours), others(theirs), others(plain))
 
 
 def _is_as_the_source_says(ours: Reading, theirs: Reading, plain: Reading) -> bool:

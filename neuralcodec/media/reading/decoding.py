@@ -1,5 +1,6 @@
 """Pictures out of packets, with a record of what was lost on the way."""
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,14 +12,8 @@ from av.video.stream import VideoStream
 
 from neuralcodec.media.reading.demuxing import Demuxer
 from neuralcodec.media.reading.display_times import DisplayTimes
+from neuralcodec.media.reading.latest_packets import LatestPackets, PacketNumber
 from neuralcodec.media.sources.source import Source
-
-
-@dataclass(frozen=True)
-class _PacketNumber:
-    """An object for every packet: PyAV tells what it hands through FFmpeg by its address."""
-
-    number: int
 
 
 @dataclass
@@ -47,6 +42,9 @@ class Decoding:
         is_pictures = source.container.format.name == "image2"
         self._stream.thread_type = "SLICE" if is_pictures else "AUTO"
         self._stream.codec_context.copy_opaque = True  # from packets to their pictures
+        # PyAV frees a decoder while it holds Python's lock, for which the decoder's threads may
+        # wait to free what is opaque; so they have to be at rest by then.
+        weakref.finalize(self, self._stream.codec_context.flush_buffers)
         self._packets_of_pictures = 0
         # AVI stores decoding times alone; with B-frames FFmpeg gives them to other pictures.
         self._is_avi = source.container.format.name == "avi"
@@ -78,6 +76,7 @@ class Decoding:
     def __iter__(self) -> Iterator[av.VideoFrame]:
         self._packets_of_pictures = 0
         self._display_times = DisplayTimes()
+        self._latest = LatestPackets(self._stream)
         for packet in self._packets_to_the_end():
             try:
                 pictures = self._stream.decode(packet)
@@ -85,14 +84,21 @@ class Decoding:
                 self.losses.packets += 1
                 continue
             for picture in pictures:
+                self._latest.note_picture(picture)
                 self._note(picture)
                 yield picture
+        if self._latest.may_hide_pictures:
+            for picture in self._latest.hidden_pictures():
+                self._note(picture)
+                yield picture
+            self.losses.packets = max(self.losses.packets, self._latest.errors)
 
     def _packets_to_the_end(self) -> Iterator["Packet[VideoStream] | None"]:
         """Packets up to the end or to the first read error, then None to flush the decoder."""
         for packet in self._demuxer:
             number = self._demuxer.video_packets - 1
-            packet.opaque = _PacketNumber(number)
+            packet.opaque = PacketNumber(number)
+            self._latest.add(number, packet)
             self._display_times.add(number, packet.dts)
             if self._is_avi and not self._has_decoding_times_alone:
                 packet.pts = packet.dts  # AVI has no other; FFmpeg makes one up, a frame later
@@ -102,10 +108,10 @@ class Decoding:
     def _note(self, picture: av.VideoFrame) -> None:
         self.losses.pictures += picture.is_corrupt
         source = picture.opaque
-        if isinstance(source, _PacketNumber):
+        if isinstance(source, PacketNumber):
             self._packets_of_pictures = max(self._packets_of_pictures, source.number)
         if self._has_decoding_times_alone:
-            number = source.number if isinstance(source, _PacketNumber) else 0
+            number = source.number if isinstance(source, PacketNumber) else 0
             picture.pts = self._display_times.take(number, picture.key_frame)
         if picture.pts is not None and self._stream.time_base is not None:
             end = (picture.pts + picture.duration) * self._stream.time_base

@@ -1,7 +1,7 @@
 """Reading: any source FFmpeg decodes, as a stream of 4:2:0 frames with exact time stamps."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from types import TracebackType
 from typing import Self
@@ -167,6 +167,7 @@ class VideoReader:
             if not self._times.reached_end:
                 self.truncated = self._source.gap or self._wholeness.shortfall()
                 self.notices += self._wholeness.late_streams(self._carriage.indices)
+                self._note(self._times.notices)  # what follows the last picture may jump too
             if not self.truncated and not self._is_resampled:
                 self.end_pts = self._times.end_pts()
         self._carriage.finish(end)
@@ -188,10 +189,12 @@ class VideoReader:
             raise InputError(
                 f"cannot convert {self._source.name} from {picture.format.name}: {error.strerror}"
             ) from error
-        sentences = [*self._times.notices, *self._filters.notices, *([notice] if notice else [])]
-        self.notices += [sentence for sentence in sentences if sentence not in self.notices]
+        self._note([*self._times.notices, *self._filters.notices, *([notice] if notice else [])])
         assert picture.pts is not None
         return Frame(*planes_of(converted, self.format.bit_depth), picture.pts)
+
+    def _note(self, sentences: Sequence[str]) -> None:
+        self.notices += [sentence for sentence in sentences if sentence not in self.notices]
 
     def _duration_of(self, picture: av.VideoFrame) -> Fraction:
         """Seconds."""

@@ -5,6 +5,9 @@ from fractions import Fraction
 from neuralcodec.media.sources.source import Source
 
 _MICROSECOND = Fraction(1, 1_000_000)  # unit of a container's duration in FFmpeg
+# Seconds, all milliseconds that 32 bits count: FFmpeg's word for "until the next one" of subtitles,
+# which some containers then state as a duration.
+ENDLESS = 4294967
 
 
 def stated_duration(source: Source) -> Fraction | None:
@@ -12,8 +15,10 @@ def stated_duration(source: Source) -> Fraction | None:
     own = _matroska_duration(source)
     if own is not None:
         return own
-    duration = source.container.duration
-    return duration * _MICROSECOND if duration is not None else None
+    if source.container.duration is None:
+        return None
+    duration = source.container.duration * _MICROSECOND
+    return duration if duration < ENDLESS else None
 
 
 def stated_end(source: Source, last: Fraction, duration: Fraction) -> Fraction | None:

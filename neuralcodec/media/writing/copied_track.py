@@ -10,6 +10,7 @@ from av.format import Flags as FormatFlags
 from av.packet import Packet, PacketSideData, PktSideDataT
 from av.stream import Disposition, Stream
 
+from neuralcodec.media.sources.stated_times import ENDLESS
 from neuralcodec.media.stream_parameters import open_parameters
 from neuralcodec.media.writing.metadata import stream_metadata, with_quicktime_language
 from neuralcodec.streams import ATTACHMENT, SUBTITLE, OtherStream, StreamPacket
@@ -22,6 +23,8 @@ _SIDE_DATA = {
     "webvtt_settings",
     "matroska_block_additional",
 }
+# Formats in which a packet may last until the next one of its stream.
+_WITHOUT_DURATIONS = {"matroska", "webm"}
 _ANY_FILE = "application/octet-stream"
 _COVER_CODECS = {"mjpeg", "png", "bmp"}  # that MP4 has a place for
 
@@ -85,6 +88,7 @@ class Track:
         self.copy = copy
         nonstrict: Any = FormatFlags.ts_nonstrict.value  # a number, which PyAV's types do not say
         self._may_share_times = bool(copy.container.format.flags & nonstrict)
+        self._may_have_no_duration = copy.container.format.name in _WITHOUT_DURATIONS
         self._last: int | None = None  # dts, in the time base of the copy
         self._end = 0  # when the packet before ends, in that of the source
 
@@ -97,7 +101,10 @@ class Track:
         is_as_it_was = source_dts is not None
         source_dts = self._end if source_dts is None else source_dts
         source_pts = packet.pts if packet.pts is not None else source_dts
-        self._end = source_dts + packet.duration
+        duration = packet.duration
+        if duration * source_base >= ENDLESS and self._may_have_no_duration:
+            duration = 0  # unknown: otherwise the file itself would last as long
+        self._end = source_dts + duration
 
         def rebase(time: int) -> int:
             return round((time * source_base + shift) / target_base)
@@ -114,7 +121,7 @@ class Track:
         copy.stream = self.copy
         copy.time_base = target_base
         copy.dts, copy.pts = dts, max(pts, dts)
-        copy.duration = round(packet.duration * source_base / target_base)
+        copy.duration = round(duration * source_base / target_base)
         copy.is_keyframe = packet.is_keyframe
         for name, content in packet.side_data:
             if name in _SIDE_DATA and content:
