@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from neuralcodec import atomic_file
 from neuralcodec.atomic_file import AtomicFile, check_target
 from neuralcodec.errors import OutputError
 
@@ -113,7 +114,7 @@ def test_a_file_that_cannot_be_created_is_an_output_error(tmp_path, monkeypatch)
         AtomicFile(tmp_path / "out", overwrite=False)
 
 
-def test_scratch_is_removed_at_an_end_at_once_and_is_no_output(tmp_path: Path):
+def test_scratch_is_removed_at_an_end_at_once_and_is_no_output(tmp_path):
     folder = tmp_path / "scratch"
     folder.mkdir()
     (folder / "old").touch()
