@@ -21,6 +21,7 @@ from neuralcodec.file_lock import try_lock
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _unfinished: set[Path] = set()  # temporary files and folders that may exist now
+_scratch: set[Path] = set()  # folders among them: nothing in there is an output
 
 
 @contextmanager
@@ -162,12 +163,30 @@ def remove_temporary(path: Path) -> None:
 
 
 def remove_all_temporaries() -> bool:
-    """For a program that has to end at once; True if there was anything to remove."""
-    left = list(_unfinished)
+    """For a program that has to end at once; True if an output was among them."""
+    left, scratch = list(_unfinished), list(_scratch)
     for path in left:
         with suppress(OSError):
             remove_temporary(path)
-    return bool(left)
+    return any(not any(path.is_relative_to(folder) for folder in scratch) for path in left)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """An empty folder for what is no output, removed at the end, also by `remove_all_temporaries`.
+
+    What a killed process left under that name goes first. Raises OutputError."""
+    folder = path.resolve()  # as AtomicFile resolves its targets
+    with output_errors(path):
+        remove_temporary(folder)
+        folder.mkdir(parents=True)
+    _unfinished.add(folder)
+    _scratch.add(folder)
+    try:
+        yield folder
+    finally:
+        remove_temporary(folder)
+        _scratch.discard(folder)
 
 
 @contextmanager

@@ -4,9 +4,9 @@ import torch
 
 from neuralcodec.container import GopRecord
 from neuralcodec.decoder.decoder import Decoder
-from neuralcodec.model.code_length import latent_bits, vector_field_bits
+from neuralcodec.model.code_length import laplace_bits, vector_field_bits
 from neuralcodec.model.exact import exact_float32, log_magnitude
-from neuralcodec.model.scale_prior import History
+from neuralcodec.model.scale_prior import History, ScalePrior
 
 
 def predicted_bits(decoder: Decoder, gop: GopRecord) -> list[float]:
@@ -30,6 +30,13 @@ def predicted_bits(decoder: Decoder, gop: GopRecord) -> list[float]:
             shape = (1, latent.shape[1], latent.shape[2])
             side = prior.side_information(q, shape, model.log_table, history, vectors)
             values = latent.permute(0, 3, 1, 2)
-            bits.append(total + float(latent_bits(prior, side, magnitudes, values)))
+            bits.append(total + _latent_bits(prior, side, magnitudes, values))
             history = history.advance(magnitudes) if history else History.begin(magnitudes)
     return bits
+
+
+def _latent_bits(
+    prior: ScalePrior, side: torch.Tensor, magnitudes: torch.Tensor, values: torch.Tensor
+) -> float:
+    indices = prior.all_indices(side, magnitudes).permute(0, 3, 1, 2)
+    return float(laplace_bits(values, indices).sum())

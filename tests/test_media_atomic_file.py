@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from neuralcodec import atomic_file
 from neuralcodec.atomic_file import AtomicFile, check_target
 from neuralcodec.errors import OutputError
 
@@ -111,3 +112,19 @@ def test_a_file_that_cannot_be_created_is_an_output_error(tmp_path, monkeypatch)
     monkeypatch.setattr("neuralcodec.atomic_file.temporary_path", lambda _: tmp_path / "no" / "x")
     with pytest.raises(OutputError, match="out"):
         AtomicFile(tmp_path / "out", overwrite=False)
+
+
+def test_scratch_is_removed_at_an_end_at_once_and_is_no_output(tmp_path):
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    (folder / "old").touch()
+    with atomic_file.scratch_folder(folder) as scratch:
+        assert not list(scratch.iterdir())
+        file = AtomicFile(scratch / "coded", overwrite=False)
+        assert not atomic_file.remove_all_temporaries()
+        assert not folder.exists()
+        file.abort()
+        output = AtomicFile(tmp_path / "output", overwrite=False)
+        assert atomic_file.remove_all_temporaries()
+        output.abort()
+    assert not list(tmp_path.iterdir())

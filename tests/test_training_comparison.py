@@ -2,6 +2,7 @@
 
 import functools
 import json
+import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -11,7 +12,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from codec_clips import CITY, tiny_model
-from test_cli_json import printed
 from training_runs import SMALL
 
 import neuralcodec
@@ -25,12 +25,13 @@ from neuralcodec.media import VideoReader, open_writer
 from neuralcodec.metrics import PsnrMeter, RatePoint, bd_rate
 from neuralcodec.model.model_file import model_bytes
 from neuralcodec.training import comparison, set_aside
-from neuralcodec.training.comparison import Comparison
+from neuralcodec.training.comparison import Comparison, Pace
 from neuralcodec.training.footage import Footage, find_footage
+from neuralcodec.training.interruption import StopRequest
 from neuralcodec.training.own_footage import cache_footage
 from neuralcodec.training.sampling import open_cache
 from neuralcodec.training.schedule import Schedule
-from neuralcodec.training.set_aside import divide, ends_of
+from neuralcodec.training.set_aside import Undivided, divide, ends_of
 from neuralcodec.video import Frame, VideoFormat
 
 SIDE = 64
@@ -84,14 +85,14 @@ def curves(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[np.ndarray]]:
     factors = {"": 1.0, "tiny": 1.441, "new": 1.308}
     seen: dict[str, list[np.ndarray]] = {}
 
-    def curve(source: Path, fmt: VideoFormat, setting: CodecSetting, model: str, device: str):
+    def curve(source: Path, fmt: VideoFormat, setting: CodecSetting, model: str, *others: object):
         with VideoReader(source) as reader:
             seen[setting.name + Path(model).stem] = [frame.y for frame in reader]
         factor = factors[Path(model).stem]
         return [RatePoint(factor * 2.0**n, 30.0 + 4 * n) for n in range(5)]
 
     monkeypatch.setattr(comparison, "measured_curve", curve)
-    monkeypatch.setattr(comparison, "_seconds_per_sample", lambda *arguments: 1e-9)
+    monkeypatch.setattr(comparison, "_paces", lambda *arguments: [Pace(0, 1e-9)])
     return seen
 
 
@@ -130,7 +131,7 @@ def test_the_figure_is_that_of_real_files(
     fmt, frames = city()
     clip = Footage("own", write(tmp_path / "own.mkv", fmt, frames))
     parts = [clip.part("own", len(frames) - COMPARED, COMPARED, len(frames))]
-    compared = Comparison(parts, "fast", tmp_path, "cpu", 300.0)
+    compared = Comparison(parts, "fast", tmp_path, "cpu", 300.0, StopRequest())
     assert 0 < compared.seconds < 300
     found = compared.worth("fast", tell=pytest.fail).over_x265
 
@@ -165,10 +166,10 @@ def test_before_and_after_are_measured_on_the_same_frames_and_told(
     result = CliRunner().invoke(main, [*arguments, "--json"])
     assert result.exit_code == 0, result.output
     told = [line for line in result.stderr.splitlines() if "%" in line]
-    assert told[0] == "ncodec: tiny needs +44.1 % bits against x265 medium at equal PSNR"
+    assert told[0] == "ncodec: tiny needs 44.1 % more bits than x265 medium at equal PSNR"
     assert told[1:] == [
-        "ncodec: it needs +30.8 % bits against x265 medium at equal PSNR, on the last 6 frames of "
-        "own; the weights it began with +44.1 %, which is -9.2 % from those to these"
+        "ncodec: it needs 30.8 % more bits than x265 medium at equal PSNR, on the last 6 frames of "
+        "own; before training: 44.1 % more; training saved 9.2 %"
     ]
     found = json.loads(result.stdout)
     assert found["compared"] == "the last 6 frames of own"
@@ -218,14 +219,14 @@ def test_a_clip_too_short_to_keep_some_away_gives_no_figure_and_says_so(
     weights: Path, tmp_path: Path
 ):
     fmt, frames = city()
-    clip, out = write(tmp_path / "own.mkv", fmt, frames[:24]), tmp_path / "new.safetensors"
+    clip, out = write(tmp_path / "own.mkv", fmt, frames[:24]), tmp_path / "my new.safetensors"
     arguments = ["train", str(clip), "-o", str(out), "--model", str(weights), "--steps", "2"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     lines = [line for line in result.stderr.splitlines() if "x265" in line]
     assert len(lines) == 1
     assert f"no comparison with x265: {clip} has fewer than 44 frames" in lines[0]
-    assert lines[0].endswith(f"ncodec bench CLIP --codecs ncodec,x265:medium --model {out}")
+    assert lines[0].endswith(f"ncodec bench CLIP --codecs ncodec,x265:medium --model '{out}'")
     assert "%" not in result.stderr
 
 
@@ -251,29 +252,32 @@ def test_without_x265_the_model_is_compared_with_the_one_before(
     monkeypatch.setitem(PEERS, "x265", replace(PEERS["x265"], encoder="libx265-missing"))
     fmt, frames = city()
     clip, out = write(tmp_path / "own.mkv", fmt, frames), tmp_path / "new.safetensors"
-    found = printed("train", clip, "-o", out, "--model", weights, "--steps", 2)
+    arguments = ["train", clip, "-o", out, "--model", weights, "--steps", 2, "--json"]
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    found = json.loads(result.stdout)
     assert found["bd_rate_x265"] is None
     assert found["saved_bits"] == pytest.approx(100 * (1.308 / 1.441 - 1))
+    told = "it needs 9.2 % fewer bits than the weights it began with at equal PSNR, on the last 6"
+    assert told in result.stderr
 
 
 def test_the_time_of_a_comparison_is_bounded(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """At a second for a whole frame and quality: 5 seconds a frame."""
-    speed = 1 / 32**2
-    monkeypatch.setattr(
-        "neuralcodec.training.comparison._seconds_per_sample", lambda *arguments: speed
-    )
+    paces = [Pace(0, 1 / 32**2)]
+    monkeypatch.setattr(comparison, "_paces", lambda *arguments: paces)
     monkeypatch.setattr(set_aside, "MOST", 3 * COMPARED)
     monkeypatch.setattr("neuralcodec.training.comparison.FEWER", COMPARED)
     clips = find_footage([numbered(tmp_path / f"{n}.mkv", range(30)) for n in "ab"])
     parts = ends_of(clips)
 
     def lengths(allowed: float) -> list[int]:
-        comparison = Comparison(parts, str(weights), tmp_path, "cpu", allowed)
-        assert comparison.seconds <= allowed
-        assert all(part.start + part.length == 30 for part in comparison.parts)
-        return [part.length for part in comparison.parts]
+        allowed += 0.4  # what the comparison takes until it knows
+        found = Comparison(parts, str(weights), tmp_path, "cpu", allowed, StopRequest())
+        assert found.seconds_left <= allowed
+        assert all(part.start + part.length == 30 for part in found.parts)
+        return [part.length for part in found.parts]
 
     assert lengths(5 * 36) == [18, 18]
     assert lengths(5 * 35) == [12, 12]
@@ -281,6 +285,73 @@ def test_the_time_of_a_comparison_is_bounded(
     assert lengths(5 * 11) == [6]
     with pytest.raises(InputError, match="6 frames of a would take 30 seconds, more than 29"):
         lengths(29)
+    paces.append(Pace(1, 1 / 32**2))  # of x265, with a second before each file
+    assert lengths(5 * (36 + 36 + 2)) == [18, 18]
+    assert lengths(5 * 36) == [6, 6]
+
+
+def test_where_a_few_frames_take_too_long_no_more_are_coded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    coded: list[int] = []
+    monkeypatch.setattr(comparison, "_measured_point", lambda *arguments: coded.append(1))
+    parts = ends_of(find_footage([numbered(tmp_path / "a.mkv", range(30))]))
+    with pytest.raises(InputError, match="a few frames of a took"):
+        Comparison(parts, "fast", tmp_path, "cpu", 1e-6, StopRequest())
+    assert len(coded) == 1
+
+
+@pytest.fixture
+def interrupted_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ctrl-C comes while the second file of the model named last is coded; nothing is coded."""
+    names: list[str] = []
+    seen: list[str] = []
+
+    def point(source: Path, fmt: VideoFormat, setting: CodecSetting, model: str, *others: object):
+        assert source.exists()
+        seen.append(Path(model).stem)
+        if names and seen.count(names[-1]) == 2:
+            assert seen[-1] == names[-1], "nothing is coded after it"
+            signal.raise_signal(signal.SIGINT)
+        return RatePoint(2.0 ** len(seen), 30.0 + len(seen))
+
+    monkeypatch.setattr(comparison, "_measured_point", point)
+    monkeypatch.setattr(comparison, "_paces", lambda *arguments: [Pace(0, 1e-9)])
+    return names
+
+
+def test_ctrl_c_in_the_comparison_before_ends_the_command_and_leaves_nothing_big(
+    weights: Path, tmp_path: Path, interrupted_at: list[str]
+):
+    fmt, frames = city()
+    clip, out = write(tmp_path / "own.mkv", fmt, frames), tmp_path / "new.safetensors"
+    arguments = ["train", str(clip), "-o", str(out), "--model", str(weights), "--steps", "2"]
+    interrupted_at.append("tiny")
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 130
+    told = result.stderr.splitlines()[-1]
+    assert told == "ncodec: interrupted before the training; the same command begins again"
+    assert not out.exists()
+    assert not list((tmp_path / "new.training").rglob("*.y4m"))
+
+
+def test_ctrl_c_in_the_comparison_after_leaves_it_out(
+    weights: Path, tmp_path: Path, interrupted_at: list[str]
+):
+    fmt, frames = city()
+    clip, out = write(tmp_path / "own.mkv", fmt, frames), tmp_path / "new.safetensors"
+    old = tmp_path / "new.training" / "comparison"
+    old.mkdir(parents=True)
+    (old / "source.y4m").write_text("of a process that was killed")
+    arguments = ["train", str(clip), "-o", str(out), "--model", str(weights), "--steps", "2"]
+    interrupted_at.append("new")
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0
+    assert "no comparison with x265: it was interrupted" in result.stderr
+    assert "ended because all steps are done" in result.stderr
+    assert "no output" not in result.stderr
+    assert out.exists()
+    assert not old.exists()
 
 
 def test_the_end_of_a_clip_is_found_where_its_header_promises_more(tmp_path: Path):
@@ -294,9 +365,23 @@ def test_the_end_of_a_clip_is_found_where_its_header_promises_more(tmp_path: Pat
 def test_half_of_a_single_clip_at_least_is_trained_on(count: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.undo()
     monkeypatch.setattr(Footage, "count", lambda self: count)
-    division = divide(Footage("clip", Path("clip.mkv")), longest=20)
-    assert (division is None) == (count < 288)
-    if division:
-        assert division.trained >= count / 2
-        assert division.count - division.compared - division.trained == 96
-        assert 48 <= division.compared <= 96
+    clip = Footage("clip", Path("clip.mkv"))
+    if count < 288:
+        with pytest.raises(Undivided, match=r"clip\.mkv has fewer than 288 frames"):
+            divide(clip, longest=20)
+        return
+    division = divide(clip, longest=20)
+    assert division.trained >= count / 2
+    assert division.count - division.compared - division.trained == 96
+    assert 48 <= division.compared <= 96
+
+
+def test_why_a_single_clip_is_not_divided_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.undo()
+    clip = Footage("clip", Path("clip.mkv"))
+    monkeypatch.setattr(Footage, "count", lambda self: None)
+    with pytest.raises(Undivided, match=r"how many frames clip\.mkv has cannot be told"):
+        divide(clip, longest=20)
+    monkeypatch.setattr(Footage, "count", lambda self: 300)
+    with pytest.raises(Undivided, match="fewer than the 200 it needs"):
+        divide(clip, longest=200)

@@ -93,7 +93,7 @@ def train(
     Ctrl-C leaves a checkpoint: the same command goes on from there.
 
     Before and after, the model is compared with x265 as 'ncodec bench' does it, on what is set
-    aside; that takes a quarter of the minutes at most.
+    aside; that takes about a quarter of the minutes at most. Ctrl-C leaves out the one after.
 
     \b
     ncodec train holiday/ -o holiday.safetensors --minutes 60
@@ -102,6 +102,7 @@ def train(
     import torch
 
     from neuralcodec.cli.training_report import TrainingDisplay, plain_summary, summary_text
+    from neuralcodec.training.interruption import Interrupted
     from neuralcodec.training.run_log import Observer
     from neuralcodec.training.train_file import TrainingRequest
     from neuralcodec.training.train_file import train as train_file
@@ -118,9 +119,13 @@ def train(
         observers.append(TensorBoard(request.folder))
     say = (lambda text: None) if quiet else tell
     with TrainingDisplay(quiet) as display:
-        done = train_file(
-            request, overwrite=overwrite, observers=[*observers, display], tell=display.tell
-        )
+        try:
+            done = train_file(
+                request, overwrite=overwrite, observers=[*observers, display], tell=display.tell
+            )
+        except Interrupted as interrupted:
+            tell("interrupted before the training; the same command begins again")
+            context.exit(128 + interrupted.number)
     if done is None:
         return
     if done.signal is not None:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from neuralcodec.cli.progress import SECONDS_BETWEEN_LINES
 from neuralcodec.cli.report import counted, tell
 from neuralcodec.shell import file_word
+from neuralcodec.training.before_and_after import bits_against, more_or_fewer
 from neuralcodec.training.run_log import Observer
 from neuralcodec.training.train_file import TrainingSummary
 from neuralcodec.training.validation import Figures
@@ -100,13 +101,13 @@ def summary_text(out: Path, done: TrainingSummary) -> list[str]:
         lines.append(f"best on what was set aside at step {done.best_step}")
     if done.bd_rate_x265 is not None:
         lines.append(
-            f"it needs {done.bd_rate_x265:+.1f} % bits against x265 medium at equal PSNR, "
+            f"it needs {bits_against(done.bd_rate_x265, 'x265 medium')} at equal PSNR, "
             f"on {done.compared}" + _before_text(done)
         )
     elif done.saved_bits is not None:
         lines.append(
-            f"it needs {done.saved_bits:+.1f} % bits at equal PSNR against the weights it began "
-            f"with, on {done.compared}"
+            f"it needs {bits_against(done.saved_bits, 'the weights it began with')} "
+            f"at equal PSNR, on {done.compared}"
         )
     lines.append(f"try it: ncodec encode IN OUT.nlc --model {file_word(out)}")
     lines.append(f"{done.folder} holds frames, checkpoint and log; remove it when all is done")
@@ -116,9 +117,10 @@ def summary_text(out: Path, done: TrainingSummary) -> list[str]:
 def _before_text(done: TrainingSummary) -> str:
     if done.bd_rate_x265_before is None or done.saved_bits is None:
         return ""
+    effect = "saved" if done.saved_bits < 0 else "cost"
     return (
-        f"; the weights it began with {done.bd_rate_x265_before:+.1f} %, which is "
-        f"{done.saved_bits:+.1f} % from those to these"
+        f"; before training: {more_or_fewer(done.bd_rate_x265_before)}; "
+        f"training {effect} {abs(done.saved_bits):.1f} %"
     )
 
 

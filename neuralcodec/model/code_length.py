@@ -8,7 +8,6 @@ from torch import Tensor
 
 from neuralcodec.model.config import SCALES
 from neuralcodec.model.motion_prior import CANDIDATES, StepContext, VectorPrior
-from neuralcodec.model.scale_prior import ScalePrior
 
 SMALLEST_SCALE = 0.04
 LARGEST_SCALE = 64.0
@@ -81,9 +80,3 @@ def vector_field_bits(
     """Bits of a whole field (B, 2, h, w), (B,)."""
     bits = [step_bits(context, vectors) for context in prior.walk(vectors, last, q, log_table)]
     return torch.stack(bits).sum(0)
-
-
-def latent_bits(prior: ScalePrior, side: Tensor, magnitudes: Tensor, values: Tensor) -> Tensor:
-    """Bits of a latent, (B,): `values` (B, N, h, w) are symbols, or noisy ones in training."""
-    indices = prior.all_indices(side, magnitudes).permute(0, 3, 1, 2)
-    return laplace_bits(values, indices).sum((1, 2, 3))

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from statistics import mean
 
-from neuralcodec.atomic_file import AtomicFile
+from neuralcodec.atomic_file import AtomicFile, scratch_folder
 from neuralcodec.bench import peers
 from neuralcodec.bench.cache import coding_digest
 from neuralcodec.bench.clips import write_y4m
@@ -29,6 +29,7 @@ from neuralcodec.files.encode import DEFAULT_GOP
 from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
 from neuralcodec.model.model_file import load_model
 from neuralcodec.training.footage import FootagePart
+from neuralcodec.training.interruption import StopRequest
 from neuralcodec.training.set_aside import LEAST
 from neuralcodec.video import VideoFormat
 
@@ -37,6 +38,7 @@ X265 = CodecSetting("x265", "medium")
 POINTS = 5  # qualities of each codec, as `ncodec bench` takes them
 FEWER = 24  # frames less of each clip, where time is short
 PROBES = (2, 2, 10)  # frames coded to learn how long all will take; the first time all is loaded
+MOST_OF_PROBES = 0.5  # of the seconds allowed: where they need more, what follows needs too many
 MOST_SECONDS = 600.0  # of a comparison
 
 Curve = list[RatePoint]
@@ -51,27 +53,54 @@ class Worth:
     curves: tuple[Curve, ...]
 
 
+class _TooSlow(InputError):
+    pass
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Of coding and decoding at one quality, in seconds: before the first frame, and per sample."""
+
+    first: float
+    per_sample: float
+
+    def seconds(self, samples: int) -> float:
+        return self.first + self.per_sample * samples
+
+
 class Comparison:
     """parts: as much of them is compared as `allowed` seconds suffice for, from the end; whole
-    pictures, and at least LEAST frames of a clip. folder: keeps the curves.
+    pictures, and at least LEAST frames of a clip. These seconds are those of the first model, of
+    x265 and of finding out how fast both are. folder: keeps the curves.
 
-    Attributes: `parts`, what is compared; `seconds`, about how long a model takes. Raises
-    InputError where the time does not suffice."""
+    Attributes: `parts`, what is compared; `seconds`, about how long a model takes; `seconds_left`,
+    with x265 where it is still to be coded. Raises InputError where the time does not suffice, and
+    Interrupted."""
 
     def __init__(
-        self, parts: Sequence[FootagePart], model: str, folder: Path, device: str, allowed: float
+        self,
+        parts: Sequence[FootagePart],
+        model: str,
+        folder: Path,
+        device: str,
+        allowed: float,
+        stop: StopRequest,
     ) -> None:
-        self._file, self._device = folder / "comparison.json", device
+        self._file, self._device, self._stop = folder / "comparison.json", device, stop
+        self._scratch = folder / "comparison"
         self.parts = list(parts)
-        speed = _seconds_per_sample(self.parts[0], model, device)
+        began = time.monotonic()
+        with scratch_folder(self._scratch) as scratch:
+            paces = _paces(self.parts[0], model, device, scratch, allowed, stop)
+        allowed = max(allowed - (time.monotonic() - began), 0)
         sizes = [format_of(part) for part in self.parts]
 
-        def seconds() -> float:
-            samples = sum(
-                fmt.width * fmt.height * part.length
+        def seconds(paces: Sequence[Pace] = paces) -> float:
+            return POINTS * sum(
+                pace.seconds(fmt.width * fmt.height * part.length)
                 for part, fmt in zip(self.parts, sizes, strict=False)
+                for pace in paces
             )
-            return speed * POINTS * samples
 
         while seconds() > allowed:
             longest = max(part.length for part in self.parts)
@@ -84,7 +113,7 @@ class Comparison:
                     f"{LEAST} frames of {self.parts[0].name} would take {in_minutes(seconds())}, "
                     f"more than {in_minutes(allowed)}"
                 )
-        self.seconds = seconds()
+        self.seconds, self.seconds_left = seconds(paces[:1]), seconds()
         # Where frames come unevenly, there may be fewer in the time that they are looked for.
         real = [replace(part, length=part.length_found()) for part in self.parts]
         self.parts = [part for part in real if part.length >= LEAST // 2]
@@ -99,24 +128,24 @@ class Comparison:
         )
 
     def worth(self, model: str, tell: Callable[[str], None]) -> Worth:
-        """Raises NcodecError."""
+        """Raises NcodecError, and Interrupted between two qualities."""
         ours: list[Curve] = []
         found: list[float] = []
         for part in self.parts:
-            with tempfile.TemporaryDirectory(dir=self._file.parent) as folder:
-                source = Path(folder) / "source.y4m"
+            with scratch_folder(self._scratch) as scratch:
+                source = scratch / "source.y4m"
                 fmt = write_part(part, source)
                 ours.append(self._curve(source, fmt, OURS, model))
                 try:
                     found.append(bd_rate(self._x265_curve(source, fmt), ours[-1]))
                 except (ValueError, NcodecError) as error:
+                    self._stop.check()  # a terminal's Ctrl-C ends x265's process too
                     tell(f"{part.footage.name} cannot be compared with x265: {error}")
+        self.seconds_left = self.seconds
         return Worth(mean(found) if found else None, tuple(ours))
 
     def _x265_curve(self, source: Path, fmt: VideoFormat) -> Curve:
-        peers.check_setting(X265)
-        if reason := peers.refusal(X265, fmt):
-            raise InputError(reason)
+        _check_x265(fmt)
         return self._curve(source, fmt, X265, "")
 
     def _curve(self, source: Path, fmt: VideoFormat, setting: CodecSetting, model: str) -> Curve:
@@ -132,7 +161,7 @@ class Comparison:
         key = f"{digest}: {parameters}, {POINTS} points, {version}"
         known = _read(self._file)
         if key not in known:
-            known[key] = measured_curve(source, fmt, setting, model, self._device)
+            known[key] = measured_curve(source, fmt, setting, model, self._device, self._stop)
             plain = {name: [(p.rate, p.psnr) for p in curve] for name, curve in known.items()}
             with AtomicFile(self._file, overwrite=True) as output:
                 output.file.write(json.dumps(plain, indent=1).encode())
@@ -151,13 +180,28 @@ def saved_bits(before: Worth, after: Worth) -> float | None:
 
 
 def measured_curve(
-    source: Path, fmt: VideoFormat, setting: CodecSetting, model: str, device: str
+    source: Path,
+    fmt: VideoFormat,
+    setting: CodecSetting,
+    model: str,
+    device: str,
+    stop: StopRequest,
 ) -> Curve:
-    """Bytes of the video in files that are written, quality of the pictures decoded from them."""
-    return [
-        _measured_point(source, fmt, setting, model, device, quality)
-        for quality in qualities_of(setting, POINTS)
-    ]
+    """Bytes of the video in files that are written, quality of the pictures decoded from them.
+
+    Raises InputError, and Interrupted."""
+    points = []
+    for quality in qualities_of(setting, POINTS):
+        stop.check()
+        points.append(_measured_point(source, fmt, setting, model, device, quality))
+    return points
+
+
+def _check_x265(fmt: VideoFormat) -> None:
+    """Raises NcodecError where it is not there, or cannot code such frames."""
+    peers.check_setting(X265)
+    if reason := peers.refusal(X265, fmt):
+        raise InputError(reason)
 
 
 def _measured_point(
@@ -216,22 +260,42 @@ def in_minutes(seconds: float) -> str:
     return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
-def _seconds_per_sample(part: FootagePart, model: str, device: str) -> float:
-    """Of coding and decoding at one quality, without what a call takes before its first frame."""
-    middle = qualities_of(OURS, 3)[1]
-    fmt = format_of(part)
-    frames, seconds = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "probe.y4m"
+def _paces(
+    part: FootagePart, model: str, device: str, scratch: Path, allowed: float, stop: StopRequest
+) -> list[Pace]:
+    """The model's, and x265's where it can be used. Raises InputError, and Interrupted."""
+    fmt, source = format_of(part), scratch / "probe.y4m"
+    began = time.monotonic()
+
+    def pace(setting: CodecSetting, model: str) -> Pace:
+        middle = qualities_of(setting, 3)[1]
+        frames, seconds = [], []
         for count in PROBES:
+            stop.check()
             frames.append(write_y4m((f for f, _ in islice(part.read(), count)), source, fmt))
-            began = time.perf_counter()
-            _measured_point(source, fmt, OURS, model, device, middle)
-            seconds.append(time.perf_counter() - began)
-    per_frame = (seconds[-1] - seconds[-2]) / max(frames[-1] - frames[-2], 1)
-    if per_frame <= 0:  # other work of the machine came between
-        per_frame = seconds[-1] / frames[-1]
-    return per_frame / (fmt.width * fmt.height)
+            start = time.monotonic()
+            _measured_point(source, fmt, setting, model, device, middle)
+            seconds.append(time.monotonic() - start)
+            if (spent := time.monotonic() - began) > MOST_OF_PROBES * allowed:
+                raise _TooSlow(
+                    f"a few frames of {part.name} took {in_minutes(spent)}, and no more than "
+                    f"{in_minutes(allowed)} may be used for all"
+                )
+        per_frame = (seconds[-1] - seconds[-2]) / max(frames[-1] - frames[-2], 1)
+        if per_frame <= 0:  # other work of the machine came between
+            per_frame = seconds[-1] / frames[-1]
+        first = max(seconds[-2] - per_frame * frames[-2], 0.0)
+        return Pace(first, per_frame / (fmt.width * fmt.height))
+
+    found = [pace(OURS, model)]
+    try:
+        _check_x265(fmt)
+        found.append(pace(X265, ""))
+    except _TooSlow:
+        raise
+    except NcodecError:
+        stop.check()  # a terminal's Ctrl-C ends x265's process too
+    return found  # where x265 fails, `worth` says so
 
 
 def _end_of(part: FootagePart, length: int) -> FootagePart:

@@ -1,10 +1,18 @@
-"""Ctrl-C while training: the step on its way is finished, then all is saved."""
+"""Ctrl-C while training or comparing: what is on its way is finished, then all is saved."""
 
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+
+class Interrupted(Exception):
+    """Ends what is not worth finishing; `number` is that of the signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 class StopRequest:
@@ -14,6 +22,11 @@ class StopRequest:
 
     def __call__(self) -> bool:
         return self.number is not None
+
+    def check(self) -> None:
+        """Raises Interrupted."""
+        if self.number is not None:
+            raise Interrupted(self.number)
 
 
 @contextmanager

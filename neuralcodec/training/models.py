@@ -12,20 +12,15 @@ from neuralcodec.model.video_model import VideoModel
 
 @dataclass(frozen=True)
 class NamedModel:
-    """Sizes of a model, whom it is for, and how fast it learns."""
+    """Sizes of a model, and how fast it learns."""
 
     config: ModelConfig
-    purpose: str
     learning_rate: float  # the highest of a run from nothing; trained weights take half of it
 
 
-FAST = NamedModel(
-    ModelConfig("fast"),
-    "for CPUs and laptops",
-    6e-4,
-)
+FAST = NamedModel(ModelConfig("fast"), 6e-4)  # for CPUs and laptops
 
-BASE = NamedModel(
+BASE = NamedModel(  # for GPUs
     replace(
         FAST.config,
         name="base",
@@ -36,7 +31,6 @@ BASE = NamedModel(
         inter_analysis_blocks=3,
         inter_synthesis_blocks=4,
     ),
-    "for GPUs",
     4e-4,
 )
 

@@ -10,7 +10,7 @@ from neuralcodec.errors import InputError, UsageError
 from neuralcodec.training.crops import FRAMES
 from neuralcodec.training.footage import Footage, FootagePart, find_footage
 from neuralcodec.training.frame_cache import CachedClip, build_cache
-from neuralcodec.training.set_aside import GAP, LEAST, Division, divide, ends_of
+from neuralcodec.training.set_aside import GAP, LEAST, Division, Undivided, divide, ends_of
 
 FRAMES_OF_CLIP = 600  # of a long one, spread over it
 MOST_HELD_OUT = 4  # clips set aside where the user names none; one in ten
@@ -67,7 +67,12 @@ def cache_footage(
     alone = len(footage) == 1
     if alone and held_out:
         raise UsageError(f"{data} is a single clip: its end is set aside by itself")
-    division = divide(footage[0], longest) if alone else None
+    division, why_not = None, ""
+    if alone:
+        try:
+            division = divide(footage[0], longest)
+        except Undivided as reason:
+            why_not = str(reason)
     sources = _identity(footage, division)
     entries = _cached(cache, sources)
     if entries is None:
@@ -84,14 +89,13 @@ def cache_footage(
     chosen = _held_out(data, entries, held_out, longest)
     if alone:
         compared = [division.compared_part(footage[0])] if division else []
-        why_not = (
-            f"{data} has fewer than {2 * (GAP + LEAST)} frames, too few to keep some away from "
-            "those that are trained on"
-        )
     else:
         names = {entry.clip for entry in entries if entry.name in chosen}
         compared = ends_of([clip for clip in footage if clip.name in names])
-        why_not = f"no clip set aside has {FRAMES + LEAST} frames: {', '.join(sorted(names))}"
+        why_not = (
+            f"no clip set aside has {FRAMES + LEAST} frames that can be counted: "
+            f"{', '.join(sorted(names))}"
+        )
     return OwnFootage(tuple(entries), chosen, tuple(compared), division, why_not)
 
 

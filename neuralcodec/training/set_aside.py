@@ -18,6 +18,10 @@ WINDOW = 4  # times as long as what the training is checked on: frames may come 
 LEAST = MOST // 2  # in shorter ones the intra frame weighs more than it does for a user
 
 
+class Undivided(Exception):
+    """Says why a clip cannot be divided."""
+
+
 @dataclass(frozen=True)
 class Division:
     """Of a single clip: [0, trained), the gap, and the last `compared` frames.
@@ -39,15 +43,27 @@ class Division:
         return clip.part(clip.name, start, self.compared, self.count)
 
 
-def divide(clip: Footage, longest: int) -> Division | None:
-    """None where less than half of the clip, or fewer than `longest` frames, were left to train
-    on. Raises InputError for what cannot be read."""
+def divide(clip: Footage, longest: int) -> Division:
+    """Raises Undivided where less than half of the clip, or fewer than `longest` frames, were left
+    to train on; InputError for what cannot be read."""
     count = clip.count()
     if count is None:
-        return None
+        raise Undivided(
+            f"how many frames {clip.path} has cannot be told, so no end can be set apart"
+        )
     compared = min(MOST, max(LEAST, count // 10))
     trained = count - GAP - compared
-    return Division(count, trained, compared) if trained >= max(longest, count / 2) else None
+    if trained < count / 2:
+        raise Undivided(
+            f"{clip.path} has fewer than {2 * (GAP + LEAST)} frames, too few to keep some away "
+            "from those that are trained on"
+        )
+    if trained < longest:
+        raise Undivided(
+            f"{clip.path} has {count} frames: without the {GAP + compared} that would be kept away "
+            f"from the training, fewer than the {longest} it needs would be left"
+        )
+    return Division(count, trained, compared)
 
 
 def ends_of(clips: Sequence[Footage]) -> list[FootagePart]:

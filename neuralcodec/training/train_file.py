@@ -1,8 +1,10 @@
 """`ncodec train`: footage in, a weights file out."""
 
 import shutil
+import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from neuralcodec.model.model_name import check_name
 from neuralcodec.training.before_and_after import BeforeAndAfter
 from neuralcodec.training.beginning import Beginning, begin_run, beginning_of
 from neuralcodec.training.checkpoint import read_checkpoint
-from neuralcodec.training.interruption import stop_requests
+from neuralcodec.training.interruption import Interrupted, StopRequest, stop_requests
 from neuralcodec.training.own_footage import OwnFootage, cache_footage
 from neuralcodec.training.run_log import Observer, read_log
 from neuralcodec.training.run_options import Ending, RunOptions
@@ -82,19 +84,20 @@ def train(
     """Trains, or goes on where the last run to the same output was interrupted; the best weights
     end up in `request.out`, unless it was interrupted again.
 
-    None for all processes of `torchrun` but the first. Raises NcodecError."""
+    None for all processes of `torchrun` but the first. Raises NcodecError, and Interrupted where
+    the training did not come to begin."""
     check_target(request.out, overwrite)
     beginning = _named_for(request.out, beginning_of(request.model))
     with team_of(find_device(request.device)) as team:
         footage = _footage_of(request, beginning.schedule().longest, team, tell)
-        began = time.monotonic()
-        comparison = _compared_before(request, beginning, footage, team, tell)
-        minutes = request.minutes
-        if minutes and comparison:
-            measuring = time.monotonic() - began + comparison.seconds
-            minutes = max(minutes - measuring / 60, minutes / 2)
-        request = replace(request, minutes=minutes)
         with stop_requests() as stop:
+            began = time.monotonic()
+            comparison = _compared_before(request, beginning, footage, team, stop, tell)
+            minutes = request.minutes
+            if minutes and comparison:
+                measuring = time.monotonic() - began + comparison.seconds
+                minutes = max(minutes - measuring / 60, minutes / 2)
+            request = replace(request, minutes=minutes)
             trainer = _begin(request, beginning, footage, team, observers, stop)
             start = trainer.state.position.step
             if team.leads and start:
@@ -102,15 +105,17 @@ def train(
             elif team.leads:
                 tell(f"set aside to check the training: {footage.set_aside}")
             ending = _run(request, trainer)
-        if comparison is None:
-            return None
-        if ending is not Ending.ASKED:
-            with trainer.best_weights.open("rb") as best, AtomicFile(request.out, True) as file:
-                shutil.copyfileobj(best, file.file)
-            tell(f"{request.out} is written")
-            no_better = _best_step(request) == 0
-            comparison.measure_after(request.out, is_as_before=no_better)
-        return _summary(request, trainer, footage, comparison, ending, stop.number)
+            if comparison is None:
+                return None
+            asked = ending is Ending.ASKED
+            number = stop.number if asked else None
+            if not asked:
+                with trainer.best_weights.open("rb") as best, AtomicFile(request.out, True) as file:
+                    shutil.copyfileobj(best, file.file)
+                tell(f"{request.out} is written")
+                no_better = _best_step(request) == 0
+                comparison.measure_after(request.out, is_as_before=no_better)
+        return _summary(request, trainer, footage, comparison, ending, number)
 
 
 def _named_for(out: Path, beginning: Beginning) -> Beginning:
@@ -143,19 +148,22 @@ def _compared_before(
     beginning: Beginning,
     footage: OwnFootage,
     team: Team,
+    stop: StopRequest,
     tell: Callable[[str], None],
 ) -> BeforeAndAfter | None:
-    """Only the first process of a team compares; the others wait."""
+    """Only the first process of a team compares; the others wait. Raises Interrupted, in all."""
     comparison = None
     if team.leads:
         with output_errors(request.folder):
             request.folder.mkdir(parents=True, exist_ok=True)
         comparison = BeforeAndAfter(
-            footage, request.out, request.folder, str(team.device), request.minutes, tell
+            footage, request.out, request.folder, str(team.device), request.minutes, stop, tell
         )
         if beginning.weights:
-            comparison.measure_before(str(beginning.weights))
-    team.any(False)
+            with suppress(Interrupted):
+                comparison.measure_before(str(beginning.weights))
+    if team.any(stop()):
+        raise Interrupted(stop.number or signal.SIGINT)
     return comparison
 
 
