@@ -106,6 +106,9 @@ def test_autocast_around_exact_layers_does_not_reach_them(layer: ExactLayer):
         assert torch.equal(sums_of(layer, x), reference(layer, x).double())
 
 
+@pytest.mark.skipif(
+    not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="came with PyTorch 2.9"
+)
 def test_the_precision_settings_of_a_program_neither_stop_nor_suffer_from_parsing():
     layer, x = layers()[0], activations(1)
     matmul = torch.backends.cuda.matmul

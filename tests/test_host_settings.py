@@ -69,7 +69,7 @@ SETTINGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
 def settings_now() -> dict[str, object]:
     return {
         "dtype": torch.get_default_dtype(),
-        "device": torch.get_default_device(),
+        "device": torch.empty(0).device,
         "inference": torch.is_inference_mode_enabled(),
         "gradients": torch.is_grad_enabled(),
         "anomaly": torch.is_anomaly_enabled(),

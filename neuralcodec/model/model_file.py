@@ -95,7 +95,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 def _load_file(path: Path) -> InstalledModel:
     try:
-        with safe_open(path, framework="pt") as file:
+        # Whatever device the program prefers: older safetensors would put tensors there.
+        with torch.device("cpu"), safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             check_version(path, metadata)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
