@@ -278,8 +278,8 @@ def _paces(
             seconds.append(time.monotonic() - start)
             if (spent := time.monotonic() - began) > MOST_OF_PROBES * allowed:
                 raise _TooSlow(
-                    f"a few frames of {part.name} took {in_minutes(spent)}, and no more than "
-                    f"{in_minutes(allowed)} may be used for all"
+                    f"a few frames of {part.name} took {in_minutes(spent)}, more than half of the "
+                    f"{in_minutes(allowed)} that may be used for all"
                 )
         per_frame = (seconds[-1] - seconds[-2]) / max(frames[-1] - frames[-2], 1)
         if per_frame <= 0:  # other work of the machine came between
