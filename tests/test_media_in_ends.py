@@ -18,6 +18,7 @@ from neuralcodec.files.info import read_info
 from neuralcodec.files.repair import repair
 from neuralcodec.files.time_range import PartOptions
 from neuralcodec.media import VideoReader
+from neuralcodec.media.reading.picture_times import TimedPictures
 from neuralcodec.media.sources.source_options import SourceOptions
 
 
@@ -277,3 +278,45 @@ def test_a_run_that_goes_on_writes_the_end_of_the_last_picture(tmp_path, coded):
     path = coded.with_name("slides.mp4")
     neuralcodec.encode(path, tmp_path / "again.nlc", gop=2, resumable=True)
     assert (tmp_path / "again.nlc").read_bytes() == coded.read_bytes()
+
+
+def with_tag(path: Path, tag: str) -> None:
+    """Three slides in Matroska, over a duration that says how long their track is."""
+    slides(path, {"bf": "0"})
+    data = path.read_bytes()
+    written = b"00:00:07.000000000\0"
+    assert data.count(written) == 1
+    path.write_bytes(data.replace(written, tag.encode().ljust(len(written), b"\0")))
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "0:0:1e999999999",
+        "0:0:1e400",
+        "00:30:00",
+        "9999999999999:00:00",
+        "00:00:1/3",
+        "-1:00:00",
+        "00:00:1_0",
+        "00:00:٧",
+        "",
+    ],
+)
+def test_a_tag_that_is_no_duration_or_an_impossible_one_says_nothing_of_the_end(tmp_path, tag):
+    path = tmp_path / "slides.mkv"
+    with_tag(path, tag)
+    with VideoReader(path, options=SourceOptions()) as reader:
+        assert [frame.pts * reader.format.time_base for frame in reader] == [0, 1, 2]
+        assert reader.frame_count_hint == 7
+    assert reader.end_pts is not None
+    assert reader.end_pts * reader.format.time_base == 7
+    assert reader.truncated is None
+
+
+def test_an_end_that_no_file_can_hold_does_not_count_for_the_rate(tmp_path, monkeypatch):
+    path = tmp_path / "slides.mkv"
+    slides(path, {"bf": "0"})
+    monkeypatch.setattr(TimedPictures, "end_pts", lambda _: 1 << 70)
+    summary = neuralcodec.encode(path, tmp_path / "coded.nlc")
+    assert summary.bitrate == pytest.approx(8 * summary.bytes / 3)

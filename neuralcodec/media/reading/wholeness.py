@@ -9,7 +9,7 @@ from neuralcodec.media.reading.file_end import is_cut_off
 from neuralcodec.media.reading.joined_clock import may_begin_anew
 from neuralcodec.media.sources.late_streams import ListedStream, listed_streams
 from neuralcodec.media.sources.source import Source
-from neuralcodec.media.sources.stated_times import stated_duration
+from neuralcodec.media.sources.stated_times import duration_by_tag, stated_duration
 from neuralcodec.media.sources.stream_selection import is_video
 
 # A source may end this much before its stated duration and still be whole, in seconds: where that
@@ -141,7 +141,7 @@ class Wholeness:
         if stated is None or self._demuxer.jumps:
             return None
         frame = 1 / self._decoding.frame_rate if self._decoding.frame_rate else Fraction(0)
-        is_own = self._stream.frames or "DURATION" in self._stream.metadata
+        is_own = self._stream.frames or duration_by_tag(self._source) is not None
         if is_own or len(self._source.container.streams) == 1:
             end, slack = self._decoding.losses.end, _DURATION_SLACK
         elif self._source.container.format.name.startswith(_STATE_DURATIONS):
