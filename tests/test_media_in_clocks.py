@@ -19,7 +19,10 @@ from neuralcodec.media.sources.source_options import SourceOptions
 from neuralcodec.streams import StreamPacket
 from neuralcodec.video import Frame
 
-JUMPS = "source has a clock that jumps: what follows is moved to where the part before ends"
+JUMPS = (
+    "source has a clock that jumps: "
+    "time stamps after each jump are shifted to continue the previous part"
+)
 FRAMES = 25  # of a piece: one second
 
 

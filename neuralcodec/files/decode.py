@@ -149,7 +149,10 @@ class _Run:
         self._comparison: Comparison | None = None
         if plan.reference is not None:
             origin = self._reader.extras.origin
-            self._comparison = Comparison(plan.reference, origin, header.format)
+            try:
+                self._comparison = Comparison(plan.reference, origin, header.format)
+            except DamagedFile as fault:
+                raise DamagedFile(f"{name}: {fault}") from fault
         self._streams, self._faults = streams_of(self._reader, plan.audio), list[str]()
         if writes_streams(plan.dst, plan.format):
             self._streams, self._faults = _sound_streams(self._streams)

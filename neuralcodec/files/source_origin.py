@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 
 from neuralcodec.endpoints import is_read_once
-from neuralcodec.errors import InputError, NcodecError, UsageError
+from neuralcodec.errors import DamagedFile, InputError, NcodecError, UsageError
 from neuralcodec.files.paths import PathLike
 from neuralcodec.media import NumberedPictures, RawInput, SourceOptions, VideoReader
 from neuralcodec.media.picture_numbers import is_pattern
@@ -34,10 +34,14 @@ def open_again(path: PathLike, origin: Origin, fmt: VideoFormat) -> VideoReader:
     """The source of a file with frames of `fmt`, which give what the encoder saw.
 
     It may have another form by now: raw video may have a container, a stream be alone. Raises
-    InputError, for want of the part that the file holds as well.
+    InputError, for want of the part that the file holds as well; DamagedFile for what no source can
+    be read with.
     """
     name = os.fspath(path)
-    options = _options(origin, fmt, name)
+    try:
+        options = _options(origin, fmt, name)
+    except UsageError as error:
+        raise DamagedFile("its record of how its source was read is not usable") from error
     alternatives = [options, replace(options, maps=()), replace(options, maps=(), raw=None)]
     if is_read_once(path):
         alternatives = [options]

@@ -14,7 +14,10 @@ from neuralcodec.media.reading.timestamps import TimeStamps
 from neuralcodec.media.sources.source import Source
 from neuralcodec.media.sources.stated_times import stated_end
 
-_JUMPS = "source has a clock that jumps: what follows is moved to where the part before ends"
+_JUMPS = (
+    "source has a clock that jumps: "
+    "time stamps after each jump are shifted to continue the previous part"
+)
 DEFAULT_RATE = Fraction(25)  # what FFmpeg assumes of sources that do not say
 _MOST_WITHOUT_TIME = 32  # pictures at the beginning that wait in memory for one that has a time
 # A demuxer may land after the picture that is needed, so further back is tried: seconds.

@@ -131,7 +131,7 @@ class VideoReader:
 
     def close(self) -> None:
         """Close the source; no frames come after that."""
-        self._source.container.close()
+        self._source.close()
 
     def __enter__(self) -> Self:
         return self

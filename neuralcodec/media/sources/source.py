@@ -6,7 +6,7 @@ import stat
 import struct
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +23,7 @@ from neuralcodec.endpoints import (
     shown_input,
     standard_input,
 )
-from neuralcodec.errors import InputError, NcodecError, UsageError
+from neuralcodec.errors import InputError, UsageError
 from neuralcodec.media.picture_numbers import PicturePattern, PictureRun, find_run, is_pattern
 from neuralcodec.media.sources.boxes import BoxWalk
 from neuralcodec.media.sources.source_options import NumberedPictures, SourceOptions
@@ -105,6 +105,13 @@ class Source:
     url: str | None  # to open it once more; None where that cannot be
     settings: dict[str, Any]  # with which it was opened
     gap: str | None = None  # which of numbered pictures are missing; a sentence
+    opened: io.BufferedReader | None = None  # for it alone, by its name
+
+    def close(self) -> None:
+        """Nothing can be read of it after that."""
+        self.container.close()
+        if self.opened is not None:
+            self.opened.close()
 
     @property
     def is_seekable(self) -> bool:
@@ -112,11 +119,13 @@ class Source:
 
     @contextmanager
     def reopened(self) -> Iterator[InputContainer | None]:
-        """The container opened anew, at its beginning; None of standard input."""
-        if self.url is None:
-            yield None
-            return
-        with _open_container(self.url, self.name, self.settings) as container:
+        """The container opened anew, at its beginning; None where that cannot be."""
+        with ExitStack() as stack:
+            container = None
+            if self.url is not None:
+                with suppress(InputError):
+                    container = _open_container(self.url, self.name, self.settings)
+                    stack.enter_context(container)
             yield container
 
 
@@ -129,6 +138,7 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions | None = No
     pipe = run = url = None
     size: int | None = None
     file: Any
+    opened: io.BufferedReader | None = None
     text = input_name(path)
     name = shown_input(text)
     pictures = options.pictures if options else None
@@ -143,25 +153,28 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions | None = No
         run = find_run(pattern, name, pictures.first)
         file = f"file:{pattern.for_ffmpeg()}"
     elif is_read_once(text):
-        file = pipe = CountedPipe(open_input_file(text))
+        opened = open_input_file(text)
+        file = pipe = CountedPipe(opened)
     else:
         size = _file_size(Path(text))
         file = url = f"file:{text}"  # a colon in the name is no protocol
-    if pictures is not None and run is None:
-        raise UsageError(
-            f"{name} is not numbered pictures, as frame%04d.png is: a first number or a frame rate "
-            "does not belong to it"
-        )
-    settings = _settings(options, pictures, run)
-    container = _open_container(file, name, settings)
-    if url is not None and not settings:
-        container, settings = _with_late_sound(container, url, name)
-    try:
+    with ExitStack() as undoing:
+        if opened is not None:
+            undoing.callback(opened.close)
+        if pictures is not None and run is None:
+            raise UsageError(
+                f"{name}: --framerate and --start-number are for numbered pictures "
+                "(frame%04d.png); --framerate also for raw video, with --pix-fmt"
+            )
+        settings = _settings(options, pictures, run)
+        container = _open_container(file, name, settings)
+        if url is not None and not settings:
+            container, settings = _with_late_sound(container, url, name)
+        undoing.callback(container.close)
         streams = select_streams(container, name, options)
-    except NcodecError:
-        container.close()
-        raise
-    return Source(name, container, streams, size, pipe, url, settings, run.gap if run else None)
+        undoing.pop_all()
+    gap = run.gap if run else None
+    return Source(name, container, streams, size, pipe, url, settings, gap, opened)
 
 
 def _with_late_sound(
@@ -175,7 +188,10 @@ def _with_late_sound(
     if container.format.name != "mpegts" or _knows_sound(container):
         return container, {}
     settings = {"options": {"scan_all_pmts": "1"}}
-    another = _open_container(url, name, settings)
+    try:
+        another = _open_container(url, name, settings)
+    except InputError:
+        return container, {}
     if _knows_sound(another) and _video_codecs(another) == _video_codecs(container):
         container.close()
         return another, settings
