@@ -155,7 +155,8 @@ def test_a_gap_of_hours_is_not_filled_with_frames(tmp_path):
     frames, _, reader = read(path, fps=Fraction(25))
     assert [frame.pts * 40 for frame in frames] == shown
     assert reader.notices == [
-        "a picture is repeated at most 90000 times: a gap of 25200 seconds stays one"
+        "gaps of over 90000 frames, and many of over 1500, are not filled: "
+        "one of 25200 seconds stays"
     ]
 
 
