@@ -1,6 +1,7 @@
 """How sources end: cut off in the middle, or with a picture that stays."""
 
 import os
+import struct
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
@@ -320,3 +321,26 @@ def test_an_end_that_no_file_can_hold_does_not_count_for_the_rate(tmp_path, monk
     monkeypatch.setattr(TimedPictures, "end_pts", lambda _: 1 << 70)
     summary = neuralcodec.encode(path, tmp_path / "coded.nlc")
     assert summary.bitrate == pytest.approx(8 * summary.bytes / 3)
+
+
+def test_a_duration_that_no_video_has_is_not_told_in_figures(tmp_path):
+    path = tmp_path / "slides.mkv"
+    with_tag(path, "")
+    data = bytearray(path.read_bytes())
+    stated = data.index(b"\x44\x89\x88") + 3
+    data[stated : stated + 8] = struct.pack(">d", 1e15)
+    path.write_bytes(data[: data.rindex(b"\x1c\x53\xbb\x6b") - 9])
+    assert truncated(path) == f"{path} broke off after 2.00 seconds, long before its stated end"
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mov", "clip.y4m"])
+def test_what_the_process_logs_is_left_alone_where_no_stream_can_come_late(
+    tmp_path, monkeypatch, name
+):
+    path = tmp_path / name
+    with av.open(path, "w") as container:
+        codec = "wrapped_avframe" if name.endswith("y4m") else "mpeg4"
+        video = container.add_stream(codec, 25, width=32, height=32)
+        mux(container, encode_pictures(video, range(3)))
+    monkeypatch.setattr(av.logging, "set_level", None)
+    assert truncated(path) is None

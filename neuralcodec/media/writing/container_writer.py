@@ -172,6 +172,8 @@ class ContainerWriter(VideoWriter):
             )
         if fmt.display_matrix and _held_matrix(kind, fmt.display_matrix) is None:
             self._notice(lost_matrix(kind, fmt.display_matrix))
+        elif kind == "mkv" and fmt.display_matrix and fmt.display_matrix.is_scaling:
+            self._notice("mkv cannot hold that the pictures are scaled for display: left out")
         views = dict(self._tags.video_metadata).get("stereo_mode", "mono")
         if kind != "mkv" and views != "mono":
             self._notice(f"{kind} cannot hold that the pictures are stereo 3D ({views}): left out")
