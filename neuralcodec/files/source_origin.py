@@ -9,9 +9,8 @@ from neuralcodec.files.paths import PathLike
 from neuralcodec.media import NumberedPictures, RawInput, SourceOptions, VideoReader
 from neuralcodec.media.picture_numbers import is_pattern
 from neuralcodec.media.sources.source import RAW_SUFFIXES
-from neuralcodec.media.sources.source_options import DEFAULT_RATE
 from neuralcodec.origin import Origin, RawPictures
-from neuralcodec.video import VideoFormat
+from neuralcodec.video import USUAL_RATE, VideoFormat
 
 
 def origin_of(options: SourceOptions, reader: VideoReader) -> Origin:
@@ -64,7 +63,7 @@ def open_again(path: PathLike, origin: Origin, fmt: VideoFormat) -> VideoReader:
 
 def _options(origin: Origin, fmt: VideoFormat, name: str) -> SourceOptions:
     raw, pictures = None, None
-    rate = origin.frame_rate or DEFAULT_RATE
+    rate = origin.frame_rate or USUAL_RATE
     if origin.raw is not None and (is_read_once(name) or name.lower().endswith(RAW_SUFFIXES)):
         raw = RawInput(origin.raw.pixel_format, origin.raw.width, origin.raw.height, rate)
     elif is_pattern(name):

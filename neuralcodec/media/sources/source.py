@@ -3,7 +3,6 @@
 import io
 import os
 import stat
-import struct
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -31,10 +30,8 @@ from neuralcodec.media.sources.stream_selection import Selection, select_streams
 from neuralcodec.media.stream_parameters import codec_of
 
 RAW_SUFFIXES = (".yuv", ".raw", ".rgb")
-_BEGINNING = 4096  # bytes of a pipe that are kept: the first boxes of an MP4 file
-_LATEST = 1 << 20  # and of its end: the last packets
+_LATEST = 1 << 20  # bytes of a pipe that are kept: the last packets
 _LARGEST_BOX_HEAD = 16
-_BOX = struct.Struct(">I4s")  # size with these 8 bytes, type
 
 
 class CountedPipe:
@@ -42,7 +39,6 @@ class CountedPipe:
 
     def __init__(self, pipe: io.BufferedReader):
         self._pipe = pipe
-        self._beginning = bytearray()
         self._latest: deque[bytes] = deque()
         self._latest_size = 0
         self.boxes = BoxWalk()  # if it is an MP4 file
@@ -53,8 +49,6 @@ class CountedPipe:
         # `read1`: it holds a lock while it waits, and Python cannot end as long as a thread does.
         data = self._pipe.raw.read(size) or b""
         self.bytes_read += len(data)
-        if len(self._beginning) < _BEGINNING:
-            self._beginning += data[:_BEGINNING]
         self._latest.append(data)
         self._latest_size += len(data)
         while self._latest_size - len(self._latest[0]) >= _LATEST:
@@ -82,15 +76,7 @@ class CountedPipe:
     def has_index_at_end(self) -> bool:
         """Whether it is an MP4 or MOV file (ISO 14496-12) whose pictures come before its index:
         what was needed to read them has come too late."""
-        at = 0
-        while at + _BOX.size <= len(self._beginning):
-            size, kind = _BOX.unpack_from(self._beginning, at)
-            if kind == b"mdat":
-                return True
-            if size < _BOX.size or kind == b"moov":
-                return False
-            at += size
-        return False
+        return self.boxes.is_index_late
 
 
 @dataclass(frozen=True)

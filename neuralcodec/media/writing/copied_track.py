@@ -99,10 +99,10 @@ class Track:
         source_pts = packet.pts if packet.pts is not None else source_dts
         self._end = source_dts + packet.duration
 
-        def rebase(time: int) -> int:
+        def rescaled(time: int) -> int:
             return round((time * source_base + shift) / target_base)
 
-        dts, pts = rebase(source_dts), rebase(source_pts)
+        dts, pts = rescaled(source_dts), rescaled(source_pts)
         # FFmpeg's muxers want times of decoding that rise; subtitles may share one, and in
         # Matroska, whose ticks are long, all may.
         if self._last is not None:
