@@ -15,12 +15,8 @@ from neuralcodec.media.sources.boxes import BoxWalk
 from neuralcodec.media.sources.source import Source
 
 _Read = Callable[[int, int], bytes]  # bytes of the source: from where, and how many at most
-_MEDIA_ELEMENTS = (
-    b"\xa3",
-    b"\xa0",
-    b"\xa1",
-    b"\x1f\x43\xb6\x75",
-)  # SimpleBlock, BlockGroup, Block, Cluster
+# SimpleBlock, BlockGroup, Block, Cluster
+_MEDIA_ELEMENTS = (b"\xa3", b"\xa0", b"\xa1", b"\x1f\x43\xb6\x75")
 _BLOCKS = (0xA3, 0xA1)
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 # Type, size of the data in 24 bits; of video then codec and what of it the tag holds.

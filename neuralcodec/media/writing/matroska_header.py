@@ -211,11 +211,12 @@ class _Element:
 
 
 def _elements(data: bytes) -> Iterator[_Element]:
-    """Those that the muxer wrote: whole, and of known sizes."""
+    """Up to one that is broken or of unknown size, as a forged file may have."""
     position = 0
     while position < len(data):
         head = element_head(data, position)
-        assert head is not None and head.size is not None
+        if head is None or head.size is None:
+            return
         end = head.start + head.size
         yield _Element(head.id, data[position:end], data[head.start : end])
         position = end
