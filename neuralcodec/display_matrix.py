@@ -8,6 +8,7 @@ _ONE = 1 << 16  # 16.16 fixed point
 _ONE_IN_LAST_COLUMN = 1 << 30  # 2.30 fixed point
 _LARGEST_SKEW = 0.01  # cosine between the axes of what still passes for a rotation
 _NEXT_TO_A_RIGHT_ANGLE = 0.05  # degrees
+_ROUNDING = _ONE // 1000  # of numbers that pass for those of a turn
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,15 @@ class DisplayMatrix:
         if abs(degrees - nearest) < _NEXT_TO_A_RIGHT_ANGLE:
             degrees = nearest
         return Turn(a * d < b * c, 180 if degrees == -180 else degrees)
+
+    @property
+    def is_scaling(self) -> bool:
+        """Whether the picture is made larger or smaller, beside turning it."""
+        turn = self.turn
+        if turn is None:
+            return False
+        differences = zip(self.about_origin.numbers, DisplayMatrix.of(turn).numbers, strict=True)
+        return any(abs(one - other) > _ROUNDING for one, other in differences)
 
     def __str__(self) -> str:
         """In words where it turns the picture and no more."""

@@ -46,6 +46,9 @@ class FieldOrder(IntEnum):
     BOTTOM_FIRST = 2
 
 
+USUAL_RATE = Fraction(25)  # frames per second, as FFmpeg assumes where nothing says how many
+
+
 @dataclass(frozen=True)
 class VideoFormat:
     """Everything about a video stream that is the same for all of its frames (4:2:0 always)."""

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from source_clips import encode_pictures, mux, video_with_sound
 
 from neuralcodec.cli import main
+from neuralcodec.origin import Origin, RawPictures
 
 
 def ncodec(*arguments: object) -> Result:
@@ -143,3 +144,18 @@ def test_a_part_that_is_decoded_has_its_frames_and_counts_from_its_start(
     with av.open(shown) as container:
         times = [frame.time for frame in container.decode(video=0)]
     assert times == pytest.approx([0, 0.04, 0.08], abs=1e-6)
+
+
+def test_a_forged_record_of_the_source_is_a_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    raw = tmp_path / "film.yuv"
+    raw.write_bytes(bytes(32 * 32 * 3 // 2))
+    forged = Origin(raw=RawPictures("nonsense", 32, 32))
+    monkeypatch.setattr("neuralcodec.files.encode.origin_of", lambda *_: forged)
+    path = coded(raw, tmp_path, "--pix-fmt", "yuv420p", "--video-size", "32x32")
+    result = ncodec("decode", path, tmp_path / "shown.yuv", "-r", raw)
+    assert result.exit_code == 1
+    told = f"{path}: its record of how its source was read is not usable"
+    assert told in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "shown.yuv").exists()

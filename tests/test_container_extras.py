@@ -79,7 +79,7 @@ origins = st.builds(
     st.booleans(),
     st.none() | u32,
     st.none() | rates,
-    st.none() | u32,
+    st.none() | st.integers(0, 2**31 - 1),
     st.none() | st.builds(RawPictures, names, st.integers(16, 65536), st.integers(16, 65536)),
     st.booleans(),
 )

@@ -291,6 +291,7 @@ A_CHAPTER = struct.pack("<qqII", 0, 1, 1, 1000) + b"\0"
         (b"orig", b"\2\0\0\1", "rate is 0"),
         (b"orig", b"\4\0\x80\x80\x80\x80\x08\1", "rate is 2147483648"),
         (b"orig", b"\x08\0\x80\x80\x80\x80\x10", "number of the source is 4294967296"),
+        (b"orig", b"\x10\0\x80\x80\x80\x80\x08", "number of the source is 2147483648"),
         (b"orig", b"\x20\0\1\n\x10\x10", "pixel format"),
         (b"orig", b"\x20\0\0\x0f\x10", "side of the source is 15"),
         (b"orig", bytes(3), "1 bytes follow"),

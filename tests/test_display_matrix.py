@@ -137,6 +137,25 @@ def test_mkv_says_what_it_cannot_hold(tmp_path, shown):
     assert matrix_in(tmp_path / "clip.mkv") is None
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        matrix(2 * ONE, 0, 0, 2 * ONE),
+        matrix(0, 3 * ONE, -3 * ONE, 0),
+        matrix(0, 2 * ONE, -ONE, 0),
+        matrix(-ONE // 2, 0, 0, ONE),
+        DisplayMatrix((ONE, 0, 0, 0, ONE, 0, 0, 0, LAST // 2)),
+    ],
+    ids=str,
+)
+def test_mkv_says_that_it_turns_pictures_but_does_not_scale_them(tmp_path, shown):
+    path = tmp_path / "clip.mkv"
+    notice = "mkv cannot hold that the pictures are scaled for display: left out"
+    assert write(path, shown) == [notice]
+    turned = matrix_in(path)
+    assert (turned.turn if turned else Turn(False, 0)) == shown.turn
+
+
 def test_numbers_as_large_as_they_can_be_do_no_harm(tmp_path):
     assert write(tmp_path / "clip.mp4", HUGE) == []
     with VideoReader(tmp_path / "clip.mp4") as reader:

@@ -14,6 +14,8 @@ import neuralcodec
 from neuralcodec.cli import main
 from neuralcodec.endpoints import input_name, output_name
 from neuralcodec.errors import NcodecError, UsageError
+from neuralcodec.media import VideoReader
+from neuralcodec.media.sources.source_options import SourceOptions
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="descriptors as in POSIX")
 
@@ -243,3 +245,23 @@ def test_the_file_protocol_names_files(
 @pytest.mark.parametrize("name", ["file:pipe:1", "file:-", "file:file:a", "pipe:1", "file:a"])
 def test_a_meaning_stays_when_it_is_asked_for_once_more(name: str):
     assert output_name(output_name(name)) == output_name(name)
+
+
+@pytest.mark.parametrize("maps", [(), ("0:a:9",)], ids=str)
+@pytest.mark.parametrize("is_video", [True, False])
+def test_a_descriptor_is_given_back_whether_its_source_can_be_read_or_not(
+    small_source: Path, is_video: bool, maps: tuple[str, ...]
+):
+    before = set(os.listdir("/dev/fd"))
+    reading, writing = os.pipe()
+    os.write(writing, small_source.read_bytes() if is_video else b"nothing of the kind")
+    os.close(writing)
+    caught = None  # what it refers to stays alive
+    try:
+        with VideoReader(f"/dev/fd/{reading}", options=SourceOptions(maps=maps)) as reader:
+            assert len(list(reader)) == 12
+    except NcodecError as error:
+        caught = error
+    os.close(reading)
+    assert set(os.listdir("/dev/fd")) == before
+    assert (caught is None) == (is_video and not maps)

@@ -19,7 +19,10 @@ from neuralcodec.media.sources.source_options import SourceOptions
 from neuralcodec.streams import StreamPacket
 from neuralcodec.video import Frame
 
-JUMPS = "source has a clock that jumps: what follows is moved to where the part before ends"
+JUMPS = (
+    "source has a clock that jumps: "
+    "time stamps after each jump are shifted to continue the previous part"
+)
 FRAMES = 25  # of a piece: one second
 
 
@@ -152,7 +155,8 @@ def test_a_gap_of_hours_is_not_filled_with_frames(tmp_path):
     frames, _, reader = read(path, fps=Fraction(25))
     assert [frame.pts * 40 for frame in frames] == shown
     assert reader.notices == [
-        "a picture is repeated at most 90000 times: a gap of 25200 seconds stays one"
+        "gaps of over 90000 frames, and many of over 1500, are not filled: "
+        "one of 25200 seconds stays"
     ]
 
 

@@ -1,6 +1,7 @@
 """How sources end: cut off in the middle, or with a picture that stays."""
 
 import os
+import struct
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +19,7 @@ from neuralcodec.files.info import read_info
 from neuralcodec.files.repair import repair
 from neuralcodec.files.time_range import PartOptions
 from neuralcodec.media import VideoReader
+from neuralcodec.media.reading.picture_times import TimedPictures
 from neuralcodec.media.sources.source_options import SourceOptions
 
 
@@ -277,3 +279,68 @@ def test_a_run_that_goes_on_writes_the_end_of_the_last_picture(tmp_path, coded):
     path = coded.with_name("slides.mp4")
     neuralcodec.encode(path, tmp_path / "again.nlc", gop=2, resumable=True)
     assert (tmp_path / "again.nlc").read_bytes() == coded.read_bytes()
+
+
+def with_tag(path: Path, tag: str) -> None:
+    """Three slides in Matroska, over a duration that says how long their track is."""
+    slides(path, {"bf": "0"})
+    data = path.read_bytes()
+    written = b"00:00:07.000000000\0"
+    assert data.count(written) == 1
+    path.write_bytes(data.replace(written, tag.encode().ljust(len(written), b"\0")))
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "0:0:1e999999999",
+        "0:0:1e400",
+        "00:30:00",
+        "9999999999999:00:00",
+        "00:00:1/3",
+        "-1:00:00",
+        "00:00:1_0",
+        "00:00:\u0667",
+        "",
+    ],
+)
+def test_a_tag_that_is_no_duration_or_an_impossible_one_says_nothing_of_the_end(tmp_path, tag):
+    path = tmp_path / "slides.mkv"
+    with_tag(path, tag)
+    with VideoReader(path, options=SourceOptions()) as reader:
+        assert [frame.pts * reader.format.time_base for frame in reader] == [0, 1, 2]
+        assert reader.frame_count_hint == 7
+    assert reader.end_pts is not None
+    assert reader.end_pts * reader.format.time_base == 7
+    assert reader.truncated is None
+
+
+def test_an_end_that_no_file_can_hold_does_not_count_for_the_rate(tmp_path, monkeypatch):
+    path = tmp_path / "slides.mkv"
+    slides(path, {"bf": "0"})
+    monkeypatch.setattr(TimedPictures, "end_pts", lambda _: 1 << 70)
+    summary = neuralcodec.encode(path, tmp_path / "coded.nlc")
+    assert summary.bitrate == pytest.approx(8 * summary.bytes / 3)
+
+
+def test_a_duration_that_no_video_has_is_not_told_in_figures(tmp_path):
+    path = tmp_path / "slides.mkv"
+    with_tag(path, "")
+    data = bytearray(path.read_bytes())
+    stated = data.index(b"\x44\x89\x88") + 3
+    data[stated : stated + 8] = struct.pack(">d", 1e15)
+    path.write_bytes(data[: data.rindex(b"\x1c\x53\xbb\x6b") - 9])
+    assert truncated(path) == f"{path} broke off after 2.00 seconds, long before its stated end"
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mov", "clip.y4m"])
+def test_what_the_process_logs_is_left_alone_where_no_stream_can_come_late(
+    tmp_path, monkeypatch, name
+):
+    path = tmp_path / name
+    with av.open(path, "w") as container:
+        codec = "wrapped_avframe" if name.endswith("y4m") else "mpeg4"
+        video = container.add_stream(codec, 25, width=32, height=32)
+        mux(container, encode_pictures(video, range(3)))
+    monkeypatch.setattr(av.logging, "set_level", None)
+    assert truncated(path) is None

@@ -1,5 +1,6 @@
 """Changes that VideoReader makes on request or to interlaced sources."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from media_clips import encode_clip, same_samples
 from source_clips import encode_pictures, mux, video_with_sound
 
 from neuralcodec.media import VideoReader
+from neuralcodec.media.reading.picture_filters import PictureFilters
 from neuralcodec.media.sources.source_options import SourceOptions
 
 
@@ -143,3 +145,36 @@ def test_start_rate_size_and_limit_work_together(tmp_path):
     assert frames[0].y.shape == (24, 32)
     last = max(packet.pts * reader.streams[0].time_base for packet in packets)
     assert Fraction(55, 100) < last < Fraction(6, 10)
+
+
+def repeated(times: Sequence[int]) -> tuple[list[int], list[str]]:
+    """Times of frames at 25 per second, from pictures at these seconds; and the notices."""
+    unit = Fraction(1, 25)
+    filters = PictureFilters(SourceOptions(fps=Fraction(25)), unit, Fraction(25))
+    shown = []
+    for time in times:
+        picture = av.VideoFrame(16, 16, "gray")
+        picture.pts, picture.duration, picture.time_base = 25 * time, 1, unit
+        shown += [out.pts for out in filters.push(picture)]
+    return shown + [out.pts for out in filters.flush(None)], filters.notices
+
+
+@pytest.mark.parametrize("count", [4, 9])
+def test_of_many_long_gaps_only_as_many_are_filled_as_pictures_allow(count):
+    shown, notices = repeated([number * 59 * 60 for number in range(count)])
+    assert len(shown) == 59 * 60 * 25 + count - 1  # that before the second picture is filled
+    assert notices == [
+        "gaps of over 90000 frames, and many of over 1500, are not filled: "
+        "one of 3540 seconds stays"
+    ]
+
+
+def test_pictures_without_gaps_do_not_add_up_to_a_gap_of_a_day():
+    shown, _ = repeated([*range(100), 24 * 3600])
+    assert len(shown) == 99 * 25 + 2
+
+
+def test_slides_of_a_minute_each_are_shown_throughout_however_many_they_are():
+    shown, notices = repeated([number * 60 for number in range(75)])
+    assert shown == list(range(74 * 1500 + 1))
+    assert notices == []

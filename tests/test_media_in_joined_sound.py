@@ -44,3 +44,24 @@ def test_sound_that_changes_its_sample_rate_is_carried(tmp_path):
     with av.open(joined) as container:
         heard = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
     assert [packet.data for packet in packets] == heard
+
+
+def test_a_source_that_cannot_be_opened_again_is_read_as_it_was_first(tmp_path, monkeypatch):
+    silent, with_sound, joined = (tmp_path / f"{name}.ts" for name in ("a", "b", "joined"))
+    with av.open(silent, "w") as container:
+        video = container.add_stream("mpeg4", 25, width=64, height=48)
+        mux(container, encode_pictures(video, range(40)))
+    video_with_sound(with_sound, video_codec="mpeg4", frames=10)
+    joined.write_bytes(silent.read_bytes() + with_sound.read_bytes())
+    opening, refused = av.open, []
+
+    def open_once(*arguments: object, **settings: dict[str, str]) -> object:
+        if "scan_all_pmts" in settings.get("options", {}):
+            refused.append(arguments)
+            raise OSError("it is gone")
+        return opening(*arguments, **settings)
+
+    monkeypatch.setattr(av, "open", open_once)
+    with VideoReader(joined, options=SourceOptions()) as reader:
+        assert sum(1 for _ in reader) == 50
+    assert refused

@@ -2,7 +2,9 @@
 
 import os
 import threading
+from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -282,3 +284,37 @@ def test_a_start_after_the_end_is_an_error(tmp_path):
 def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(UsageError):
         SourceOptions(**wrong)
+
+
+def matroska(path: Path, blocks: Sequence[tuple[int, int]]) -> None:
+    """Pictures, each at its time and of its duration in milliseconds, as large as 64 bits hold."""
+    with av.open(path, "w") as container:
+        video = container.add_stream("mpeg4", 25, width=32, height=32)
+        packets = encode_pictures(video, range(len(blocks)))
+        mux(container, packets)
+    data = path.read_bytes()
+    data = data[: data.index(b"\x1f\x43\xb6\x75")]
+    segment = data.index(b"\x18\x53\x80\x67") + 4
+    clusters = b""
+    for packet, (time, duration) in zip(packets, blocks, strict=True):
+        picture = b"\x81\0\0\x80" + bytes(packet)
+        block = element(b"\xa1", picture) + element(b"\x9b", duration.to_bytes(8, "big"))
+        cluster = element(b"\xe7", time.to_bytes(8, "big")) + element(b"\xa0", block)
+        clusters += element(b"\x1f\x43\xb6\x75", cluster)
+    path.write_bytes(data[:segment] + b"\x01" + 7 * b"\xff" + data[segment + 8 :] + clusters)
+
+
+def element(kind: bytes, content: bytes) -> bytes:
+    return kind + (len(content) | 1 << 56).to_bytes(8, "big") + content
+
+
+@pytest.mark.parametrize("duration", [40, 2**62, 2**63 - 1], ids=str)
+@pytest.mark.parametrize("time", [2**62 - 1, 2**62, 2**63 - 1], ids=str)
+def test_times_next_to_the_largest_number_do_not_overflow(tmp_path, time, duration):
+    path = tmp_path / "clip.mkv"
+    usual, odd = [(40 * number, 40) for number in range(4)], (time, duration)
+    for blocks in ([odd, *usual], [*usual, odd, *usual], [odd, usual[0], odd, *usual]):
+        matroska(path, blocks)
+        frames, *_ = read(path)
+        assert len(frames) == len(blocks)
+        assert all(a.pts < b.pts for a, b in pairwise(frames))

@@ -3,6 +3,7 @@
 import zlib
 from dataclasses import replace
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
 import av
@@ -118,6 +119,18 @@ def test_frames_of_uneven_length_are_shown_at_their_times(tmp_path, extension):
 def test_what_is_no_matroska_file_gets_no_delay():
     assert with_codec_delay(b"", 1) == b""
     assert with_codec_delay(bytes(100), 1) == bytes(100)
+
+
+def test_forged_parameters_in_matroska_do_no_harm():
+    file = BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        container.add_stream("libopus", 48000)
+        container.start_encoding()
+    data = file.getvalue()
+    for place in range(len(data)):
+        for byte in (b"\0", b"\1", b"\xff"):
+            forged = data[:place] + byte + data[place + 1 :]
+            assert isinstance(with_codec_delay(forged, 1), bytes)
     assert with_codec_delay(b"\x1a\x45\xdf\xa3\x80" + b"\xff" * 20, 1)[:4] == b"\x1a\x45\xdf\xa3"
 
 

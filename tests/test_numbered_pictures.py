@@ -115,8 +115,11 @@ def test_pictures_of_several_sizes_are_scaled_and_told(folder: Path):
         (("p%04d.png",), "there is no picture p0001.png, or of any other number"),
         (("p%d.png", "--start-number", 9), "there is no picture p9.png"),
         (("no/p%d.png",), "cannot read no: No such file"),
-        (("p1.png", "--start-number", 1), "p1.png is not numbered pictures"),
-        (("p1.png", "--framerate", 10), "p1.png is not numbered pictures"),
+        (
+            ("p1.png", "--start-number", 1),
+            "p1.png: --framerate and --start-number are for",
+        ),
+        (("p1.png", "--framerate", 10), "--framerate also for raw video, with --pix-fmt"),
         (("p%x.png",), "p%x.png does not exist"),
     ],
 )

@@ -93,7 +93,8 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--fps",
             type=RATE,
-            help="Repeat or drop frames to this rate; a gap of over 90000 frames is not filled.",
+            help="Repeat or drop frames to this rate; gaps of over 90000 frames, and many of over "
+            "1500, are not filled.",
         ),
         click.option("--scale", type=DIMENSIONS, help="Resize the pictures, as 1280x720."),
         click.option("-n", "--frames", type=click.IntRange(1), metavar="N", help="Stop after N."),

@@ -1,10 +1,6 @@
 """How long a stretch of frames lasts."""
 
-from fractions import Fraction
-
-from neuralcodec.video import VideoFormat
-
-USUAL_RATE = Fraction(25)  # where a single frame says nothing and the source neither
+from neuralcodec.video import USUAL_RATE, VideoFormat
 
 
 class TimeSpan:

@@ -113,6 +113,7 @@ MAX_METADATA: Final = 1 << 12  # pairs in one list
 MAX_CHAPTERS: Final = 1 << 14
 MAX_START: Final = 1 << 31  # seconds
 MAX_RATE: Final = (1 << 31) - 1  # numerator and denominator, as FFmpeg has them
+MAX_PICTURE_NUMBER: Final = (1 << 31) - 1  # likewise
 MAX_U16: Final = (1 << 16) - 1
 MAX_U32: Final = (1 << 32) - 1
 MAX_TEXT_BYTES: Final = 255

@@ -28,13 +28,13 @@ def pack_origin(origin: Origin) -> bytes:
             flags |= flag
             _check_rate(rate)
             _append_ratio(elements, rate)
-    for flag, number in (
-        (layout.HAS_STREAM, origin.stream),
-        (layout.HAS_FIRST_PICTURE, origin.first_picture),
+    for flag, number, largest in (
+        (layout.HAS_STREAM, origin.stream, layout.MAX_U32),
+        (layout.HAS_FIRST_PICTURE, origin.first_picture, layout.MAX_PICTURE_NUMBER),
     ):
         if number is not None:
             flags |= flag
-            check_range("a number of the source", number, 0, layout.MAX_U32)
+            check_range("a number of the source", number, 0, largest)
             append_varint(elements, number)
     if origin.raw is not None:
         flags |= layout.HAS_RAW
@@ -67,7 +67,7 @@ def parse_origin(payload: bytes) -> Origin:
         check_range("a number of the source", stream, 0, layout.MAX_U32)
     if flags & layout.HAS_FIRST_PICTURE:
         first_picture = fields.varint()
-        check_range("a number of the source", first_picture, 0, layout.MAX_U32)
+        check_range("a number of the source", first_picture, 0, layout.MAX_PICTURE_NUMBER)
     if flags & layout.HAS_RAW:
         raw = _take_raw(fields)
     fields.end()

@@ -130,14 +130,18 @@ class ContainerWriter:
             self._write(self._head_copy)
         self._file.flush()
 
-    def finish(self, end_pts: int | None = None) -> None:
+    def finish(self, end_pts: int | None = None) -> int | None:
         """Write the index and the tail, and flush; nothing can be written after it.
 
         end_pts: when the last frame ends, where it is not shown as long as is usual; an end that
         is not after that frame, or that an .nlc file cannot hold, is left out.
+
+        Returns the end that was written; None if none was.
         """
         last = self._last_pts
-        if end_pts is not None and last is not None and last < end_pts <= layout.MAX_PTS:
+        if end_pts is not None and (last is None or not last < end_pts <= layout.MAX_PTS):
+            end_pts = None
+        if end_pts is not None:
             end = pack_chunk(layout.ENDT, pack_end(end_pts))
             self._write(end)
             self.packet_bytes += len(end)
@@ -147,6 +151,7 @@ class ContainerWriter:
         self._write(pack_chunk(layout.INDX, bytes(self._index)))
         self._write(pack_chunk(layout.TAIL, pack_tail(index_offset, self._frames)))
         self._file.flush()
+        return end_pts
 
     def _write(self, data: bytes) -> None:
         self._file.write(data)

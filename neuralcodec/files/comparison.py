@@ -5,7 +5,6 @@ from fractions import Fraction
 
 import numpy as np
 
-from neuralcodec.codec.time_span import USUAL_RATE
 from neuralcodec.endpoints import shown_input
 from neuralcodec.errors import InputError
 from neuralcodec.files.paths import PathLike
@@ -15,7 +14,7 @@ from neuralcodec.metrics import PlanePsnr, PsnrMeter
 from neuralcodec.metrics.ssim import WINDOW as SSIM_WINDOW
 from neuralcodec.metrics.ssim import ssim
 from neuralcodec.origin import Origin
-from neuralcodec.video import Frame, VideoFormat
+from neuralcodec.video import USUAL_RATE, Frame, VideoFormat
 
 _MILLISECOND = Fraction(1, 1000)  # Matroska rounds to it
 

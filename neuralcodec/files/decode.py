@@ -156,7 +156,10 @@ class _Run:
         self._comparison: Comparison | None = None
         if plan.reference is not None:
             origin = self._reader.extras.origin
-            self._comparison = Comparison(plan.reference, origin, header.format)
+            try:
+                self._comparison = Comparison(plan.reference, origin, header.format)
+            except DamagedFile as fault:
+                raise DamagedFile(f"{name}: {fault}") from fault
         self._recorded = _Recorder()
         self._frames = self._concealed = 0
         self._notices: list[str] = []

@@ -260,8 +260,7 @@ class _Run:
             raise InputError(f"{reader.truncated} (--strict)")
         with output_errors(plan.shown_output):
             writer.write_packets(queue.take())
-            writer.finish(reader.end_pts)
-        tally.end(reader.end_pts)
+            tally.end(writer.finish(reader.end_pts))
 
     def summarise(self, preset: str, notices: list[str], seconds: float) -> EncodeSummary:
         """notices: more of them; seconds: of all passes."""

@@ -4,14 +4,13 @@ import os
 from dataclasses import replace
 
 from neuralcodec.endpoints import is_read_once
-from neuralcodec.errors import InputError, NcodecError, UsageError
+from neuralcodec.errors import DamagedFile, InputError, NcodecError, UsageError
 from neuralcodec.files.paths import PathLike
 from neuralcodec.media import NumberedPictures, RawInput, SourceOptions, VideoReader
 from neuralcodec.media.picture_numbers import is_pattern
 from neuralcodec.media.sources.source import RAW_SUFFIXES
-from neuralcodec.media.sources.source_options import DEFAULT_RATE
 from neuralcodec.origin import Origin, RawPictures
-from neuralcodec.video import VideoFormat
+from neuralcodec.video import USUAL_RATE, VideoFormat
 
 
 def origin_of(options: SourceOptions, reader: VideoReader) -> Origin:
@@ -34,10 +33,14 @@ def open_again(path: PathLike, origin: Origin, fmt: VideoFormat) -> VideoReader:
     """The source of a file with frames of `fmt`, which give what the encoder saw.
 
     It may have another form by now: raw video may have a container, a stream be alone. Raises
-    InputError, for want of the part that the file holds as well.
+    InputError, for want of the part that the file holds as well; DamagedFile for what no source can
+    be read with.
     """
     name = os.fspath(path)
-    options = _options(origin, fmt, name)
+    try:
+        options = _options(origin, fmt, name)
+    except UsageError as error:
+        raise DamagedFile("its record of how its source was read is not usable") from error
     alternatives = [options, replace(options, maps=()), replace(options, maps=(), raw=None)]
     if is_read_once(path):
         alternatives = [options]
@@ -60,7 +63,7 @@ def open_again(path: PathLike, origin: Origin, fmt: VideoFormat) -> VideoReader:
 
 def _options(origin: Origin, fmt: VideoFormat, name: str) -> SourceOptions:
     raw, pictures = None, None
-    rate = origin.frame_rate or DEFAULT_RATE
+    rate = origin.frame_rate or USUAL_RATE
     if origin.raw is not None and (is_read_once(name) or name.lower().endswith(RAW_SUFFIXES)):
         raw = RawInput(origin.raw.pixel_format, origin.raw.width, origin.raw.height, rate)
     elif is_pattern(name):

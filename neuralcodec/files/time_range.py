@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from neuralcodec.codec.time_span import USUAL_RATE
 from neuralcodec.container import (
     ContainerReader,
     Content,
@@ -17,7 +16,7 @@ from neuralcodec.errors import UsageError
 from neuralcodec.files.packet_queue import PacketQueue
 from neuralcodec.media.reading.time_window import TimeWindow
 from neuralcodec.streams import FileTags, OtherStream, StreamPacket
-from neuralcodec.video import Frame, VideoFormat
+from neuralcodec.video import USUAL_RATE, Frame, VideoFormat
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """What one pass knows of the frames to come, while it looks ahead."""
 
-from neuralcodec.codec.time_span import USUAL_RATE
 from neuralcodec.encoder.lookahead import FrameComplexity, SourceFrame, frames_held
-from neuralcodec.video import VideoFormat
+from neuralcodec.video import USUAL_RATE, VideoFormat
 
 
 class Sight:

@@ -11,13 +11,12 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from neuralcodec.media.reading.joined_clock import JoinedClock, may_begin_anew
+from neuralcodec.media.reading.joined_clock import LARGEST_TIME, JoinedClock, may_begin_anew
 from neuralcodec.media.sources.source import Source
 from neuralcodec.media.sources.stream_selection import is_cover
 
 # After the pictures end, sound may follow in the file this much later, in seconds.
 _LARGEST_DELAY = 5
-_LARGEST_TIME = 1 << 62  # in ticks; a broken file may say more
 
 
 @dataclass
@@ -184,13 +183,13 @@ class Demuxer:
 
 
 def _drop_impossible_times(packet: "Packet[Stream]") -> None:
-    if packet.pts is not None and abs(packet.pts) > _LARGEST_TIME:
+    if packet.pts is not None and abs(packet.pts) > LARGEST_TIME:
         packet.pts = None
-    if packet.dts is not None and abs(packet.dts) > _LARGEST_TIME:
+    if packet.dts is not None and abs(packet.dts) > LARGEST_TIME:
         packet.dts = None
-    if packet.duration is not None and packet.duration > _LARGEST_TIME:
+    if packet.duration is not None and packet.duration > LARGEST_TIME:
         packet.duration = 0
 
 
 def _limited(ticks: int) -> int:
-    return max(-_LARGEST_TIME, min(_LARGEST_TIME, ticks))
+    return max(-LARGEST_TIME, min(LARGEST_TIME, ticks))

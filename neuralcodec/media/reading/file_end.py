@@ -9,14 +9,16 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from neuralcodec.media.ebml import element_head, number
 from neuralcodec.media.reading.demuxing import Demuxer
 from neuralcodec.media.sources.boxes import BoxWalk
 from neuralcodec.media.sources.source import Source
 
 _Read = Callable[[int, int], bytes]  # bytes of the source: from where, and how many at most
-_MEDIA_ELEMENTS = (0xA3, 0xA0, 0xA1, 0x1F43B675)  # SimpleBlock, BlockGroup, Block, Cluster
+# SimpleBlock, BlockGroup, Block, Cluster
+_MEDIA_ELEMENTS = (b"\xa3", b"\xa0", b"\xa1", b"\x1f\x43\xb6\x75")
 _BLOCKS = (0xA3, 0xA1)
-_EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 # Type, size of the data in 24 bits; of video then codec and what of it the tag holds.
 _FLV_TAG = struct.Struct(">BBH7xBB")
 _FLV_TAG_HEAD = 11
@@ -88,57 +90,39 @@ def _is_cut_matroska(read: _Read, size: int, last: int) -> bool | None:
     if at is None or at > size:
         return None if at is None else True
     for _step in range(_MOST_STEPS):
-        head = read(at, 16)
-        kind, start, length = _element(head)
-        if not start:
-            is_in_head = 0 < len(head) < 12 and head[0] != 0
+        data = read(at, 16)
+        head = element_head(data)
+        if head is None:
+            is_in_head = 0 < len(data) < 12 and data[0] != 0
             return is_in_head or None
-        at += start
-        if length is not None:  # else what is in it follows
-            at += length
+        at += head.start
+        if head.size is not None:  # else what is in it follows
+            at += head.size
             if at > size:
-                return kind in _MEDIA_ELEMENTS or None
+                return head.id in _MEDIA_ELEMENTS or None
     return None
 
 
 def _segment_end(read: _Read) -> int | None:
     """Where the file ends by its header; None where that does not say so, as of live ones."""
-    kind, start, length = _element(read(0, 16))
-    if kind != _EBML or length is None:
+    head = element_head(read(0, 16))
+    if head is None or head.id != _EBML or head.size is None:
         return None
-    at = start + length
-    kind, start, length = _element(read(at, 16))
-    return at + start + length if kind == _SEGMENT and length is not None else None
-
-
-def _element(head: bytes) -> tuple[int, int, int | None]:
-    """Of an element of EBML: what it is, bytes before its content, and of its content, None where
-    they are not known. (0, 0, None) where none begins or its head is not all there."""
-    kind, kind_length = _number(head, keep_marker=True)
-    length, length_length = _number(head[kind_length:])
-    if not kind_length or not length_length:
-        return 0, 0, None
-    is_known = length != (1 << (7 * length_length)) - 1
-    return kind, kind_length + length_length, length if is_known else None
+    at = head.start + head.size
+    head = element_head(read(at, 16))
+    if head is None or head.id != _SEGMENT or head.size is None:
+        return None
+    return at + head.start + head.size
 
 
 def _block_end(read: _Read, content: int) -> int | None:
     """Where the block ends whose content begins there; None where no block is found."""
     before = read(max(content - 9, 0), min(content, 9))
     for length in range(1, len(before)):
-        size, used = _number(before[-length:])
-        if used == length and before[-length - 1] in _BLOCKS:
-            return content + size
+        size = number(before[-length:])
+        if size is not None and size[1] == length and before[-length - 1] in _BLOCKS:
+            return content + size[0]
     return None
-
-
-def _number(data: bytes, keep_marker: bool = False) -> tuple[int, int]:
-    """A number of EBML and its length; (0, 0) where there is none, or not all of it."""
-    length = 9 - data[0].bit_length() if data else 9
-    if length > min(8, len(data)):
-        return 0, 0
-    number = int.from_bytes(data[:length], "big")
-    return number if keep_marker else number & ((1 << (7 * length)) - 1), length
 
 
 def _is_cut_flv(read: _Read, size: int, last: int) -> bool | None:

@@ -11,6 +11,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+LARGEST_TIME = 1 << 62  # in ticks, either way; FFmpeg counts them in 64 bits
 # Decoding times of a stream go back by less than this, in seconds, without being another clock's.
 _SMALLEST_STEP_BACK = Fraction(1, 10)
 # Seconds; a smaller one is not believed of one stream of several in formats whose clock may not
@@ -54,6 +55,7 @@ class _Course:
 
     def after(self, packet: "Packet[Stream]", time: Fraction) -> "_Course":
         duration = max(packet.duration or 0, 0) * packet.time_base
+        duration = min(duration, Fraction(_LONGEST_PAUSE_ELSEWHERE))  # a broken file may say more
         return replace(self, last=time, end=time + duration)
 
 
@@ -92,8 +94,8 @@ class JoinedClock:
             piece = self._piece_of(packet, packets)
             if piece.offset:
                 shift = round(piece.offset / packet.time_base)
-                packet.pts = None if packet.pts is None else packet.pts + shift
-                packet.dts = None if packet.dts is None else packet.dts + shift
+                packet.pts = _moved(packet.pts, shift)
+                packet.dts = _moved(packet.dts, shift)
             yield packet
 
     def _forget_foreign_pts(self, packet: "Packet[Stream]") -> None:
@@ -208,6 +210,11 @@ class JoinedClock:
 def may_begin_anew(container: InputContainer) -> bool:
     """Whether the format allows that its clock jumps (MPEG-TS, MPEG-PS, ...)."""
     return Flags.ts_discont in Flags(container.format.flags)
+
+
+def _moved(ticks: int | None, shift: int) -> int | None:
+    """None where there is no time, or where it comes to lie beyond what can be."""
+    return None if ticks is None or abs(ticks + shift) > LARGEST_TIME else ticks + shift
 
 
 def _decoding_time(packet: "Packet[Stream]") -> Fraction | None:

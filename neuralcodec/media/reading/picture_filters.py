@@ -12,9 +12,11 @@ from neuralcodec.media.filter_graph import Filter, filter_graph
 from neuralcodec.media.sources.cropping import Cropping
 from neuralcodec.media.sources.source_options import SourceOptions
 
-# A picture is repeated at most so often, an hour at 25 frames per second: a broken time stamp must
-# not cost a day of coding.
+# Broken time stamps must not cost days of coding. Pictures are repeated as often as an allowance
+# lets them: at first and at most the first number, and the second more with each picture. At 25
+# frames per second that is an hour, and a minute.
 _MOST_REPEATS = 90_000
+_REPEATS_PER_PICTURE = 1500
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class PictureFilters:
         self._graph: Graph | None = None
         self._shape: _Shape | None = None
         self._held: av.VideoFrame | None = None  # how long it is shown, the next one tells
+        self._repeats_left = Fraction(_MOST_REPEATS)
+        self._left_a_gap = False
 
     def push(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
         """The pictures that are ready after this one, whose time is in the source's time base."""
@@ -86,16 +90,22 @@ class PictureFilters:
         assert picture.pts is not None and self._options.fps is not None
         duration = end - picture.pts
         seconds = duration * self._time_base_in
-        is_endless = seconds * self._options.fps > _MOST_REPEATS
-        if not is_endless:
+        repeats = seconds * self._options.fps
+        self._repeats_left = min(self._repeats_left + _REPEATS_PER_PICTURE, Fraction(_MOST_REPEATS))
+        is_allowed = repeats <= self._repeats_left
+        if is_allowed:
+            self._repeats_left -= repeats
             picture.duration = duration
         yield from self._filtered(picture)
-        if is_endless:
+        if not is_allowed:
             # A new graph begins at the time of the next picture.
-            self._notice(
-                f"a picture is repeated at most {_MOST_REPEATS} times: "
-                f"a gap of {float(seconds):.0f} seconds stays one"
-            )
+            if not self._left_a_gap:
+                self._left_a_gap = True
+                self._notice(
+                    f"gaps of over {_MOST_REPEATS} frames, and many of over "
+                    f"{_REPEATS_PER_PICTURE}, are not filled: one of {float(seconds):.0f} seconds "
+                    "stays"
+                )
             yield from self._rest()
 
     def _filtered(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:

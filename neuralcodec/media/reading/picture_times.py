@@ -13,9 +13,12 @@ from neuralcodec.media.reading.time_window import TimeWindow
 from neuralcodec.media.reading.timestamps import TimeStamps
 from neuralcodec.media.sources.source import Source
 from neuralcodec.media.sources.stated_times import stated_end
+from neuralcodec.video import USUAL_RATE
 
-_JUMPS = "source has a clock that jumps: what follows is moved to where the part before ends"
-DEFAULT_RATE = Fraction(25)  # what FFmpeg assumes of sources that do not say
+_JUMPS = (
+    "source has a clock that jumps: "
+    "time stamps after each jump are shifted to continue the previous part"
+)
 _MOST_WITHOUT_TIME = 32  # pictures at the beginning that wait in memory for one that has a time
 # A demuxer may land after the picture that is needed, so further back is tried: seconds.
 _STEPS_BACK = (0, 2, 10, 60)
@@ -39,7 +42,7 @@ class TimedPictures:
         time_base = source.streams.video.time_base
         assert time_base is not None  # every input stream of FFmpeg has one
         self.time_base: Fraction = time_base
-        self.frame_rate = decoding.frame_rate or DEFAULT_RATE
+        self.frame_rate = decoding.frame_rate or USUAL_RATE
         self.reached_end = False
         self._time_stamps = TimeStamps(self.frame_rate, time_base)
         self._is_empty = True

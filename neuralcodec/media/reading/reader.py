@@ -16,7 +16,7 @@ from neuralcodec.media.reading.carriage import Carriage
 from neuralcodec.media.reading.decoding import Decoding
 from neuralcodec.media.reading.demuxing import Demuxer
 from neuralcodec.media.reading.picture_filters import PictureFilters
-from neuralcodec.media.reading.picture_times import DEFAULT_RATE, TimedPictures
+from neuralcodec.media.reading.picture_times import TimedPictures
 from neuralcodec.media.reading.time_window import window_of
 from neuralcodec.media.reading.wholeness import Wholeness
 from neuralcodec.media.sources.cropping import cropping_of
@@ -25,7 +25,7 @@ from neuralcodec.media.sources.source_description import describe
 from neuralcodec.media.sources.source_options import SourceOptions
 from neuralcodec.media.sources.stream_header import stream_header
 from neuralcodec.streams import FileTags, OtherStream, StreamPacket
-from neuralcodec.video import Frame
+from neuralcodec.video import USUAL_RATE, Frame
 
 # FFmpeg's names; of pictures there is one demuxer for each format too, such as png_pipe.
 _CLOCKLESS = ("yuv4mpegpipe", "rawvideo", "image2")
@@ -131,7 +131,7 @@ class VideoReader:
 
     def close(self) -> None:
         """Close the source; no frames come after that."""
-        self._source.container.close()
+        self._source.close()
 
     def __enter__(self) -> Self:
         return self
@@ -200,7 +200,7 @@ class VideoReader:
         """Seconds."""
         if picture.duration:
             return picture.duration * self.format.time_base
-        return 1 / (self.format.frame_rate or DEFAULT_RATE)
+        return 1 / (self.format.frame_rate or USUAL_RATE)
 
     def _count_hint(self, options: SourceOptions) -> int | None:
         hint = self._wholeness.expected_frames()

@@ -2,9 +2,12 @@
 
 from fractions import Fraction
 
+from neuralcodec.media.reading.joined_clock import LARGEST_TIME
+
 # A frame is shown at least this part of the time that is usual: 2/2.5 where every second of a film
 # (24 frames per second) is shown for three fields of 30 and the others for two.
 _SHORTEST = Fraction(3, 4)
+_LONGEST = 90_000  # times as long: an hour at 25 frames per second; a broken file may say more
 
 
 class TimeStamps:
@@ -51,13 +54,14 @@ class TimeStamps:
             step = min(step, Fraction(pts - stated, 2))  # until its time has come
         self._since_good += step
         # Counted from the last good stamp, so that rounding does not add up.
-        placed = self._good + round(self._since_good)
+        placed = min(self._good + round(self._since_good), LARGEST_TIME)
         self._last = max(placed, self._last + 1)
         return self._last
 
     def _plausible(self, duration: int) -> Fraction:
         """Of each of the two fields of a frame some sources say how long it is shown."""
-        return Fraction(duration) if duration >= _SHORTEST * self._step else self._step
+        is_plausible = _SHORTEST * self._step <= duration <= _LONGEST * self._step
+        return Fraction(duration) if is_plausible else self._step
 
     def _note(self, sentence: str) -> None:
         if sentence not in self.notices:

@@ -9,7 +9,7 @@ from neuralcodec.media.reading.file_end import is_cut_off
 from neuralcodec.media.reading.joined_clock import may_begin_anew
 from neuralcodec.media.sources.late_streams import ListedStream, listed_streams
 from neuralcodec.media.sources.source import Source
-from neuralcodec.media.sources.stated_times import stated_duration
+from neuralcodec.media.sources.stated_times import duration_by_tag, stated_duration
 from neuralcodec.media.sources.stream_selection import is_video
 
 # A source may end this much before its stated duration and still be whole, in seconds: where that
@@ -23,6 +23,7 @@ _SMALLEST_PACKET = 188  # bytes: a frame of MPEG-TS takes one at least
 _LARGEST_REST = Fraction(1, 20)
 # Seconds without pictures, where there is other video that appeared in the middle.
 _LONGEST_PAUSE = Fraction(1, 2)
+_LONGEST_TOLD = 10_000 * 3600  # seconds; headers may state any number
 
 
 class Wholeness:
@@ -86,6 +87,10 @@ class Wholeness:
         is_cut = is_cut_off(self._source, self._demuxer)
         if is_cut is not False and (early := self._early_end()) is not None:
             end, stated = early
+            if stated > _LONGEST_TOLD:
+                return (
+                    f"{name} broke off after {float(end):.2f} seconds, long before its stated end"
+                )
             return f"{name} broke off after {float(end):.2f} of {float(stated):.2f} seconds"
         if self._cut_in_a_frame():
             return f"{name} broke off in the middle of a frame"
@@ -141,7 +146,7 @@ class Wholeness:
         if stated is None or self._demuxer.jumps:
             return None
         frame = 1 / self._decoding.frame_rate if self._decoding.frame_rate else Fraction(0)
-        is_own = self._stream.frames or "DURATION" in self._stream.metadata
+        is_own = self._stream.frames or duration_by_tag(self._source) is not None
         if is_own or len(self._source.container.streams) == 1:
             end, slack = self._decoding.losses.end, _DURATION_SLACK
         elif self._source.container.format.name.startswith(_STATE_DURATIONS):

@@ -13,10 +13,14 @@ class BoxWalk:
 
     Attributes:
         end: byte at which the box reached last ends; None once there is no box any more.
+        has_index: whether the index of the pictures was met.
+        is_index_late: whether pictures came before it.
     """
 
     def __init__(self) -> None:
         self.end: int | None = 0
+        self.has_index = False
+        self.is_index_late = False
         self._kind = b""
 
     def step(self, read: Callable[[int, int], bytes]) -> bool:
@@ -33,6 +37,8 @@ class BoxWalk:
                 return False
             size = _LARGE_BOX.unpack(head)[2]
         self._kind = kind
+        self.has_index |= kind == b"moov"
+        self.is_index_late |= kind == b"mdat" and not self.has_index
         self.end = self.end + size if size >= _BOX.size else None  # 0: to the end of the file
         return self.end is not None
 

@@ -3,10 +3,9 @@
 import io
 import os
 import stat
-import struct
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,7 +22,7 @@ from neuralcodec.endpoints import (
     shown_input,
     standard_input,
 )
-from neuralcodec.errors import InputError, NcodecError, UsageError
+from neuralcodec.errors import InputError, UsageError
 from neuralcodec.media.picture_numbers import PicturePattern, PictureRun, find_run, is_pattern
 from neuralcodec.media.sources.boxes import BoxWalk
 from neuralcodec.media.sources.source_options import NumberedPictures, SourceOptions
@@ -31,10 +30,8 @@ from neuralcodec.media.sources.stream_selection import Selection, select_streams
 from neuralcodec.media.stream_parameters import codec_of
 
 RAW_SUFFIXES = (".yuv", ".raw", ".rgb")
-_BEGINNING = 4096  # bytes of a pipe that are kept: the first boxes of an MP4 file
-_LATEST = 1 << 20  # and of its end: the last packets
+_LATEST = 1 << 20  # bytes of a pipe that are kept: the last packets
 _LARGEST_BOX_HEAD = 16
-_BOX = struct.Struct(">I4s")  # size with these 8 bytes, type
 
 
 class CountedPipe:
@@ -42,7 +39,6 @@ class CountedPipe:
 
     def __init__(self, pipe: io.BufferedReader):
         self._pipe = pipe
-        self._beginning = bytearray()
         self._latest: deque[bytes] = deque()
         self._latest_size = 0
         self.boxes = BoxWalk()  # if it is an MP4 file
@@ -53,8 +49,6 @@ class CountedPipe:
         # `read1`: it holds a lock while it waits, and Python cannot end as long as a thread does.
         data = self._pipe.raw.read(size) or b""
         self.bytes_read += len(data)
-        if len(self._beginning) < _BEGINNING:
-            self._beginning += data[:_BEGINNING]
         self._latest.append(data)
         self._latest_size += len(data)
         while self._latest_size - len(self._latest[0]) >= _LATEST:
@@ -82,15 +76,7 @@ class CountedPipe:
     def has_index_at_end(self) -> bool:
         """Whether it is an MP4 or MOV file (ISO 14496-12) whose pictures come before its index:
         what was needed to read them has come too late."""
-        at = 0
-        while at + _BOX.size <= len(self._beginning):
-            size, kind = _BOX.unpack_from(self._beginning, at)
-            if kind == b"mdat":
-                return True
-            if size < _BOX.size or kind == b"moov":
-                return False
-            at += size
-        return False
+        return self.boxes.is_index_late
 
 
 @dataclass(frozen=True)
@@ -105,6 +91,13 @@ class Source:
     url: str | None  # to open it once more; None where that cannot be
     settings: dict[str, Any]  # with which it was opened
     gap: str | None = None  # which of numbered pictures are missing; a sentence
+    opened: io.BufferedReader | None = None  # for it alone, by its name
+
+    def close(self) -> None:
+        """Nothing can be read of it after that."""
+        self.container.close()
+        if self.opened is not None:
+            self.opened.close()
 
     @property
     def is_seekable(self) -> bool:
@@ -112,11 +105,13 @@ class Source:
 
     @contextmanager
     def reopened(self) -> Iterator[InputContainer | None]:
-        """The container opened anew, at its beginning; None of standard input."""
-        if self.url is None:
-            yield None
-            return
-        with _open_container(self.url, self.name, self.settings) as container:
+        """The container opened anew, at its beginning; None where that cannot be."""
+        with ExitStack() as stack:
+            container = None
+            if self.url is not None:
+                with suppress(InputError):
+                    container = _open_container(self.url, self.name, self.settings)
+                    stack.enter_context(container)
             yield container
 
 
@@ -129,6 +124,7 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions | None = No
     pipe = run = url = None
     size: int | None = None
     file: Any
+    opened: io.BufferedReader | None = None
     text = input_name(path)
     name = shown_input(text)
     pictures = options.pictures if options else None
@@ -143,25 +139,28 @@ def open_source(path: str | os.PathLike[str], options: SourceOptions | None = No
         run = find_run(pattern, name, pictures.first)
         file = f"file:{pattern.for_ffmpeg()}"
     elif is_read_once(text):
-        file = pipe = CountedPipe(open_input_file(text))
+        opened = open_input_file(text)
+        file = pipe = CountedPipe(opened)
     else:
         size = _file_size(Path(text))
         file = url = f"file:{text}"  # a colon in the name is no protocol
-    if pictures is not None and run is None:
-        raise UsageError(
-            f"{name} is not numbered pictures, as frame%04d.png is: a first number or a frame rate "
-            "does not belong to it"
-        )
-    settings = _settings(options, pictures, run)
-    container = _open_container(file, name, settings)
-    if url is not None and not settings:
-        container, settings = _with_late_sound(container, url, name)
-    try:
+    with ExitStack() as undoing:
+        if opened is not None:
+            undoing.callback(opened.close)
+        if pictures is not None and run is None:
+            raise UsageError(
+                f"{name}: --framerate and --start-number are for numbered pictures "
+                "(frame%04d.png); --framerate also for raw video, with --pix-fmt"
+            )
+        settings = _settings(options, pictures, run)
+        container = _open_container(file, name, settings)
+        if url is not None and not settings:
+            container, settings = _with_late_sound(container, url, name)
+        undoing.callback(container.close)
         streams = select_streams(container, name, options)
-    except NcodecError:
-        container.close()
-        raise
-    return Source(name, container, streams, size, pipe, url, settings, run.gap if run else None)
+        undoing.pop_all()
+    gap = run.gap if run else None
+    return Source(name, container, streams, size, pipe, url, settings, gap, opened)
 
 
 def _with_late_sound(
@@ -175,7 +174,10 @@ def _with_late_sound(
     if container.format.name != "mpegts" or _knows_sound(container):
         return container, {}
     settings = {"options": {"scan_all_pmts": "1"}}
-    another = _open_container(url, name, settings)
+    try:
+        another = _open_container(url, name, settings)
+    except InputError:
+        return container, {}
     if _knows_sound(another) and _video_codecs(another) == _video_codecs(container):
         container.close()
         return another, settings

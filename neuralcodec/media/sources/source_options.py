@@ -7,11 +7,11 @@ from av.video.format import VideoFormat as PixelFormat
 
 from neuralcodec.errors import UsageError
 from neuralcodec.media.picture_numbers import LARGEST_NUMBER
+from neuralcodec.video import USUAL_RATE
 
 SMALLEST_SIDE = 16  # luma samples
 _LARGEST_SIDE = 1 << 16
 _LATEST_START = 1 << 31  # seconds: FFmpeg counts in 64 bits, of a nanosecond or less each
-DEFAULT_RATE = Fraction(25)  # of raw video and pictures, as of FFmpeg
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class NumberedPictures:
     Raises UsageError for a rate that is not positive or a number out of range.
     """
 
-    frame_rate: Fraction = DEFAULT_RATE  # frames per second
+    frame_rate: Fraction = USUAL_RATE  # frames per second
     first: int | None = None  # number of the first one; None = the lowest there is
 
     def __post_init__(self) -> None:

@@ -7,6 +7,8 @@ import av
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
+from neuralcodec.media.ebml import element_head
+
 # Elements of EBML and Matroska that hold others, on the way to the numbers.
 _SEGMENT, _TRACKS, _TRACK, _VIDEO, _COLOUR = 0x18538067, 0x1654AE6B, 0xAE, 0xE0, 0x55B0
 _BLOCK_ADDITION_MAPPING = 0x41E4
@@ -32,24 +34,15 @@ def _elements(data: bytes) -> dict[int, int]:
     values = {}
     position = 0
     for _ in range(_MOST_ELEMENTS):
-        element = _number(data, position, keep_marker=True)
-        if element is None:
+        head = element_head(data, position)
+        if head is None:
             break
-        size = _number(data, position + element[1], keep_marker=False)
-        if size is None:
+        position, kind = head.start, int.from_bytes(head.id, "big")
+        if kind in _PARENTS:
+            continue  # its content comes next
+        if head.size is None:
             break
-        position += element[1] + size[1]
-        if element[0] not in _PARENTS:  # else its content comes next
-            if size[0] <= 8:
-                values[element[0]] = int.from_bytes(data[position : position + size[0]], "big")
-            position += size[0]
+        if head.size <= 8:
+            values[kind] = int.from_bytes(data[position : position + head.size], "big")
+        position += head.size
     return values
-
-
-def _number(data: bytes, position: int, *, keep_marker: bool) -> tuple[int, int] | None:
-    """A variable-length number of EBML and how many bytes it takes; None at the end."""
-    if position >= len(data) or data[position] == 0:
-        return None
-    length = 9 - data[position].bit_length()
-    value = int.from_bytes(data[position : position + length], "big")
-    return (value if keep_marker else value & ((1 << 7 * length) - 1)), length

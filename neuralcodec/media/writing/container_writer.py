@@ -29,12 +29,11 @@ from neuralcodec.media.writing.sink import PipeFile, Sink, StandardOutput
 from neuralcodec.media.writing.trial import can_hold
 from neuralcodec.media.writing.writer import VideoWriter, lost_matrix
 from neuralcodec.streams import Chapter, FileTags, OtherStream, StreamPacket
-from neuralcodec.video import Frame, VideoFormat
+from neuralcodec.video import USUAL_RATE, Frame, VideoFormat
 
 _BOTTOM_LOCATIONS = (5, 6)  # AVChromaLocation; Matroska has left or centre, top or centre
 _TRIED_PACKETS = 3  # of each stream, to see whether a container can hold it
 _LONGEST_FRAME = (1 << 31) - 1  # ticks, in MP4
-_USUAL_RATE = 25  # frames per second, of a single frame that says nothing of time
 
 
 @dataclass(frozen=True)
@@ -172,6 +171,8 @@ class ContainerWriter(VideoWriter):
             )
         if fmt.display_matrix and _held_matrix(kind, fmt.display_matrix) is None:
             self._notice(lost_matrix(kind, fmt.display_matrix))
+        elif kind == "mkv" and fmt.display_matrix and fmt.display_matrix.is_scaling:
+            self._notice("mkv cannot hold that the pictures are scaled for display: left out")
         views = dict(self._tags.video_metadata).get("stereo_mode", "mono")
         if kind != "mkv" and views != "mono":
             self._notice(f"{kind} cannot hold that the pictures are stereo 3D ({views}): left out")
@@ -220,7 +221,7 @@ class ContainerWriter(VideoWriter):
         """Of the last frame, which has none after it."""
         if self.end_pts is not None and self.end_pts > frame.pts:
             return self.end_pts - frame.pts
-        rate = self._format.frame_rate or _USUAL_RATE
+        rate = self._format.frame_rate or USUAL_RATE
         return self._shortest or max(1, round(1 / (rate * self._format.time_base)))
 
     def _encode(self, frame: Frame, duration: int) -> None:

@@ -106,10 +106,10 @@ class Track:
             duration = 0  # unknown: otherwise the file itself would last as long
         self._end = source_dts + duration
 
-        def rebase(time: int) -> int:
+        def rescaled(time: int) -> int:
             return round((time * source_base + shift) / target_base)
 
-        dts, pts = rebase(source_dts), rebase(source_pts)
+        dts, pts = rescaled(source_dts), rescaled(source_pts)
         # FFmpeg's muxers want times of decoding that rise; subtitles may share one, and in
         # Matroska, whose ticks are long, all may.
         if self._last is not None:

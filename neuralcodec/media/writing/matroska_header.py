@@ -11,8 +11,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from neuralcodec.media.ebml import element_head
 from neuralcodec.video import VideoFormat
 
 _SEGMENT, _TRACKS, _TRACK_ENTRY = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae"
@@ -210,40 +211,31 @@ class _Element:
 
 
 def _elements(data: bytes) -> Iterator[_Element]:
+    """Up to one that is broken or of unknown size, as a forged file may have."""
     position = 0
     while position < len(data):
-        id_end = position + _length_of(data[position])
-        start, size = _read_size(data, id_end)
-        end = start + size
-        yield _Element(data[position:id_end], data[position:end], data[start:end])
+        head = element_head(data, position)
+        if head is None or head.size is None:
+            return
+        end = head.start + head.size
+        yield _Element(head.id, data[position:end], data[head.start : end])
         position = end
 
 
-def _find_tracks(head: Any) -> slice | None:
+def _find_tracks(data: bytes | bytearray) -> slice | None:
     """Where the Tracks element of a file is; None as long as not all of it is there."""
     position = 0
-    while position + 12 <= len(head):  # an id and a size, whatever they are
-        id = bytes(head[position : position + _length_of(head[position])])
-        start, size = _read_size(head, position + len(id))
-        if id == _SEGMENT:
-            position = start
+    while (head := element_head(data, position)) is not None:
+        if head.id == _SEGMENT:
+            position = head.start
             continue
-        if id == _TRACKS:
-            return slice(position, start + size) if start + size <= len(head) else None
-        position = start + size
+        if head.size is None:
+            return None
+        end = head.start + head.size
+        if head.id == _TRACKS:
+            return slice(position, end) if end <= len(data) else None
+        position = end
     return None
-
-
-def _length_of(first: int) -> int:
-    """Bytes of a variable-length number: one more than the zero bits it starts with."""
-    return 9 - first.bit_length()
-
-
-def _read_size(data: Any, position: int) -> tuple[int, int]:
-    """Where the content of an element starts, and its size."""
-    length = _length_of(data[position])
-    value = int.from_bytes(data[position : position + length], "big")
-    return position + length, value & ((1 << 7 * length) - 1)
 
 
 def _element(id: bytes, content: bytes) -> bytes:
