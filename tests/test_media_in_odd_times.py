@@ -10,7 +10,10 @@ from source_clips import encode_pictures, encode_sound, mux, video_with_sound
 from neuralcodec.media import VideoReader
 from neuralcodec.media.sources.source_options import SourceOptions
 
-JUMPS = "source has a clock that jumps: what follows is moved to where the part before ends"
+JUMPS = (
+    "source has a clock that jumps: time stamps after each jump are shifted to continue the "
+    "previous part"
+)
 FRAMES = 25
 FRAME = Fraction(1, 25)
 MILLISECOND = Fraction(1, 1000)

@@ -23,7 +23,6 @@ _SMALLEST_PACKET = 188  # bytes: a frame of MPEG-TS takes one at least
 _LARGEST_REST = Fraction(1, 20)
 # Seconds without pictures, where there is other video that appeared in the middle.
 _LONGEST_PAUSE = Fraction(1, 2)
-_LONGEST_TOLD = 10_000 * 3600  # seconds; headers may state any number
 
 
 class Wholeness:
@@ -87,10 +86,6 @@ class Wholeness:
         is_cut = is_cut_off(self._source, self._demuxer)
         if is_cut is not False and (early := self._early_end()) is not None:
             end, stated = early
-            if stated > _LONGEST_TOLD:
-                return (
-                    f"{name} broke off after {float(end):.2f} seconds, long before its stated end"
-                )
             return f"{name} broke off after {float(end):.2f} of {float(stated):.2f} seconds"
         if self._cut_in_a_frame():
             return f"{name} broke off in the middle of a frame"
