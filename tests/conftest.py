@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,31 @@ def own_threads_and_signals() -> Iterator[None]:
     yield
     signal.signal(signal.SIGINT, interrupted)
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_loaded_once() -> Iterator[None]:
+    """Building the networks takes longer than many a clip here. A file that changes is loaded
+    again."""
+    from neuralcodec.model import model_file
+
+    load = model_file._load_file
+
+    @lru_cache(maxsize=4)
+    def kept(path: Path, changed: int, size: int) -> "InstalledModel":
+        return load(path)
+
+    @wraps(load)
+    def load_once(path: Path) -> "InstalledModel":
+        try:
+            status = path.stat()
+        except OSError:
+            return load(path)
+        return kept(path, status.st_mtime_ns, status.st_size)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_file, "_load_file", load_once)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def encoded(source: Path, kind: RateKind, value: float) -> neuralcodec.EncodeSummary:
     target = source.with_name(f"{kind.value}.nlc")
-    return neuralcodec.encode(source, target, rate=RateTarget(kind, value), gop=GOP, overwrite=True)
+    rate = RateTarget(kind, value)
+    return neuralcodec.encode(source, target, rate=rate, preset="fast", gop=GOP, overwrite=True)
 
 
 @pytest.mark.parametrize(("kind", "value"), [(RateKind.SIZE, 6_000.0), (RateKind.PSNR, 34.0)])
