@@ -1,9 +1,12 @@
 """What every test shares: tests marked `gpu` are skipped where there is no CUDA device."""
 
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import lru_cache, wraps
 from pathlib import Path
+from pipes import filled_pipe
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,3 +98,16 @@ def small_coded(small_source: Path) -> Path:
     path = small_source.with_name("coded.nlc")
     neuralcodec.encode(small_source, path, gop=4)
     return path
+
+
+@pytest.fixture
+def piped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
+    """Makes bytes arrive on standard input, from a pipe."""
+    with ExitStack() as stack:
+
+        def feed(data: bytes) -> None:
+            pipe = stack.enter_context(filled_pipe(data))
+            stdin = stack.enter_context(os.fdopen(pipe, closefd=False))
+            monkeypatch.setattr("sys.stdin", stdin)
+
+        yield feed

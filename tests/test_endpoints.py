@@ -3,9 +3,8 @@
 import json
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from pipes import filled_pipe, read_end
 
 import pytest
 from click.testing import CliRunner, Result
@@ -24,42 +23,6 @@ def ncodec(*arguments: object, stdin: bytes | None = None) -> Result:
     result = CliRunner().invoke(main, [str(a) for a in arguments], input=stdin)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
-
-
-@contextmanager
-def read_end(gathered: list[bytes]) -> Iterator[int]:
-    """A pipe's writing end; what went in is in `gathered` at the end."""
-    out, into = os.pipe()
-
-    def gather() -> None:
-        with open(out, "rb") as file:
-            gathered.append(file.read())
-
-    thread = threading.Thread(target=gather)
-    thread.start()
-    try:
-        yield into
-    finally:
-        os.close(into)
-        thread.join()
-
-
-@contextmanager
-def filled_pipe(data: bytes) -> Iterator[int]:
-    """A pipe's reading end, with all of `data` to come."""
-    out, into = os.pipe()
-
-    def fill() -> None:
-        with open(into, "wb") as file:
-            file.write(data)
-
-    thread = threading.Thread(target=fill)
-    thread.start()
-    try:
-        yield out
-    finally:
-        os.close(out)
-        thread.join()
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "pipe:", "pipe:1"])

@@ -1,9 +1,6 @@
 """Sources whose clock jumps, and streams that appear or change in the middle."""
 
-import os
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -50,26 +47,6 @@ def read(
 
 def times(frames: list[Frame], reader: VideoReader) -> list[Fraction]:
     return [frame.pts * reader.format.time_base for frame in frames]
-
-
-@pytest.fixture
-def piped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
-    threads = []
-
-    def feed(data: bytes) -> None:
-        reading, writing = os.pipe()
-
-        def write() -> None:
-            with open(writing, "wb") as pipe:
-                pipe.write(data)
-
-        threads.append(threading.Thread(target=write))
-        threads[-1].start()
-        monkeypatch.setattr("sys.stdin", os.fdopen(reading))
-
-    yield feed
-    for thread in threads:
-        thread.join()
 
 
 @pytest.mark.parametrize("start", [0, 10, 12, 100, 95_442.2], ids=str)

@@ -1,8 +1,6 @@
 """How sources end: cut off in the middle, or with a picture that stays."""
 
-import os
 import struct
-import threading
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
@@ -103,7 +101,7 @@ def test_a_source_with_sound_that_is_cut_off_is_noticed_wherever_it_is_cut(tmp_p
         assert str(path) in (truncated(path) or "")
 
 
-def test_a_cut_between_two_packets_of_a_fragment_is_noticed(tmp_path, monkeypatch):
+def test_a_cut_between_two_packets_of_a_fragment_is_noticed(tmp_path, piped):
     path = tmp_path / "cut.mp4"
     path.write_bytes(source(FRAGMENTED, tmp_path))
     with av.open(path) as container:
@@ -111,17 +109,8 @@ def test_a_cut_between_two_packets_of_a_fragment_is_noticed(tmp_path, monkeypatc
     data = path.read_bytes()[: packets[70].pos]
     path.write_bytes(data)
     assert truncated(path) == f"{path} broke off: it is cut off in the middle"
-    reading, writing = os.pipe()
-
-    def feed() -> None:
-        with open(writing, "wb") as pipe:
-            pipe.write(data)
-
-    thread = threading.Thread(target=feed)
-    thread.start()
-    monkeypatch.setattr("sys.stdin", os.fdopen(reading))
+    piped(data)
     assert truncated("-") == "standard input broke off: it is cut off in the middle"
-    thread.join()
 
 
 def test_strict_refuses_a_fragmented_file_that_is_cut_off_and_has_sound(tmp_path):

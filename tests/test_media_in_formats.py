@@ -1,7 +1,5 @@
 """Sample formats that VideoReader meets, and headerless video."""
 
-import os
-import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -70,7 +68,7 @@ def _write_palette(path: Path) -> None:
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv420p10le", "nv12", "p010le"])
 @pytest.mark.parametrize("is_piped", [False, True])
-def test_headerless_video_is_read_as_it_is_described(tmp_path, monkeypatch, pixel_format, is_piped):
+def test_headerless_video_is_read_as_it_is_described(tmp_path, piped, pixel_format, is_piped):
     depth = 10 if "10" in pixel_format else 8
     fmt = VideoFormat(36, 32, Fraction(1, 30), depth)
     written = seeded_frames(fmt, range(4))
@@ -80,9 +78,7 @@ def test_headerless_video_is_read_as_it_is_described(tmp_path, monkeypatch, pixe
     source: str | Path = path
     if is_piped:
         source = "-"
-        reading, writing = os.pipe()
-        threading.Thread(target=_feed, args=(writing, path.read_bytes())).start()
-        monkeypatch.setattr("sys.stdin", os.fdopen(reading))
+        piped(path.read_bytes())
     with VideoReader(source, options=SourceOptions(raw=raw)) as reader:
         assert reader.format.bit_depth == depth
         assert reader.format.frame_rate == Fraction(30000, 1001)
@@ -102,11 +98,6 @@ def _stored(planes: tuple[np.ndarray, ...], pixel_format: str) -> bytes:
         # P010 keeps its ten bits at the top.
         return b"".join((plane << (6 if y.itemsize == 2 else 0)).tobytes() for plane in (y, both))
     return b"".join(plane.tobytes() for plane in planes)
-
-
-def _feed(pipe: int, data: bytes) -> None:
-    with open(pipe, "wb") as pipe_end:
-        pipe_end.write(data)
 
 
 def test_headerless_video_cut_short_is_reported(tmp_path):

@@ -1,7 +1,5 @@
 """Time stamps of VideoReader, and the part of the time that it is asked for."""
 
-import os
-import threading
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -239,25 +237,15 @@ def test_sources_without_presentation_times_are_cut_by_their_frame_rate(tmp_path
 
 
 @pytest.mark.parametrize("extension", ["y4m", "mkv"])
-def test_a_pipe_is_read_up_to_the_start(tmp_path, monkeypatch, extension):
+def test_a_pipe_is_read_up_to_the_start(tmp_path, piped, extension):
     path = tmp_path / f"clip.{extension}"
     with av.open(path, "w") as container:
         codec = "wrapped_avframe" if extension == "y4m" else "ffv1"
         video = container.add_stream(codec, 25, width=32, height=32)
         mux(container, encode_pictures(video))
     whole, _, _ = read(path)
-    reading, writing = os.pipe()
-
-    def feed() -> None:
-        with open(writing, "wb") as pipe_end:
-            pipe_end.write(path.read_bytes())
-
-    thread = threading.Thread(target=feed)
-    thread.start()
-    with os.fdopen(reading) as stdin:
-        monkeypatch.setattr("sys.stdin", stdin)
-        frames, _, _ = read("-", start=Fraction(1))
-        thread.join()
+    piped(path.read_bytes())
+    frames, _, _ = read("-", start=Fraction(1))
     assert len(frames) == 25
     assert frames[0].pts == 0
     assert all(same_samples(a, b) for a, b in zip(frames, whole[25:], strict=True))
