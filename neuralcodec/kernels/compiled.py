@@ -37,7 +37,7 @@ class _Compiler:
         if self.fault is not None:
             return loop
         try:
-            kernel = self._numba.njit(
+            kernel: Any = self._numba.njit(
                 signatures, cache=True, nogil=True, error_model="numpy", fastmath=fastmath
             )(loop)
         except Exception as error:

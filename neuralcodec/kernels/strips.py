@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ def in_strips(kernel: Callable[..., Any], rows: int, *arguments: Any, least: int
     threads = torch.get_num_threads()
     count = 1 if threads == 1 else max(1, min(STRIPS_A_THREAD * threads, rows // least))
     bounds = [rows * i // count for i in range(count + 1)]
-    strips = iter(zip(bounds[:-1], bounds[1:], strict=True))
+    strips = pairwise(bounds)
     if count == 1:
         kernel(*arguments, 0, rows)
         return
