@@ -66,7 +66,7 @@ def test_the_rate_is_that_of_the_symbols_and_its_gradient_that_of_noise(cache: P
 
     def rate() -> Tensor:
         step = model.code_intra(y[:, 0], uv[:, 0], q[:, 0])
-        return symbol_bits(step, model.training).sum() / y[0, 0].numel()
+        return symbol_bits([step], model.training)[0].sum() / y[0, 0].numel()
 
     def in_training(seed: int) -> tuple[float, Tensor, Tensor]:
         """Bits, and their gradients by the analysis and by the prior."""

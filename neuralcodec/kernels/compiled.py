@@ -7,11 +7,11 @@ or in NUMBA_CACHE_DIR: it is made once for each machine and version.
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, cast
 
 import torch
 
-Loop = TypeVar("Loop", bound=Callable[..., Any])
+Loop = Callable[..., Any]
 _log = logging.getLogger("neuralcodec")
 
 
@@ -45,8 +45,7 @@ class _Compiler:
             return loop
         if kernel.stats.cache_misses:
             self._tell("compiling kernels, once for this machine and version: some 20 seconds")
-        compiled_loop: Loop = kernel
-        return compiled_loop
+        return cast(Loop, kernel)
 
     def _fail(self, fault: str) -> None:
         self.fault = fault
@@ -75,6 +74,15 @@ def compiled(*signatures: str, fastmath: bool | set[str] = False) -> Callable[[L
         return _compiler.compile(loop, list(signatures), fastmath)
 
     return decorate
+
+
+def made_of_instructions(generator: Callable[..., Any]) -> Any:
+    """What kernels can call and Python cannot say: see Numba's `intrinsic`."""
+    if _compiler.fault is not None:
+        return generator
+    from numba.extending import intrinsic
+
+    return intrinsic(generator)
 
 
 def can_run(*tensors: torch.Tensor) -> bool:

@@ -6,24 +6,34 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.laplace import LaplaceBits
 from neuralcodec.model.config import SCALES
 from neuralcodec.model.motion_prior import CANDIDATES, StepContext, VectorPrior
 
 SMALLEST_SCALE = 0.04
 LARGEST_SCALE = 64.0
+LOG_SMALLEST = math.log(SMALLEST_SCALE)
+LOG_STEP = (math.log(LARGEST_SCALE) - LOG_SMALLEST) / (SCALES - 1)  # from index to index
 DECISION_CENTRE = (SCALES - 1) / 2
 DECISION_STEPS = 4.0  # index steps per unit of log odds
 
 
 def laplace_scale(index: Tensor) -> Tensor:
     """Index 0..63 -> scale b of a Laplace distribution, log-spaced."""
-    low, high = math.log(SMALLEST_SCALE), math.log(LARGEST_SCALE)
-    return torch.exp(low + (high - low) / (SCALES - 1) * index)
+    return torch.exp(LOG_SMALLEST + LOG_STEP * index)
 
 
 def laplace_bits(value: Tensor, index: Tensor) -> Tensor:
     """Code length of `value` (an integer, or one with uniform noise) under Laplace(0, scale)
     integrated over [value - 1/2, value + 1/2]."""
+    if can_run(value, index) and value.shape == index.shape:
+        bits: Tensor = LaplaceBits.apply(value, index, LOG_SMALLEST, LOG_STEP)
+        return bits
+    return _laplace_bits_by_tensors(value, index)
+
+
+def _laplace_bits_by_tensors(value: Tensor, index: Tensor) -> Tensor:
     b = laplace_scale(index)
     v = value.abs()
     inside = 1 - torch.exp(-0.5 / b) * torch.cosh(v.clamp(max=0.5) / b)

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from neuralcodec.model.config import BLOCK, ModelConfig
 from neuralcodec.model.latent import LatentMeans
 from neuralcodec.model.layers import (
+    Downsample,
     LinearTransform,
+    Pointwise,
     QualityVector,
     Upsample,
     blocks,
@@ -49,23 +51,23 @@ class InterCoder(nn.Module):
         super().__init__()
         c, n, anchors = config.channels, config.latents, config.quality_anchors
         self.linear = LinearTransform(n)
-        self.gather = nn.Conv2d(96 + c + 4, c, 1)
+        self.gather = Pointwise(96 + c + 4, c)
         self.context_bias = QualityVector(c, anchors)
         self.context = blocks(c, config.context_blocks)
-        self.correct = nn.Conv2d(c, 96, 1)
+        self.correct = Pointwise(c, 96)
         self.analysis = nn.Sequential(
-            nn.Conv2d(96 + 96 + c, c, 1),
+            Pointwise(96 + 96 + c, c),
             *blocks(c, config.inter_analysis_blocks),
-            nn.Conv2d(c, n, 2, stride=2),
+            Downsample(c, n),
         )
         self.expand = Upsample(n, c)
-        self.fuse = nn.Conv2d(2 * c, c, 1)
+        self.fuse = Pointwise(2 * c, c)
         self.synthesis = blocks(c, config.inter_synthesis_blocks)
-        self.head = nn.Conv2d(c, 96, 1)
+        self.head = Pointwise(c, 96)
         self.log_gain = QualityVector(n, anchors)
         self.log_step = QualityVector(n, anchors)
         self.filters = InterLoopFilters(c, anchors)
-        self.summary = nn.Conv2d(c, c, 2, stride=2)
+        self.summary = Downsample(c, c)
         self.means = LatentMeans(n, c + n, c)
 
     def predict(self, state: State, vectors: Tensor, q: Tensor) -> Prediction:

@@ -6,7 +6,9 @@ from torch import Tensor, nn
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.latent import LatentMeans
 from neuralcodec.model.layers import (
+    Downsample,
     LinearTransform,
+    Pointwise,
     QualityVector,
     Upsample,
     blocks,
@@ -26,14 +28,14 @@ class IntraCoder(nn.Module):
         c, n, anchors = config.channels, config.latents, config.quality_anchors
         self.linear = LinearTransform(n)
         self.analysis = nn.Sequential(
-            nn.Conv2d(96, c, 1),
+            Pointwise(96, c),
             *blocks(c, config.intra_analysis_blocks),
-            nn.Conv2d(c, n, 2, stride=2),
+            Downsample(c, n),
         )
         self.expand = Upsample(n, c)
         self.quality_bias = QualityVector(c, anchors)
         self.synthesis = blocks(c, config.intra_synthesis_blocks)
-        self.head = nn.Conv2d(c, 96, 1)
+        self.head = Pointwise(c, 96)
         self.log_gain = QualityVector(n, anchors)
         self.log_step = QualityVector(n, anchors)
         self.filters = LoopFilters(c, anchors)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neuralcodec.model.exact import round_through
-from neuralcodec.model.layers import Block, Float32Conv
+from neuralcodec.model.layers import Block, Float32Pointwise, Pointwise
 from neuralcodec.model.scale_prior import parity_map
 
 
@@ -57,7 +57,7 @@ class LatentMeans(nn.Module):
 
 def _mean_network(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     network = nn.Sequential(
-        nn.Conv2d(inputs, hidden, 1), Block(hidden), Float32Conv(hidden, outputs, 1)
+        Pointwise(inputs, hidden), Block(hidden), Float32Pointwise(hidden, outputs)
     )
     last = network[-1]
     assert isinstance(last, nn.Conv2d)

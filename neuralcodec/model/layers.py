@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralcodec.kernels.block import GatedBlock
+from neuralcodec.kernels.compiled import can_run
 from neuralcodec.model.config import QUALITIES
 
 FEATURE_LIMIT = 1.25  # natural pictures reach 1.1
@@ -47,6 +49,44 @@ def tokens_to_planes(tokens: Tensor) -> tuple[Tensor, Tensor]:
     return F.pixel_shuffle(tokens[:, :64], 8), F.pixel_shuffle(tokens[:, 64:], 4)
 
 
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution: on a CPU a matrix product, which in channels-last layout needs no copy and
+    is differentiated in three quarters of the time."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return mix_channels(x, self.weight, self.bias)
+
+
+class Downsample(nn.Conv2d):
+    """A 2x2 convolution of stride 2: each square of four positions to one."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 2, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return mix_squares(x, self.weight, self.bias)
+
+
+def mix_channels(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(B, C, h, w) by a weight (N, C, 1, 1) -> (B, N, h, w)."""
+    if x.device.type != "cpu":
+        return F.conv2d(x, weight, bias)
+    return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+
+
+def mix_squares(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(B, C, h, w) by a weight (N, C, 2, 2) -> (B, N, h/2, w/2)."""
+    if x.device.type != "cpu":
+        return F.conv2d(x, weight, bias, stride=2)
+    batch, channels, height, width = x.shape
+    squares = x.permute(0, 2, 3, 1).reshape(batch, height // 2, 2, width // 2, 2, channels)
+    squares = squares.transpose(2, 3).flatten(3)
+    return F.linear(squares, weight.permute(0, 2, 3, 1).flatten(1), bias).permute(0, 3, 1, 2)
+
+
 class Block(nn.Module):
     """Depthwise-separable convolution, then a gated feed-forward layer, each with a skip.
 
@@ -56,13 +96,21 @@ class Block(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.mix_in = nn.Conv2d(channels, channels, 1)
+        self.mix_in = Pointwise(channels, channels)
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.mix_out = nn.Conv2d(channels, channels, 1)
-        self.gate_in = nn.Conv2d(channels, 2 * channels, 1)
-        self.gate_out = nn.Conv2d(channels, channels, 1)
+        self.mix_out = Pointwise(channels, channels)
+        self.gate_in = Pointwise(channels, 2 * channels)
+        self.gate_out = Pointwise(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        if can_run(x):
+            layers = (self.mix_in, self.depthwise, self.mix_out, self.gate_in, self.gate_out)
+            parameters = [part for layer in layers for part in (layer.weight, layer.bias)]
+            result: Tensor = GatedBlock.apply(x, *parameters, FEATURE_LIMIT)
+            return result
+        return self._by_tensors(x)
+
+    def _by_tensors(self, x: Tensor) -> Tensor:
         x = x + self.mix_out(self.depthwise(F.leaky_relu(self.mix_in(x), 0.1)))
         value, gate = self.gate_in(x).chunk(2, 1)
         return bounded(x + self.gate_out(F.silu(value) * gate))
@@ -77,7 +125,7 @@ class Upsample(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.expand = nn.Conv2d(inputs, 4 * outputs, 1)
+        self.expand = Pointwise(inputs, 4 * outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         shuffled: Tensor = F.pixel_shuffle(self.expand(x), 2)
@@ -100,8 +148,8 @@ class QualityVector(nn.Module):
         return torch.lerp(self.anchors[low], self.anchors[low + 1], t)[:, :, None, None]
 
 
-class Float32Conv(nn.Conv2d):
-    """A convolution that stays in float32 where others run in bfloat16: what it gives is added to
+class Float32Pointwise(Pointwise):
+    """One that stays in float32 where others run in bfloat16: what it gives is added to
     samples or symbols as it is, and large values would be off by a good part of a step."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -124,9 +172,9 @@ class LinearTransform(nn.Module):
     def analyse(self, tokens: Tensor) -> Tensor:
         """(B, 96, h, w) -> (B, N, h/2, w/2)."""
         with torch.autocast(tokens.device.type, enabled=False):
-            return F.conv2d(tokens.float(), self.forward_basis, stride=2)
+            return mix_squares(tokens.float(), self.forward_basis)
 
     def synthesise(self, latent: Tensor) -> Tensor:
         """(B, N, h, w) -> (B, 96, 2h, 2w)."""
         with torch.autocast(latent.device.type, enabled=False):
-            return F.pixel_shuffle(F.conv2d(latent.float(), self.inverse_basis), 2)
+            return F.pixel_shuffle(mix_channels(latent.float(), self.inverse_basis), 2)

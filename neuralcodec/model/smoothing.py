@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralcodec.model.layers import QualityVector
+from neuralcodec.model.layers import Pointwise, QualityVector
 
 # Rows and columns away; the neighbour opposite has the same weights.
 PAIRS = ((0, 1), (0, 2), (1, -1), (1, 0), (1, 1), (2, 0))
@@ -33,7 +33,7 @@ class SmoothingFilter(nn.Module):
         super().__init__()
         self.log_units = QualityVector(2, anchors)
         self.weights = QualityVector(2 * len(PAIRS) * len(LIMITS), anchors)
-        self.strength = nn.Conv2d(channels, len(LIMITS) * TOKEN**2, 1)
+        self.strength = Pointwise(channels, len(LIMITS) * TOKEN**2)
         with torch.no_grad():
             for channel, unit in enumerate(UNITS):
                 self.log_units.anchors[:, channel] = math.log(unit)

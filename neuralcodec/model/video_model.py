@@ -10,7 +10,7 @@ from neuralcodec.model.exact import ExactLayer, exact_float32, log_magnitude, lo
 from neuralcodec.model.frame_step import BestFiltered, CodedStep, FrameCoding, Refine
 from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
-from neuralcodec.model.layers import Float32Conv
+from neuralcodec.model.layers import Float32Pointwise
 from neuralcodec.model.loop_filters import FILTER_GAIN
 from neuralcodec.model.motion_prior import VectorPrior
 from neuralcodec.model.recurrence import Recurrence
@@ -127,6 +127,6 @@ class VideoModel(nn.Module):
         fast = copy.deepcopy(self)
         for coder in (fast.intra, fast.inter):
             for module in coder.modules():
-                if isinstance(module, nn.Conv2d) and not isinstance(module, Float32Conv):
+                if isinstance(module, nn.Conv2d) and not isinstance(module, Float32Pointwise):
                     module.to(precision)
         return fast

@@ -1,5 +1,6 @@
 """The training objective of a sequence: rate + λ·distortion, through the networks that code."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +13,8 @@ from neuralcodec.model.distortion import distortion
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.frame_step import CodedStep
 from neuralcodec.model.loop_filters import FILTER_GAIN
-from neuralcodec.model.recurrence import State
+from neuralcodec.model.recurrence import Recurrence, State
+from neuralcodec.model.scale_prior import History
 from neuralcodec.model.video_model import VideoModel
 
 PICTURE_NOISE, FEATURE_NOISE = 0.001, 0.01  # of the recurrent state; pictures are in [0, 1]
@@ -30,39 +32,45 @@ class FrameCost:
     shown: State
 
 
-def symbol_bits(step: CodedStep, training: bool) -> Tensor:
-    """Bits (B,) of the symbols of a frame.
+def symbol_bits(steps: Sequence[CodedStep], training: bool) -> list[Tensor]:
+    """Bits (B,) of the symbols of each of several frames of one kind, all counted at once: they
+    depend on no picture, and the scale prior is many small operations.
 
     The prior learns from the symbols as they are coded; the latent, to which rounding passes no
     gradient, from itself with uniform noise in place of rounding, under the scales of the prior
     (noise for the rate, as in Minnen and Singh, ICIP 2020). A prior that learned from noise too
     would count twice the bits of a frame that is mostly zeros.
     """
-    history = step.recurrence.history
-    assert history is not None
-    with exact_float32(step.latent.device.type):
-        side = step.coding.side_information(*step.symbols.shape[-2:])
-        indices = step.coding.prior.all_indices(side, history.last).permute(0, 3, 1, 2)
-        bits = laplace_bits(step.symbols, indices).sum((1, 2, 3))
+    latent = torch.cat([step.latent for step in steps])
+    with exact_float32(latent.device.type):
+        symbols = torch.cat([step.symbols for step in steps])
+        magnitudes = torch.cat([_history(step.recurrence).last for step in steps])
+        prior = steps[0].coding.prior
+        indices = prior.all_indices(_side_information(steps), magnitudes).permute(0, 3, 1, 2)
+        bits = laplace_bits(symbols, indices).sum((1, 2, 3))
         if training:
-            noisy = step.latent - step.means + torch.rand_like(step.latent) - 0.5
+            means = torch.cat([step.means for step in steps])
+            noisy = latent - means + torch.rand_like(latent) - 0.5
             smooth = laplace_bits(noisy, indices.detach()).sum((1, 2, 3))
             bits = bits + smooth - smooth.detach()
-        return bits
+        return list(bits.chunk(len(steps)))
 
 
-def frame_cost(
-    step: CodedStep, y: Tensor, uv: Tensor, vector_bits: Tensor, training: bool
-) -> FrameCost:
-    """y, uv: the source; vector_bits (B,): of the frame's motion."""
-    pixels = y.shape[-2] * y.shape[-1]
-    shown = step.recurrence.state
-    return FrameCost(
-        symbol_bits(step, training) / pixels,
-        vector_bits / pixels,
-        distortion(shown, y, uv),
-        shown,
-    )
+def _side_information(steps: Sequence[CodedStep]) -> Tensor:
+    """What the scale prior sees beside the symbols of these frames."""
+    coding = steps[0].coding
+    q = torch.cat([step.coding.q for step in steps])
+    shape = (len(q), *steps[0].symbols.shape[-2:])
+    if coding.before is None:
+        return coding.prior.side_information(q, shape, coding.log_table)
+    history = History.cat([_history(step.coding.before) for step in steps])
+    fields = torch.cat([step.recurrence.vectors for step in steps])
+    return coding.prior.side_information(q, shape, coding.log_table, history, fields)
+
+
+def _history(left: Recurrence | None) -> History:
+    assert left is not None and left.history is not None
+    return left.history
 
 
 def sequence_costs(
@@ -76,24 +84,42 @@ def sequence_costs(
     """y (B, T, 1, H, W), uv (B, T, 2, H/2, W/2) in [0, 1], q (B, T): one GOP per item;
     vectors (B, T - 1, 2, H/8, W/8). Gradients go through the reference pictures as well.
     count_vectors: whether bits of the vectors are counted; they are 0 otherwise."""
-    bits = torch.zeros_like(q)
+    of_vectors = torch.zeros_like(q)
     if count_vectors:
-        bits = torch.cat([bits[:, :1], _bits_of_fields(model, vectors, q[:, 1:])], 1)
+        of_vectors = torch.cat([of_vectors[:, :1], _bits_of_fields(model, vectors, q[:, 1:])], 1)
+    return costs_of(_coded(model, y, uv, q, vectors), y, uv, of_vectors, model.training)
+
+
+def costs_of(
+    steps: Sequence[CodedStep], y: Tensor, uv: Tensor, vector_bits: Tensor, training: bool
+) -> list[FrameCost]:
+    """Of the frames of a GOP; y, uv: the source, as for `sequence_costs`; vector_bits (B, T)."""
+    bits = symbol_bits(steps[:1], training)
+    if steps[1:]:
+        bits += symbol_bits(steps[1:], training)
+    pixels = y.shape[-2] * y.shape[-1]
+    return [
+        FrameCost(
+            bits[t] / pixels,
+            vector_bits[:, t] / pixels,
+            distortion(step.recurrence.state, y[:, t], uv[:, t]),
+            step.recurrence.state,
+        )
+        for t, step in enumerate(steps)
+    ]
+
+
+def _coded(model: VideoModel, y: Tensor, uv: Tensor, q: Tensor, vectors: Tensor) -> list[CodedStep]:
+    """The frames of a GOP, one after the other."""
     filter_gain = LEARNING_GAIN if torch.is_grad_enabled() else FILTER_GAIN
-    costs: list[FrameCost] = []
-    step: CodedStep | None = None
-    for t in range(y.shape[1]):
-        frame = y[:, t], uv[:, t]
-        if step is None:
-            step = model.code_intra(*frame, q[:, t])
-        else:
-            before = step.recurrence
-            if model.training:
-                before = replace(before, state=unsettled(before.state))
-            field = vectors[:, t - 1]
-            step = model.code_inter(*frame, q[:, t], field, before, filter_gain=filter_gain)
-        costs.append(frame_cost(step, *frame, bits[:, t], model.training))
-    return costs
+    steps = [model.code_intra(y[:, 0], uv[:, 0], q[:, 0])]
+    for t in range(1, y.shape[1]):
+        before = steps[-1].recurrence
+        if model.training:
+            before = replace(before, state=unsettled(before.state))
+        frame, field = (y[:, t], uv[:, t]), vectors[:, t - 1]
+        steps.append(model.code_inter(*frame, q[:, t], field, before, filter_gain=filter_gain))
+    return steps
 
 
 def _bits_of_fields(model: VideoModel, vectors: Tensor, q: Tensor) -> Tensor:
@@ -115,10 +141,15 @@ def unsettled(state: State) -> State:
     """With a little noise, as the rounding of another machine would bring: it must not grow."""
     return replace(
         state,
-        y=state.y + PICTURE_NOISE * torch.randn_like(state.y),
-        uv=state.uv + PICTURE_NOISE * torch.randn_like(state.uv),
-        feature=state.feature * (1 + FEATURE_NOISE * torch.randn_like(state.feature)),
+        y=state.y + _noise(state.y, PICTURE_NOISE),
+        uv=state.uv + _noise(state.uv, PICTURE_NOISE),
+        feature=state.feature * (1 + _noise(state.feature, FEATURE_NOISE)),
     )
+
+
+def _noise(like: Tensor, deviation: float) -> Tensor:
+    """Uniform: drawn in a fifth of the time that a normal distribution takes."""
+    return (torch.rand_like(like) - 0.5) * (12**0.5 * deviation)
 
 
 def source_vectors(config: ModelConfig, y: Tensor, q: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ from neuralcodec.model.model_file import DEFAULT_MODEL, load_model
 from neuralcodec.model.motion_compensation import warp_planes
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.crops import crops_of
-from neuralcodec.training.objective import frame_cost, source_vectors
+from neuralcodec.training.objective import costs_of, source_vectors
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.training.validation import QUALITIES, psnr_yuv
 
@@ -89,16 +89,18 @@ def coded(model: VideoModel, y: Tensor, uv: Tensor, q: int, search: Search) -> R
     """y (1, T, 1, H, W): one GOP."""
     quality = torch.full((1,), float(q))
     weight = model.config.quality_lambdas(quality)
-    step = model.code_intra(y[:, 0], uv[:, 0], quality)
-    costs = [frame_cost(step, y[:, 0], uv[:, 0], torch.zeros(1), training=False)]
+    steps = [model.code_intra(y[:, 0], uv[:, 0], quality)]
+    bits = [torch.zeros(1)]
     for t in range(1, y.shape[1]):
-        before = step.recurrence
+        before = steps[-1].recurrence
         last = before.vectors
         field = search(model, y[:, t], before.state.y, last, quality, weight)
         with exact_float32("cpu"):
-            bits = vector_field_bits(model.vector_prior, field, last, quality, model.log_table)
-        step = model.code_inter(y[:, t], uv[:, t], quality, field, before)
-        costs.append(frame_cost(step, y[:, t], uv[:, t], bits, training=False))
+            bits.append(
+                vector_field_bits(model.vector_prior, field, last, quality, model.log_table)
+            )
+        steps.append(model.code_inter(y[:, t], uv[:, t], quality, field, before))
+    costs = costs_of(steps, y, uv, torch.stack(bits, 1), training=False)
     bpp = [float(cost.latent_bpp + cost.vector_bpp) for cost in costs]
     psnr = [float(psnr_yuv(cost.shown, y[:, t], uv[:, t])) for t, cost in enumerate(costs)]
     return RatePoint(sum(bpp) / len(bpp), sum(psnr) / len(psnr))
