@@ -50,21 +50,19 @@ def test_a_block_gives_what_its_tensor_operations_give(shape: tuple[int, ...], s
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("spread", SPREADS.values(), ids=SPREADS)
 def test_in_bfloat16_a_block_is_as_near_to_the_truth_as_its_tensor_operations(
-    shape: tuple[int, ...], spread: float
+    shape: tuple[int, ...],
 ):
-    block = _block(shape[1], spread)
+    """Inside its bound: whether a rounded number is beyond it, and has no gradient, is chance."""
+    block = _block(shape[1], SPREADS["inside its bound"])
     torch.manual_seed(1)
-    x = torch.randn(shape).to(memory_format=torch.channels_last).bfloat16()
+    x = 0.2 * torch.randn(shape).to(memory_format=torch.channels_last).bfloat16()
     truth = _results(block, x.float(), True, torch.float32)
     found = _results(block, x, False, torch.bfloat16)
     reference = _results(block, x, True, torch.bfloat16)
     assert [part.dtype for part in found] == [part.dtype for part in reference]
     ours, theirs = _distance(found, truth), _distance(reference, truth)
-    # a bias's gradient may be a sum of which rounding leaves little
-    assert all(a < 2 * b + 0.02 for a, b in zip(ours, theirs, strict=True))
-    assert sum(ours) < 1.2 * sum(theirs)
+    assert all(a < 1.5 * b + 2e-3 for a, b in zip(ours, theirs, strict=True))
 
 
 def test_the_bound_is_reached_in_the_test_of_it():
