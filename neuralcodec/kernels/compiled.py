@@ -85,6 +85,15 @@ def made_of_instructions(generator: Callable[..., Any]) -> Any:
     return intrinsic(generator)
 
 
+def has_feature(name: str) -> bool:
+    """Whether this processor has an extension, in LLVM's words: "avx512f"."""
+    if _compiler.fault is not None:
+        return False
+    from llvmlite import binding
+
+    return bool(binding.get_host_cpu_features().get(name, False))
+
+
 def can_run(*tensors: torch.Tensor) -> bool:
     """Whether kernels work for these tensors: on a CPU, where they could be compiled."""
     return _compiler.fault is None and all(tensor.device.type == "cpu" for tensor in tensors)

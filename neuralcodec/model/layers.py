@@ -1,15 +1,19 @@
 """Building blocks of the float networks, all at 1/8 resolution in channels-last layout."""
 
-from typing import Any
+from itertools import chain
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralcodec.kernels.block import GatedBlock
 from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.forward_block import forward_block
+from neuralcodec.kernels.learning_block import GatedBlock
+from neuralcodec.kernels.matrix import product
 from neuralcodec.model.config import QUALITIES
 
+SLOPE = 0.1  # of leaky rectifiers
 FEATURE_LIMIT = 1.25  # natural pictures reach 1.1
 
 
@@ -74,7 +78,7 @@ def mix_channels(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
     """(B, C, h, w) by a weight (N, C, 1, 1) -> (B, N, h, w)."""
     if x.device.type != "cpu":
         return F.conv2d(x, weight, bias)
-    return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+    return _product(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
 
 
 def mix_squares(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -84,7 +88,22 @@ def mix_squares(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     batch, channels, height, width = x.shape
     squares = x.permute(0, 2, 3, 1).reshape(batch, height // 2, 2, width // 2, 2, channels)
     squares = squares.transpose(2, 3).flatten(3)
-    return F.linear(squares, weight.permute(0, 2, 3, 1).flatten(1), bias).permute(0, 3, 1, 2)
+    return _product(squares, weight.permute(0, 2, 3, 1).flatten(1), bias).permute(0, 3, 1, 2)
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x (..., K) by a weight (N, K) -> (..., N)."""
+    return product(x, weight, bias) if _only_forward(x, weight) else F.linear(x, weight, bias)
+
+
+def _only_forward(x: Tensor, weight: Tensor) -> bool:
+    """Whether kernels without gradients, of float32, give what is wanted."""
+    return (
+        can_run(x, weight)
+        and x.dtype == weight.dtype == torch.float32
+        and not torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+    )
 
 
 class Block(nn.Module):
@@ -104,14 +123,19 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if can_run(x):
-            layers = (self.mix_in, self.depthwise, self.mix_out, self.gate_in, self.gate_out)
-            parameters = [part for layer in layers for part in (layer.weight, layer.bias)]
-            result: Tensor = GatedBlock.apply(x, *parameters, FEATURE_LIMIT)
+            if _only_forward(x, self.mix_in.weight):
+                return forward_block(x, self._parameters_in_order(), SLOPE, FEATURE_LIMIT)
+            parameters = chain.from_iterable(self._parameters_in_order())
+            result: Tensor = GatedBlock.apply(x, *parameters, SLOPE, FEATURE_LIMIT)
             return result
         return self._by_tensors(x)
 
+    def _parameters_in_order(self) -> list[tuple[Tensor, Tensor]]:
+        layers = (self.mix_in, self.depthwise, self.mix_out, self.gate_in, self.gate_out)
+        return [(layer.weight, cast(Tensor, layer.bias)) for layer in layers]
+
     def _by_tensors(self, x: Tensor) -> Tensor:
-        x = x + self.mix_out(self.depthwise(F.leaky_relu(self.mix_in(x), 0.1)))
+        x = x + self.mix_out(self.depthwise(F.leaky_relu(self.mix_in(x), SLOPE)))
         value, gate = self.gate_in(x).chunk(2, 1)
         return bounded(x + self.gate_out(F.silu(value) * gate))
 

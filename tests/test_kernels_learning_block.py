@@ -1,4 +1,4 @@
-"""Blocks of the networks on a CPU against the same by tensor operations."""
+"""Blocks that learn on a CPU against the same by tensor operations."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ SPREADS = {"inside its bound": 0.2, "beyond its bound": 0.6}
 
 def _distance(ours: list[Tensor], theirs: list[Tensor]) -> list[float]:
     pairs = zip(ours, theirs, strict=True)
-    return [float((a.float() - b.float()).norm() / b.float().norm()) for a, b in pairs]
+    return [float((a - b).detach().norm() / b.detach().norm()) for a, b in pairs]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -71,12 +71,12 @@ def test_the_bound_is_reached_in_the_test_of_it():
     assert (y.abs() == y.abs().max()).sum() > 20
 
 
-def test_a_block_gives_the_same_with_and_without_gradients():
+def test_a_block_gives_about_the_same_with_and_without_gradients():
     block, x = _block(16, 0.3), torch.randn(2, 16, 6, 6)
     with torch.no_grad():
         without = block(x)
-    assert torch.equal(block(x), without)
-    assert without.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(block(x), without, rtol=0, atol=1e-5)
+    assert block(x).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_weights_in_half_precision_are_those_of_their_values():
@@ -84,5 +84,5 @@ def test_weights_in_half_precision_are_those_of_their_values():
     with torch.no_grad():
         for parameter in block.parameters():
             parameter.copy_(parameter.half().float())
-        whole = block(x)
-        assert torch.equal(block.half()(x), whole)
+    whole = block(x)
+    assert torch.equal(block.half()(x), whole)

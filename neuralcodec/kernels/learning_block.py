@@ -1,5 +1,5 @@
-"""A block of the float networks on a CPU: matrix products by PyTorch, what is between them by
-loops that pass over it once.
+"""A block of the float networks while it learns on a CPU: matrix products by PyTorch, and what is
+between them by loops that pass over it once.
 
 The torch reference is `neuralcodec.model.layers.Block` without this file. What differs is the order
 of a few sums, and that nothing is rounded to bfloat16 within a gate.
@@ -15,7 +15,6 @@ from torch import Tensor
 from neuralcodec.kernels.compiled import compiled
 from neuralcodec.kernels.floats import exponential, from_bfloat16, to_bfloat16
 
-SLOPE = 0.1  # of the first layer's leaky rectifier
 ONE = np.float32(1)
 
 
@@ -82,19 +81,20 @@ def _passed16(raw: Any, gradient: Any, limit: Any, out: Any) -> None:
 
 
 class GatedBlock(torch.autograd.Function):
-    """x (B, C, h, w), then weight and bias of `Block`'s five layers in their order, then the bound:
-    what the block gives, in channels-last layout. In bfloat16 under autocast, else as x is."""
+    """x (B, C, h, w), then weight and bias of `Block`'s five layers in order, the slope of its
+    leaky rectifier and its bound: what the block gives, in channels-last layout. In bfloat16 under
+    autocast, else as x is."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, *rest: Any) -> Tensor:
-        *parameters, limit = rest
+        *parameters, slope, limit = rest
         precision = torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype
         with torch.autocast("cpu", enabled=False):
             weights = [_flat(parameter.to(precision)) for parameter in parameters]
             mix_in, mix_in_bias, depthwise, depthwise_bias, *others = weights
             mix_out, mix_out_bias, gate_in, gate_in_bias, gate_out, gate_out_bias = others
             seen = _rows(x.to(precision))
-            mixed = F.leaky_relu_(F.linear(seen, mix_in, mix_in_bias), SLOPE)
+            mixed = F.leaky_relu_(F.linear(seen, mix_in, mix_in_bias), slope)
             around = _rows(
                 F.conv2d(_maps(mixed, x), depthwise, depthwise_bias, padding=1, groups=x.shape[1])
             )
@@ -103,7 +103,7 @@ class GatedBlock(torch.autograd.Function):
             gated = torch.empty_like(middle)
             (_gate32 if precision == torch.float32 else _gate16)(_numpy(pair), _numpy(gated))
             raw = F.linear(gated, gate_out, gate_out_bias).add_(middle)
-            ctx.limit = limit
+            ctx.slope, ctx.limit = slope, limit
             ctx.save_for_backward(
                 seen, mixed, around, middle, pair, gated, raw,
                 mix_in, depthwise, mix_out, gate_in, gate_out,
@@ -134,14 +134,14 @@ class GatedBlock(torch.autograd.Function):
             [depthwise.shape[0]], [1, 1], [1, 1], [1, 1], False, [0, 0], depthwise.shape[0],
             [True, True, True],
         )  # fmt: skip
-        of_inner = torch.ops.aten.leaky_relu_backward(_rows(of_mixed), mixed, SLOPE, True)
+        of_inner = torch.ops.aten.leaky_relu_backward(_rows(of_mixed), mixed, ctx.slope, True)
         of_x = torch.addmm(of_middle, of_inner, mix_in)
         found = [
             *_of_layer(of_inner, seen), of_depthwise, of_depthwise_bias,
             *_of_layer(of_middle, around), *_of_layer(of_pair, middle), *_of_layer(of_raw, gated),
         ]  # fmt: skip
         typed = [part.to(kind) for part, kind in zip(found, ctx.types, strict=True)]
-        return _maps(of_x, ctx.like).to(ctx.like.dtype), *typed, None
+        return _maps(of_x, ctx.like).to(ctx.like.dtype), *typed, None, None
 
 
 def _of_layer(gradient: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
