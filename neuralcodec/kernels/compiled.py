@@ -48,6 +48,15 @@ class _Compiler:
         compiled_loop: Loop = kernel
         return compiled_loop
 
+    def emit(self, typed: Loop) -> Loop:
+        if self.fault is not None:
+            return typed
+        from numba.extending import intrinsic
+
+        instructions: Any = intrinsic(typed)
+        emitted_loop: Loop = instructions
+        return emitted_loop
+
     def _fail(self, fault: str) -> None:
         self.fault = fault
         if "no locator available" in fault:
@@ -75,6 +84,12 @@ def compiled(*signatures: str, fastmath: bool | set[str] = False) -> Callable[[L
         return _compiler.compile(loop, list(signatures), fastmath)
 
     return decorate
+
+
+def emitted(typed: Loop) -> Loop:
+    """A decorator: Numba's `intrinsic`, what a kernel calls to have given instructions in its
+    place. For loops of which LLVM makes poor code."""
+    return _compiler.emit(typed)
 
 
 def can_run(*tensors: torch.Tensor) -> bool:
