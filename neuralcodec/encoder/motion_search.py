@@ -28,6 +28,7 @@ from neuralcodec.kernels.motion_planes import (
     CURRENT_BORDER,
     FILTER_UNITS,
     FILTERS,
+    MIDDLE_UNITS,
     PEAK,
 )
 from neuralcodec.kernels.motion_search import (
@@ -338,10 +339,10 @@ def padded_planes(reference: Tensor) -> Tensor:
     height, width = height - 2 * LOBES, width - 2 * LOBES
     planes = padded.new_empty(batch, FULL, FULL, height, width, dtype=torch.int16)
     for x, across in enumerate(FILTERS):
-        moved = _filtered(padded, 2, across)
+        moved = (_filtered(padded, 2, across) * (MIDDLE_UNITS / FILTER_UNITS) + 0.5).floor()
         for y, down in enumerate(FILTERS):
             units = _filtered(moved, 1, down)
-            planes[:, y, x] = (units / FILTER_UNITS**2 + 0.5).floor()
+            planes[:, y, x] = (units / (MIDDLE_UNITS * FILTER_UNITS) + 0.5).floor()
     return planes.flatten(1, 2)
 
 

@@ -11,15 +11,15 @@ PEAK = 1023  # white
 BORDER = 32  # samples repeated around a reference: windows further out see nothing new
 CURRENT_BORDER = 8  # around the current picture: as far as the widest window reaches
 PHASES = 4  # positions per sample
-# The filter of motion compensation, in 64ths, for each position. Sums of two of them one after the
-# other stay below 2**24: exact in float32.
+# The filter of motion compensation in 128ths, for each position. After the first of two passes
+# samples are rounded to 32nds: all sums stay below 2**24, exact in float32.
 FILTERS = (
-    (0, 0, 64, 0, 0, 0),
-    (2, -9, 57, 17, -4, 1),
-    (2, -9, 39, 39, -9, 2),
-    (1, -4, 17, 57, -9, 2),
+    (0, 0, 128, 0, 0, 0),
+    (4, -17, 114, 35, -9, 1),
+    (3, -17, 78, 78, -17, 3),
+    (1, -9, 35, 114, -17, 4),
 )
-FILTER_UNITS = 64
+FILTER_UNITS, MIDDLE_UNITS = 128, 32
 _TAPS = len(FILTERS[0])
 _BEFORE = 2  # taps to the left of a sample
 
@@ -39,12 +39,16 @@ def _round(picture, border, samples, first, end):  # type: ignore[no-untyped-def
         out[border + width :] = inner[width - 1]
 
 
-@compiled("void(int16[:,::1], int64, int64, float32[::1], float32[:,::1], float32[:,::1])")
+@compiled(
+    "void(int16[:,::1], int64, int64, float32[::1], float32[:,::1], float32[:,::1])",
+    fastmath={"contract"},
+)
 def _filter_row(picture, y, border, line, weights, phases):  # type: ignore[no-untyped-def]
-    """The row of a picture at all four positions between samples, in 64ths."""
+    """The row of a picture at all four positions between samples, in 32nds."""
     height, width = picture.shape
     samples = picture[min(max(y, 0), height - 1)]
     left = border + _BEFORE
+    unit, half = np.float32(MIDDLE_UNITS / FILTER_UNITS), np.float32(0.5)
     line[:left] = np.float32(samples[0])
     for x in range(width):
         line[left + x] = np.float32(samples[x])
@@ -54,10 +58,11 @@ def _filter_row(picture, y, border, line, weights, phases):  # type: ignore[no-u
         d, e, f = weights[phase, 3], weights[phase, 4], weights[phase, 5]
         out = phases[phase]
         for x in range(len(out)):
-            out[x] = (
+            value = (
                 a * line[x] + b * line[x + 1] + c * line[x + 2]
                 + d * line[x + 3] + e * line[x + 4] + f * line[x + 5]
             )  # fmt: skip
+            out[x] = np.floor(value * unit + half)
 
 
 @compiled(
@@ -69,7 +74,8 @@ def _fill_planes(samples, border, weights, planes, first, end):  # type: ignore[
     rows, columns = planes.shape[2:]
     line = np.empty(columns + _TAPS - 1, np.float32)
     near = np.empty((_TAPS, 4, columns), np.float32)  # the filtered rows around, by row % 6
-    unit, half = np.float32(1 / FILTER_UNITS), np.float32(0.5)
+    unit, half = np.float32(1 / MIDDLE_UNITS), np.float32(0.5)
+    small_unit = np.float32(1 / (MIDDLE_UNITS * FILTER_UNITS))
     for row in range(first, end):
         item, y = row // rows, row % rows
         is_begun = row > first and y > 0
@@ -88,7 +94,7 @@ def _fill_planes(samples, border, weights, planes, first, end):  # type: ignore[
                 out = planes[item, 4 * phase + x, y]
                 for i in range(columns):
                     value = a * n0[i] + b * n1[i] + c * n2[i] + d * n3[i] + e * n4[i] + f * n5[i]
-                    out[i] = np.int16(np.floor(value * unit * unit + half))
+                    out[i] = np.int16(np.floor(value * small_unit + half))
 
 
 def samples_of(picture: Tensor, border: int) -> Tensor:
