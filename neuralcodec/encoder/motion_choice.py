@@ -2,16 +2,27 @@
 
 The search estimates bits; the prior's networks know them, given the blocks already described. So
 the field is walked in coding order, and each block takes the cheapest of what it can name (zero,
-the last frame's vector, its known neighbours') and of what the search found.
+the last frame's vector, its known neighbours') and of what the search found; the first of equals.
 """
 
 import torch
 from torch import Tensor
 
-from neuralcodec.encoder.motion_search import BlockCosts, absolute_error_lambda
-from neuralcodec.model.code_length import option_bits
+from neuralcodec.encoder.motion_search import (
+    Windows,
+    bit_weights,
+    corners,
+    limits,
+    samples_of,
+    targets,
+)
+from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.motion_choice import BIT_COST, BLOCK, ERROR_COST, SIDE, StepChoice
+from neuralcodec.kernels.motion_planes import BORDER, CURRENT_BORDER
+from neuralcodec.kernels.motion_search import Support
+from neuralcodec.model.code_length import NOT_TO_BE_HAD, option_bits, price_tables
 from neuralcodec.model.exact import exact_float32
-from neuralcodec.model.motion_prior import VectorPrior
+from neuralcodec.model.motion_prior import VECTOR_LIMIT, StepContext, VectorPrior
 
 BIT_PRICE = 0.25  # of a bit at λ: what a block takes, others can name and later frames repeat
 
@@ -29,18 +40,66 @@ def choose_vectors(
     """planes: `padded_planes` of the reference; found: vectors by `search_vectors`, from the same
     pictures; returns others of that shape."""
     with torch.no_grad(), exact_float32(current.device.type):
-        weight = absolute_error_lambda(mse_lambda)[:, None, None] * BIT_PRICE
-        costs = BlockCosts(current.float(), planes, weight, 8, support=12, rows_skipped=1)
-        chosen = found.clone()
-        for context in prior.walk(chosen, last, q, log_table):
-            wanted = found.flatten(2)[:, :, context.blocks]
-            options = torch.cat([context.candidates, wanted[:, None]], 1)  # (B, 7, 2, n)
-            bits = option_bits(context, wanted)
-            errors = [
-                costs.errors_at(vectors, context.blocks)
-                for vectors in options.transpose(2, 3).unbind(1)
-            ]
-            price = torch.stack(errors, 1) + bits * weight / costs.area
-            best = price.argmin(1)[:, None, None].expand_as(wanted[:, None])
-            chosen.flatten(2)[:, :, context.blocks] = options.gather(1, best)[:, 0]
+        samples = samples_of(current, CURRENT_BORDER)
+        weights = bit_weights(mse_lambda, BIT_PRICE)
+        chosen = found.clone(memory_format=torch.contiguous_format)
+        steps = prior.walk(chosen, last, q, log_table)
+        if can_run(samples, planes, found):
+            tables = price_tables(samples.device)
+            kernel = StepChoice(samples, planes, weights, tables, VECTOR_LIMIT)
+            for step in steps:
+                kernel.choose(
+                    step.blocks, step.candidates, step.usable, step.prediction, step.indices,
+                    found, chosen,
+                )  # fmt: skip
+            return chosen
+        errors = _Errors(samples, planes)
+        for step in steps:
+            wanted = found.flatten(2)[:, :, step.blocks]
+            chosen.flatten(2)[:, :, step.blocks] = _cheapest(step, wanted, errors, weights)
         return chosen
+
+
+def _cheapest(step: StepContext, wanted: Tensor, errors: "_Errors", weights: Tensor) -> Tensor:
+    """Of what the blocks of a step can name and what they want, (B, 2, n)."""
+    options = torch.cat([step.candidates, wanted[:, None]], 1)  # (B, 7, 2, n)
+    bits = option_bits(step, wanted)
+    found = [errors.of(vectors, step.blocks) for vectors in options.transpose(2, 3).unbind(1)]
+    price = torch.stack(found, 1) * ERROR_COST + bits * (weights[:, None, None] * BIT_COST)
+    best = price.argmin(1)[:, None, None].expand_as(wanted[:, None])
+    return options.gather(1, best)[:, 0]
+
+
+class _Errors:
+    """Transformed errors of vectors of 8x8 blocks."""
+
+    def __init__(self, samples: Tensor, planes: Tensor) -> None:
+        support = Support(BLOCK, SIDE, 1)
+        height, width = (side - 2 * BORDER for side in planes.shape[2:])
+        self._windows = Windows(planes, support)
+        self._targets = targets(samples, support).flatten(1, 2)
+        origin = corners(height, width, BLOCK, samples.device)
+        places = [origin, *limits(origin, height, width, support)]
+        self._origin, self._lowest, self._highest = (place.flatten(0, 1) for place in places)
+        self._item = torch.arange(len(samples), device=samples.device)[:, None]
+
+    def of(self, vectors: Tensor, blocks: Tensor) -> Tensor:
+        """(B, n), int64, of vectors (B, n, 2) of n blocks, given as flat indices; NOT_TO_BE_HAD
+        where a window would leave the padded reference."""
+        lowest, highest = self._lowest[blocks], self._highest[blocks]
+        inside = torch.minimum(torch.maximum(vectors, lowest), highest)
+        windows = self._windows.at(inside, self._origin[blocks], self._item)
+        errors = _transformed_error(windows - self._targets[:, blocks])
+        return torch.where((inside == vectors).all(-1), errors, NOT_TO_BE_HAD)
+
+
+def _transformed_error(difference: Tensor) -> Tensor:
+    """(..., rows, columns), multiples of 4 -> (...): the sum of absolute coefficients of a Hadamard
+    transform of 4x4 samples. Nearer to the bits of what is left to code than plain differences are,
+    which is why x264 refines its vectors by it (SATD)."""
+    rows, columns = difference.shape[-2:]
+    squares = difference.unflatten(-1, (columns // 4, 4)).unflatten(-3, (rows // 4, 4))
+    samples = squares.transpose(-3, -2).flatten(-2).float()
+    two = torch.tensor([[1.0, 1.0], [1.0, -1.0]], device=difference.device)
+    four = torch.kron(two, two)
+    return (samples @ torch.kron(four, four)).abs_().sum((-1, -2, -3)).long()

@@ -1,29 +1,56 @@
-"""Block motion search of the encoder, on luma, in torch: the same code on CPU and GPU.
+"""Block motion search of the encoder, on luma.
 
 Vectors are integers in quarter samples, one per 8x8 block. A full search at 1/8 and 1/4 resolution
 gives candidates for 16x16 blocks; these are refined to half samples, handed to their four 8x8
 blocks, and refined to quarter samples there. The cost is the mean of absolute differences over a
 support somewhat larger than the block + λ * an estimate of the bits, in which a vector equal to a
 neighbour's or to the last frame's is nearly free.
+
+Everything is whole numbers: samples of 10 bit, bits in 16ths, λ. So kernels and the torch version
+here, which GPUs run, find the same vectors of the same pictures.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.model.motion_compensation import LOBES, TAPS, interpolation_filter
+from neuralcodec.kernels import full_search as full_search_kernels
+from neuralcodec.kernels import motion_planes as plane_kernels
+from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.motion_planes import (
+    BORDER,
+    CURRENT_BORDER,
+    FILTER_UNITS,
+    FILTERS,
+    MIDDLE_UNITS,
+    PEAK,
+)
+from neuralcodec.kernels.motion_search import (
+    BIT_UNITS,
+    COARSE,
+    COST_UNITS,
+    FINE,
+    NEW_BITS,
+    REACH,
+    REPEATED_BITS,
+    THOROUGH,
+    SearchLevel,
+    Support,
+)
+from neuralcodec.model.motion_compensation import LOBES, TAPS
 from neuralcodec.model.motion_prior import VECTOR_LIMIT
 
-PAD = 64  # samples around the reference that windows may reach into
 EIGHTH_RANGE = 6  # ±48 samples
 QUARTER_RANGE = 3  # ±12 samples
 FULL, HALF, QUARTER = 4, 2, 1  # sizes of a step, in quarter samples
-REPEATED_BITS = 1.0  # of a vector that a neighbour has too
 SIDEWAYS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 AROUND = (*SIDEWAYS, (1, 1), (1, -1), (-1, 1), (-1, -1))
-NEW_BITS = 6.0  # of any other, and the bits of its difference to the predictor
 
 
 @dataclass(frozen=True)
@@ -43,9 +70,37 @@ NORMAL_SEARCH = SearchEffort()
 THOROUGH_SEARCH = SearchEffort(thorough=True)
 
 
-def absolute_error_lambda(mse_lambda: Tensor) -> Tensor:
-    """λ for absolute errors from the λ of bpp + λ·MSE, by the usual square root (x264, HM)."""
-    return (0.75 * mse_lambda).rsqrt()
+class Level(Protocol):
+    """Blocks of one size, and the best vectors found for them so far.
+
+    Attributes:
+        best: int32 (B, h, w, 2).
+    """
+
+    best: Tensor
+
+    def begin(self, vectors: Tensor) -> None: ...
+
+    def offer(
+        self,
+        fields: Sequence[Tensor] = (),
+        *,
+        neighbours: int = 0,
+        moves: tuple[tuple[int, int], ...] = (),
+        step: int = 1,
+        before: Tensor | None = None,
+    ) -> None:
+        """Takes the best of several vectors for each block, the first of equals: its own, those of
+        its neighbours so many blocks away, its own moved by so many steps, those of whole fields.
+        Bits are estimated next to the present vectors of the blocks around, and those that the last
+        frame has, if given."""
+
+
+def bit_weights(mse_lambda: Tensor, bit_price: float) -> Tensor:
+    """λ for absolute errors from the λ of bpp + λ·MSE, by the usual square root (x264, HM): what a
+    bit weighs, in 64ths of a sample's step of 10 bit summed over a block. (B,) -> (B,), int64."""
+    weights = (0.75 * mse_lambda.double()).rsqrt() * bit_price
+    return (weights * (PEAK * COST_UNITS // BIT_UNITS)).round().clamp(min=1).long()
 
 
 def search_vectors(
@@ -60,216 +115,257 @@ def search_vectors(
     of the frame before (B, 2, H/8, W/8); mse_lambda (B,); planes: `padded_planes` of the reference,
     where they are there already. Returns integers, shaped as `last`."""
     with torch.no_grad(), torch.autocast(current.device.type, enabled=False):
-        current, reference = current.float(), reference.float()
-        last = last.float().permute(0, 2, 3, 1)
-        weight = absolute_error_lambda(mse_lambda)[:, None, None] * effort.bit_price
         planes = padded_planes(reference) if planes is None else planes
-        coarse = BlockCosts(current, planes, weight, 16, support=24, rows_skipped=4)
-        field = _search_coarse(coarse, current, reference, last)
-        support, rows_skipped = (10, 1) if effort.thorough else (12, 2)
-        fine = BlockCosts(current, planes, weight, 8, support, rows_skipped)
-        return _search_fine(fine, field, last, effort).permute(0, 3, 1, 2).contiguous()
+        samples = samples_of(current, CURRENT_BORDER)
+        before = last.permute(0, 2, 3, 1).to(torch.int32)
+        weights = bit_weights(mse_lambda, effort.bit_price)
+        field = _search_coarse(samples, planes, weights, before)
+        fine = _level(samples, planes, weights, THOROUGH if effort.thorough else FINE)
+        found = _search_fine(fine, field, before, effort)
+        return found.permute(0, 3, 1, 2).float().contiguous()
 
 
-def _search_coarse(level: "BlockCosts", current: Tensor, reference: Tensor, last: Tensor) -> Tensor:
+def _level(samples: Tensor, planes: Tensor, weights: Tensor, support: Support) -> Level:
+    """Of `samples_of` the current picture and `padded_planes` of the reference."""
+    bits = bit_table(samples.device)
+    if can_run(samples, planes):
+        return SearchLevel(samples, planes, bits, weights, support, VECTOR_LIMIT)
+    return TorchLevel(samples, planes, bits, weights, support)
+
+
+def _search_coarse(samples: Tensor, planes: Tensor, weights: Tensor, last: Tensor) -> Tensor:
     """Half-sample vectors of 16x16 blocks, (B, H/16, W/16, 2)."""
-    far = _full_search(current, reference, level.weight, 8, EIGHTH_RANGE)
-    near = _full_search(current, reference, level.weight, 4, QUARTER_RANGE)
+    far = full_search(samples, planes, weights, 8, EIGHTH_RANGE)
+    near = full_search(samples, planes, weights, 4, QUARTER_RANGE)
     before = _to_steps(last[:, ::2, ::2], FULL)
+    level = _level(samples, planes, weights, COARSE)
     level.begin(torch.zeros_like(far))
     level.offer([far, near, before])
-    level.offer(_neighbours(level.best))
-    level.offer(level.moved(AROUND, FULL), before)
-    level.offer(_neighbours(level.best))
-    level.offer(level.moved(AROUND, HALF), before)
+    level.offer(neighbours=1)
+    level.offer(moves=AROUND, step=FULL, before=before)
+    level.offer(neighbours=1)
+    level.offer(moves=AROUND, step=HALF, before=before)
     return level.best
 
 
-def _search_fine(level: "BlockCosts", field: Tensor, last: Tensor, effort: SearchEffort) -> Tensor:
+def _search_fine(level: Level, field: Tensor, last: Tensor, effort: SearchEffort) -> Tensor:
     """Quarter-sample vectors of 8x8 blocks, (B, H/8, W/8, 2)."""
     moves = AROUND if effort.thorough else SIDEWAYS
     level.begin(field.repeat_interleave(2, 1).repeat_interleave(2, 2))
     before = _to_steps(last, HALF)
-    level.offer([*_neighbours(level.best, 2), torch.zeros_like(before), before], before)
+    level.offer([torch.zeros_like(before), before], neighbours=2, before=before)
     if effort.every_offer:
-        level.offer(level.moved(SIDEWAYS, FULL), before)
-    level.offer(level.moved(moves, HALF), before)
+        level.offer(moves=SIDEWAYS, step=FULL, before=before)
+    level.offer(moves=moves, step=HALF, before=before)
     if effort.every_offer:
-        level.offer(_neighbours(level.best), before)
+        level.offer(neighbours=1, before=before)
     if effort.quarter_samples:
-        level.offer(level.moved(moves, QUARTER), last)
-        level.offer([*_neighbours(level.best), last], last)
+        level.offer(moves=moves, step=QUARTER, before=last)
+        level.offer([last], neighbours=1, before=last)
     return level.best
 
 
-class BlockCosts:
-    """Costs of vectors for all blocks of one size."""
+class TorchLevel:
+    """The `Level` of GPUs, and of machines that compile no kernels."""
 
     def __init__(
-        self, current: Tensor, planes: Tensor, weight: Tensor,
-        block: int, support: int, rows_skipped: int,
-    ) -> None:  # fmt: skip
-        """planes: from `padded_planes`; weight (B, 1, 1) of the estimated bits. Of the support,
-        every `rows_skipped`-th row is compared: less work, nearly the same vectors."""
-        batch, _, height, width = current.shape
-        device = current.device
-        self.weight = weight
-        self.area = block * block
-        margin = (support - block) // 2
-        padded = F.pad(current, (margin,) * 4, mode="replicate")[:, 0]
-        windows = padded.unfold(1, support, block).unfold(2, support, block)
-        self.target = windows[..., ::rows_skipped, :].contiguous()
-        views = planes.unfold(2, support, 1).unfold(3, support, 1)
-        self.views = views[..., ::rows_skipped, :]
-        columns = torch.arange(width // block, device=device)[None] * block
-        rows = torch.arange(height // block, device=device)[:, None] * block
-        origin = torch.stack(torch.broadcast_tensors(columns, rows), -1)
-        self.corner = origin + PAD - margin
-        self.item = torch.arange(batch, device=device)[:, None, None]
-        room = PAD - margin - 2
-        size = torch.tensor([width, height], device=device)
-        self.lowest = (-4 * (origin + room)).clamp(min=-VECTOR_LIMIT)
-        self.highest = (4 * (size - block - origin + room)).clamp(max=VECTOR_LIMIT)
+        self, samples: Tensor, planes: Tensor, prices: Tensor, weights: Tensor, support: Support
+    ) -> None:
+        height, width = (side - 2 * CURRENT_BORDER for side in samples.shape[1:])
+        device = samples.device
+        self._windows = Windows(planes, support)
+        self._prices, self._support = prices, support
+        self._weights = weights[:, None, None] * support.samples
+        self._target = targets(samples, support)
+        self._origin = corners(height, width, support.block, device)
+        self._lowest, self._highest = limits(self._origin, height, width, support)
+        self._item = torch.arange(len(samples), device=device)[:, None, None]
 
     def begin(self, vectors: Tensor) -> None:
         self.best = self._inside(vectors)
-        self.error = self._error(self.best)
+        self._errors = self._error(self.best)
 
-    def offer(self, candidates: list[Tensor], before: Tensor | None = None) -> None:
-        """Takes the best of several vectors for each block. Bits are estimated next to the present
-        vectors of the blocks around, and those that the last frame has, if given."""
+    def offer(
+        self,
+        fields: Sequence[Tensor] = (),
+        *,
+        neighbours: int = 0,
+        moves: tuple[tuple[int, int], ...] = (),
+        step: int = 1,
+        before: Tensor | None = None,
+    ) -> None:
+        candidates = _neighbours(self.best, neighbours) if neighbours else []
+        candidates += [self.best + offset for offset in self._offsets(moves) * step]
+        candidates += fields
         vectors = torch.stack([self.best, *(self._inside(c) for c in candidates)])
-        errors = torch.stack([self.error, *(self._error(v) for v in vectors[1:])])
-        bits = _BitEstimate(self.best, before)
-        costs = errors + torch.stack([bits.of(v) for v in vectors]) * self.weight / self.area
+        errors = torch.stack([self._errors, *(self._error(v) for v in vectors[1:])])
+        bits = _BitEstimate(self._prices, self.best, before)
+        area = self._support.block**2 * COST_UNITS
+        costs = errors * area + torch.stack([bits.of(v) for v in vectors]) * self._weights
         choice = costs.argmin(0, keepdim=True)
-        self.error = errors.gather(0, choice)[0]
+        self._errors = errors.gather(0, choice)[0]
         self.best = vectors.gather(0, choice[..., None].expand(*choice.shape, 2))[0]
 
-    def moved(self, moves: tuple[tuple[int, int], ...], step: int) -> list[Tensor]:
-        offsets = torch.tensor(moves, dtype=self.best.dtype, device=self.best.device) * step
-        return [self.best + offset for offset in offsets]
-
-    def errors_at(self, vectors: Tensor, blocks: Tensor) -> Tensor:
-        """Transformed error (B, n) of vectors (B, n, 2) at n blocks, given as flat indices;
-        infinite where a window would leave the padded reference."""
-        lowest, highest = (b.flatten(0, 1)[blocks] for b in (self.lowest, self.highest))
-        corner, target = self.corner.flatten(0, 1)[blocks], self.target.flatten(1, 2)[:, blocks]
-        inside = torch.minimum(torch.maximum(vectors, lowest), highest)
-        item = self.item[:, 0]
-
-        errors = _transformed_error(self._windows(inside, corner, item) - target)
-        return torch.where((inside == vectors).all(-1), errors, torch.inf)
+    def _offsets(self, moves: tuple[tuple[int, int], ...]) -> Tensor:
+        return torch.tensor(moves, dtype=torch.int32, device=self.best.device).view(-1, 2)
 
     def _error(self, vectors: Tensor) -> Tensor:
-        """Mean absolute error (B, h, w)."""
-        windows = self._windows(vectors, self.corner, self.item)
-        return (windows - self.target).abs_().mean((-1, -2))
-
-    def _windows(self, vectors: Tensor, corner: Tensor, item: Tensor) -> Tensor:
-        quarters = vectors.long()
-        whole, fraction = quarters >> 2, quarters & 3
-        start = whole + corner
-        plane = FULL * fraction[..., 1] + fraction[..., 0]
-        return self.views[item, plane, start[..., 1], start[..., 0]]
+        """Sums of absolute differences (B, h, w), int64."""
+        windows = self._windows.at(vectors, self._origin, self._item)
+        return (windows - self._target).abs_().sum((-1, -2))
 
     def _inside(self, vectors: Tensor) -> Tensor:
-        """Keeps windows within the padded reference."""
-        return torch.minimum(torch.maximum(vectors, self.lowest), self.highest)
+        return torch.minimum(torch.maximum(vectors, self._lowest), self._highest)
 
 
-def _transformed_error(difference: Tensor) -> Tensor:
-    """(..., rows, columns), multiples of 4 -> (...): the mean absolute coefficient of a Hadamard
-    transform of 4x4 samples, of white noise about as large as its mean absolute value. Nearer to
-    the bits of what is left to code than plain differences are, which is why x264 refines its
-    vectors by it (SATD)."""
-    rows, columns = difference.shape[-2:]
-    squares = difference.unflatten(-1, (columns // 4, 4)).unflatten(-3, (rows // 4, 4))
-    samples = squares.transpose(-3, -2).flatten(-2)
-    two = torch.tensor([[1, 1], [1, -1]], dtype=difference.dtype, device=difference.device)
-    four = torch.kron(two, two)
-    return (samples @ torch.kron(four, four) / 4).abs_().mean((-1, -2, -3))
+class Windows:
+    """What the vectors of blocks point at, in `padded_planes`."""
+
+    def __init__(self, planes: Tensor, support: Support) -> None:
+        side = support.side
+        views = planes.unfold(2, side, 1).unfold(3, side, 1)
+        self._views = views[..., :: support.skipped, :]
+        height, width = (length - 2 * BORDER for length in planes.shape[2:])
+        self._margin = support.margin
+        # Further out, windows see the same
+        self._first = -side - TAPS + LOBES + 1
+        self._last = torch.tensor([width + 1, height + 1], device=planes.device)
+
+    def at(self, vectors: Tensor, origin: Tensor, item: Tensor) -> Tensor:
+        """vectors (..., 2) of blocks whose corners lie at origin (..., 2) -> (..., rows, side)."""
+        quarters = vectors.long()
+        whole, fraction = quarters >> 2, quarters & 3
+        start = torch.minimum((whole + origin - self._margin).clamp(min=self._first), self._last)
+        start = start + BORDER
+        plane = FULL * fraction[..., 1] + fraction[..., 0]
+        return self._views[item, plane, start[..., 1], start[..., 0]]
 
 
-def _full_search(
-    current: Tensor, reference: Tensor, weight: Tensor, scale: int, reach: int
-) -> Tensor:
-    """Best vector per 16x16 block (B, h, w, 2) over all offsets at 1/scale resolution."""
-    small = F.avg_pool2d(current, scale)
-    other = F.pad(F.avg_pool2d(reference, scale), (reach,) * 4, mode="replicate")
+def corners(height: int, width: int, block: int, device: torch.device) -> Tensor:
+    """Of all blocks, (h, w, 2): column and row of the first sample."""
+    columns = torch.arange(0, width, block, device=device)
+    rows = torch.arange(0, height, block, device=device)[:, None]
+    return torch.stack(torch.broadcast_tensors(columns, rows), -1)
+
+
+def targets(samples: Tensor, support: Support) -> Tensor:
+    """What is compared of the current picture for each block, (B, h, w, rows, side)."""
+    inner = CURRENT_BORDER - support.margin
+    cut = samples[:, inner : samples.shape[1] - inner, inner : samples.shape[2] - inner]
+    windows = cut.unfold(1, support.side, support.block).unfold(2, support.side, support.block)
+    return windows[..., :: support.skipped, :].contiguous()
+
+
+def limits(origin: Tensor, height: int, width: int, support: Support) -> tuple[Tensor, Tensor]:
+    """The lowest and the highest vectors (h, w, 2) of blocks whose corners lie at origin: their
+    windows reach out of the picture by REACH samples at most."""
+    room = REACH - support.margin - 2
+    size = torch.tensor([width, height], device=origin.device)
+    lowest = (-4 * (origin + room)).clamp(min=-VECTOR_LIMIT)
+    highest = (4 * (size - support.block - origin + room)).clamp(max=VECTOR_LIMIT)
+    return lowest.to(torch.int32), highest.to(torch.int32)
+
+
+def full_search(samples: Tensor, planes: Tensor, weights: Tensor, scale: int, reach: int) -> Tensor:
+    """Best vector per 16x16 block, int32 (B, h, w, 2), over all offsets at 1/scale resolution."""
+    prices = bit_table(samples.device)
+    if can_run(samples, planes):
+        return full_search_kernels.full_search(samples, planes, prices, weights, scale, reach)
+    small = F.avg_pool2d(_within(samples, CURRENT_BORDER), scale, divisor_override=1)
+    other = F.avg_pool2d(_within(planes[:, 0], BORDER), scale, divisor_override=1)
+    other = F.pad(other, (reach,) * 4, mode="replicate")
     height, width = small.shape[-2:]
     side = 2 * reach + 1
     shifted = other[:, 0].unfold(1, height, 1).unfold(2, width, 1)
     errors = (shifted - small[:, :, None]).abs_().reshape(-1, side * side, height, width)
-    block = 16 // scale
-    sums = F.avg_pool2d(F.pad(errors, (1,) * 4, mode="replicate"), block + 2, stride=block)
-    steps = torch.arange(-reach, reach + 1, dtype=small.dtype, device=small.device) * (4.0 * scale)
+    block = COARSE.block // scale
+    padded = F.pad(errors, (1,) * 4, mode="replicate")
+    sums = F.avg_pool2d(padded, block + 2, stride=block, divisor_override=1).long()
+    steps = torch.arange(-reach, reach + 1, device=small.device) * (FULL * scale)
     offsets = torch.stack([steps.repeat(side), steps.repeat_interleave(side)], -1)
-    price = _vector_bits(offsets)[None, :, None, None] * weight[:, None] / 16**2
-    return offsets[(sums + price).argmin(1)]
+    compared = (scale * (block + 2)) ** 2
+    price = prices[offsets.abs()].sum(-1)[None] * weights[:, None] * compared
+    costs = sums * (COARSE.block**2 * COST_UNITS) + price[..., None, None]
+    return offsets.to(torch.int32)[costs.argmin(1)]
 
 
-def _vector_bits(difference: Tensor) -> Tensor:
-    """Rough code length of a difference of vectors in quarter samples, summed over dim -1."""
-    return (1.5 * torch.log2(1 + difference.abs())).sum(-1)
+def _within(samples: Tensor, border: int) -> Tensor:
+    """(B, rows, columns) without the border: (B, 1, H, W), float32."""
+    return samples[:, None, border:-border, border:-border].float()
+
+
+@lru_cache(maxsize=8)
+def bit_table(device: torch.device) -> Tensor:
+    """Rough code length of a component of a difference of vectors, by its size in quarter samples,
+    in units of 1/BIT_UNITS."""
+    bits = [round(1.5 * BIT_UNITS * math.log2(1 + size)) for size in range(2 * VECTOR_LIMIT + 1)]
+    return torch.tensor(bits, dtype=torch.int32, device=device)
 
 
 class _BitEstimate:
     """What vectors would cost next to those of a field, and after the last frame's."""
 
-    def __init__(self, field: Tensor, before: Tensor | None) -> None:
-        around = _neighbours(field)
-        self.predictor = torch.stack([field, *around]).median(0).values
-        self.known = around if before is None else [*around, before]
+    def __init__(self, table: Tensor, field: Tensor, before: Tensor | None) -> None:
+        around = _neighbours(field, 1)
+        self._table = table
+        self._predictor = torch.stack([field, *around]).median(0).values
+        self._known = around if before is None else [*around, before]
 
     def of(self, vectors: Tensor) -> Tensor:
-        bits = NEW_BITS + _vector_bits(vectors - self.predictor)
-        for other in self.known:
+        """(B, h, w), int64."""
+        bits = NEW_BITS + self._table[(vectors - self._predictor).abs().long()].sum(-1)
+        for other in self._known:
             bits = torch.where((vectors == other).all(-1), REPEATED_BITS, bits)
         return bits
 
 
+def samples_of(picture: Tensor, border: int) -> Tensor:
+    """Luma (B, 1, H, W) in [0, 1] in steps of 10 bit, its edges repeated around it: int16
+    (B, H + 2 border, W + 2 border)."""
+    if can_run(picture):
+        return plane_kernels.samples_of(picture, border)
+    samples = (picture.float() * PEAK).clamp(0, PEAK).round()
+    return F.pad(samples, (border,) * 4, mode="replicate")[:, 0].to(torch.int16)
+
+
 def padded_planes(reference: Tensor) -> Tensor:
-    """(B, 1, H, W) -> (B, 16, H + 2 PAD, W + 2 PAD), float32: what windows are taken from. Plane
-    4 y + x is the picture moved by x quarter samples to the left and y up, by the filter of motion
-    compensation."""
-    padded = F.pad(reference.float(), (PAD,) * 4, mode="replicate")[:, 0]
+    """(B, 1, H, W) -> (B, 16, H + 2 BORDER, W + 2 BORDER), int16: what windows are taken from.
+    Plane 4 y + x is the picture moved by x quarter samples to the left and y up, by the filter of
+    motion compensation."""
+    if can_run(reference):
+        return plane_kernels.padded_planes(reference)
+    padded = samples_of(reference, BORDER + LOBES).float()
     batch, height, width = padded.shape
-    planes = padded.new_empty(batch, FULL, FULL, height, width)
-    for x in range(FULL):
-        _moved(padded, 2, x, planes[:, 0, x])
-        for y in range(1, FULL):
-            _moved(planes[:, 0, x], 1, y, planes[:, y, x])
+    height, width = height - 2 * LOBES, width - 2 * LOBES
+    planes = padded.new_empty(batch, FULL, FULL, height, width, dtype=torch.int16)
+    for x, across in enumerate(FILTERS):
+        moved = (_filtered(padded, 2, across) * (MIDDLE_UNITS / FILTER_UNITS) + 0.5).floor()
+        for y, down in enumerate(FILTERS):
+            units = _filtered(moved, 1, down)
+            planes[:, y, x] = (units / (MIDDLE_UNITS * FILTER_UNITS) + 0.5).floor()
     return planes.flatten(1, 2)
 
 
-def _moved(plane: Tensor, dim: int, quarters: int, out: Tensor) -> None:
-    """Into `out`, the plane moved along dim; the last samples, which only border windows see, stay
-    as they are."""
-    out.copy_(plane)
-    if quarters == 0:
-        return
-    weights = interpolation_filter(
-        torch.tensor(quarters / FULL, dtype=torch.float32, device="cpu")
-    ).tolist()
-    size = plane.shape[dim] - TAPS + 1
-    inner = out.narrow(dim, LOBES - 1, size).zero_()
+def _filtered(plane: Tensor, dim: int, weights: tuple[int, ...]) -> Tensor:
+    """Shorter by LOBES samples at both ends of dim."""
+    size = plane.shape[dim] - 2 * LOBES
+    total = torch.zeros_like(plane.narrow(dim, 0, size))
     for tap, weight in enumerate(weights):
-        inner.add_(plane.narrow(dim, tap, size), alpha=weight)
+        total.add_(plane.narrow(dim, 1 + tap, size), alpha=weight)
+    return total
 
 
-def _neighbours(vectors: Tensor, distance: int = 1) -> list[Tensor]:
-    """The vectors left, right, above and below of each block, `distance` blocks away."""
-    d = distance
-    padded = F.pad(vectors.permute(0, 3, 1, 2), (d,) * 4, mode="replicate").permute(0, 2, 3, 1)
-    rows, columns = padded.shape[1], padded.shape[2]
-    return [
-        padded[:, d:-d, : columns - 2 * d],
-        padded[:, d:-d, 2 * d :],
-        padded[:, : rows - 2 * d, d:-d],
-        padded[:, 2 * d :, d:-d],
-    ]
+def _neighbours(vectors: Tensor, distance: int) -> list[Tensor]:
+    """The vectors left, right, above and below of each block, `distance` blocks away; those at the
+    edge beyond it."""
+    return [_shifted(vectors, dim, by) for dim in (2, 1) for by in (-distance, distance)]
+
+
+def _shifted(vectors: Tensor, dim: int, by: int) -> Tensor:
+    size = vectors.shape[dim]
+    places = (torch.arange(size, device=vectors.device) + by).clamp(0, size - 1)
+    return vectors.index_select(dim, places)
 
 
 def _to_steps(vectors: Tensor, step: int) -> Tensor:
-    return (vectors / step).round() * step
+    return (vectors + step // 2) & -step

@@ -47,6 +47,13 @@ class _Compiler:
             self._tell("compiling kernels, once for this machine and version: some 20 seconds")
         return cast(Loop, kernel)
 
+    def emit(self, typed: Loop) -> Loop:
+        if self.fault is not None:
+            return typed
+        from numba.extending import intrinsic
+
+        return cast(Loop, intrinsic(typed))
+
     def _fail(self, fault: str) -> None:
         self.fault = fault
         if "no locator available" in fault:
@@ -76,13 +83,10 @@ def compiled(*signatures: str, fastmath: bool | set[str] = False) -> Callable[[L
     return decorate
 
 
-def made_of_instructions(generator: Callable[..., Any]) -> Any:
-    """What kernels can call and Python cannot say: see Numba's `intrinsic`."""
-    if _compiler.fault is not None:
-        return generator
-    from numba.extending import intrinsic
-
-    return intrinsic(generator)
+def emitted(typed: Loop) -> Loop:
+    """A decorator: Numba's `intrinsic`, what a kernel calls to have given instructions in its
+    place. For loops of which LLVM makes poor code."""
+    return _compiler.emit(typed)
 
 
 def has_feature(name: str) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from neuralcodec.kernels.compiled import compiled, made_of_instructions
+from neuralcodec.kernels.compiled import compiled, emitted
 
 
-def _reinterpreted(context: Any, value: Any) -> Any:
+@emitted
+def reinterpreted(context: Any, value: Any) -> Any:
     """The bits of a float32 as uint32, or the other way round."""
     from llvmlite import ir
     from numba import types
@@ -25,8 +26,6 @@ def _reinterpreted(context: Any, value: Any) -> Any:
 
     return (types.uint32(types.float32) if is_float else types.float32(types.uint32)), generate
 
-
-reinterpreted: Any = made_of_instructions(_reinterpreted)
 
 SMALLEST, LARGEST = np.float32(-87.0), np.float32(88.0)
 LOG2_E = np.float32(1.44269504)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralcodec.kernels.compiled import compiled, has_feature, made_of_instructions
+from neuralcodec.kernels.compiled import compiled, emitted, has_feature
 from neuralcodec.kernels.strips import in_strips
 
 # Of a tile: sums of all its rows and columns, columns of one row of weights and a row's input fill
@@ -23,7 +23,8 @@ VECTORS = 3
 COLUMNS = VECTORS * LANES
 
 
-def _multiply_tile(
+@emitted
+def multiply_tile(
     context: Any, x: Any, start: Any, stride: Any, inputs: Any,
     weights: Any, part: Any, bias: Any, column: Any, out: Any, place: Any, row: Any,
 ) -> Any:  # fmt: skip
@@ -98,9 +99,6 @@ def _multiply_tile(
         return target.get_dummy_value()
 
     return signature, generate
-
-
-multiply_tile: Any = made_of_instructions(_multiply_tile)
 
 
 @compiled(

@@ -1,6 +1,7 @@
 """Code lengths in bits, as the trainer counts them and as the integer tables realise them."""
 
 import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,12 @@ from torch import Tensor
 from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.laplace import LaplaceBits
 from neuralcodec.model.config import SCALES
-from neuralcodec.model.motion_prior import CANDIDATES, StepContext, VectorPrior
+from neuralcodec.model.motion_prior import (
+    CANDIDATES,
+    VECTOR_LIMIT,
+    StepContext,
+    VectorPrior,
+)
 
 SMALLEST_SCALE = 0.04
 LARGEST_SCALE = 64.0
@@ -17,6 +23,8 @@ LOG_SMALLEST = math.log(SMALLEST_SCALE)
 LOG_STEP = (math.log(LARGEST_SCALE) - LOG_SMALLEST) / (SCALES - 1)  # from index to index
 DECISION_CENTRE = (SCALES - 1) / 2
 DECISION_STEPS = 4.0  # index steps per unit of log odds
+PRICE_UNITS = 256  # of a bit, where vectors are chosen by their price
+NOT_TO_BE_HAD = 2**30  # a price above all others
 
 
 def laplace_scale(index: Tensor) -> Tensor:
@@ -70,18 +78,35 @@ def step_bits(context: StepContext, vectors: Tensor) -> Tensor:
 
 
 def option_bits(context: StepContext, vectors: Tensor) -> Tensor:
-    """Bits of each choice that the n blocks of a step have, (B, 7, n): the six candidates, infinite
-    where they cannot be named, and `vectors` (B, 2, n) as the difference to the prediction."""
-    log_odds = decision_log_odds(context.indices[..., :CANDIDATES]).transpose(1, 2)
-    refused = torch.where(context.usable, F.softplus(log_odds) / math.log(2), 0)
-    taken = F.softplus(-log_odds) / math.log(2)
+    """Bits of each choice that the n blocks of a step have, (B, 7, n), int64, in units of
+    1/PRICE_UNITS: the six candidates, NOT_TO_BE_HAD where they cannot be named, and `vectors`
+    (B, 2, n) as the difference to the prediction."""
+    decisions, differences = price_tables(vectors.device)
+    indices = context.indices.long().transpose(1, 2)
+    refused, taken = decisions.long()[:, indices[:, :CANDIDATES]]
+    refused = torch.where(context.usable, refused, 0)
     total = refused.cumsum(1)
-    named = torch.where(context.usable, total - refused + taken, math.inf)
-    difference = vectors - context.prediction
-    new = total[:, -1]
-    for axis in range(2):
-        new = new + laplace_bits(difference[:, axis], context.indices[..., CANDIDATES + axis])
+    named = torch.where(context.usable, total - refused + taken, NOT_TO_BE_HAD)
+    difference = (vectors - context.prediction).abs().long()
+    new = total[:, -1] + differences[indices[:, CANDIDATES:], difference].sum(1)
     return torch.cat([named, new[:, None]], 1)
+
+
+@lru_cache(maxsize=8)
+def price_tables(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Bits in units of 1/PRICE_UNITS, int32: of the answers no and yes by the index of the
+    decision, (2, SCALES); of a difference by the index of its scale and its size, (SCALES, sizes).
+    """
+    indices = torch.arange(SCALES, dtype=torch.float64, device="cpu")
+    sizes = torch.arange(2 * VECTOR_LIMIT + 1, dtype=torch.float64, device="cpu")
+    answers = torch.tensor([[False], [True]], device="cpu").expand(2, SCALES)
+    decisions = decision_bits(answers, indices.expand(2, SCALES))
+    differences = laplace_bits(sizes, indices[:, None])
+
+    def rounded(bits: Tensor) -> Tensor:
+        return (bits * PRICE_UNITS).round().to(torch.int32).to(device)
+
+    return rounded(decisions), rounded(differences)
 
 
 def vector_field_bits(

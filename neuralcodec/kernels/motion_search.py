@@ -1,0 +1,223 @@
+"""What the motion search does block by block: errors of windows, and the best of several vectors.
+
+The steps of the search, and the same in torch, are in `encoder.motion_search`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neuralcodec.kernels.compiled import compiled
+from neuralcodec.kernels.lanes import absolute_differences
+from neuralcodec.kernels.motion_planes import BORDER, CURRENT_BORDER
+from neuralcodec.kernels.strips import in_strips
+
+REACH = 64  # samples that a window may reach out of the reference
+COST_UNITS = 1024  # costs are errors times the area of a block in these units, and bits
+BIT_UNITS = 16
+REPEATED_BITS = 1 * BIT_UNITS  # of a vector that a neighbour has too
+NEW_BITS = 6 * BIT_UNITS  # of any other, and the bits of its difference to the predictor
+
+
+@dataclass(frozen=True)
+class Support:
+    """What is compared for a block: a square around it, of which every `skipped`-th row."""
+
+    block: int
+    side: int
+    skipped: int
+
+    @property
+    def margin(self) -> int:
+        return (self.side - self.block) // 2
+
+    @property
+    def samples(self) -> int:
+        return self.side * len(range(0, self.side, self.skipped))
+
+
+COARSE, FINE, THOROUGH = Support(16, 24, 4), Support(8, 12, 2), Support(8, 10, 1)
+_errors_24 = absolute_differences(24, 24, 4)
+_errors_12 = absolute_differences(12, 12, 2)
+_errors_10 = absolute_differences(10, 10)
+
+_PICTURES = "int16[:,:,::1], int16[:,:,:,::1]"
+_FIELD, _ERRORS = "int32[:,:,:,::1]", "int32[:,:,::1]"
+
+
+@compiled(f"int64({_PICTURES}, int64, int64, int64, int64, int64, int64, int64)")
+def _error(samples, planes, block, side, item, row, column, x, y):  # type: ignore[no-untyped-def]
+    """Sum of absolute differences of a block for the vector (x, y)."""
+    rows, columns = planes.shape[2:]
+    margin = (side - block) // 2
+    top, left = row * block - margin, column * block - margin
+    stride = samples.shape[2]
+    here = (item * samples.shape[1] + top + CURRENT_BORDER) * stride + left + CURRENT_BORDER
+    # Further out, windows see the same
+    across = min(max(left + (x >> 2), -side - 2), columns - 2 * BORDER + 1) + BORDER
+    down = min(max(top + (y >> 2), -side - 2), rows - 2 * BORDER + 1) + BORDER
+    there = ((item * 16 + 4 * (y & 3) + (x & 3)) * rows + down) * columns + across
+    if side == 10:
+        return np.int64(_errors_10(samples, here, stride, planes, there, columns))
+    if side == 12:
+        return np.int64(_errors_12(samples, here, stride, planes, there, columns))
+    return np.int64(_errors_24(samples, here, stride, planes, there, columns))
+
+
+@compiled("int64(int64, int64, int64, int64, int64)")
+def _inside(value, position, size, room, limit):  # type: ignore[no-untyped-def]
+    """A component of a vector, so that the window of a block that begins at `position` stays within
+    `room` of the picture."""
+    lowest = max(-4 * (position + room), -limit)
+    highest = min(4 * (size - position + room), limit)
+    return min(max(value, lowest), highest)
+
+
+@compiled(f"void({_PICTURES}, int64, int64, int64, {_FIELD}, {_ERRORS}, int64, int64)")
+def _begin(samples, planes, block, side, limit, best, errors, first, end):  # type: ignore[no-untyped-def]
+    """Moves vectors inside and gives their errors; rows first..end - 1 of blocks of all items."""
+    height, width = best.shape[1:3]
+    room = REACH - (side - block) // 2 - 2
+    for number in range(first, end):
+        item, row = number // height, number % height
+        for column in range(width):
+            vector = best[item, row, column]
+            x = _inside(np.int64(vector[0]), column * block, (width - 1) * block, room, limit)
+            y = _inside(np.int64(vector[1]), row * block, (height - 1) * block, room, limit)
+            vector[0], vector[1] = x, y
+            errors[item, row, column] = _error(
+                samples, planes, block, side, item, row, column, x, y
+            )
+
+
+@compiled("int64(int64, int64, int64, int64, int64)")
+def _median(a, b, c, d, e):  # type: ignore[no-untyped-def]
+    low, high = max(min(a, b), min(c, d)), min(max(a, b), max(c, d))
+    return max(min(low, high), min(max(low, high), e))
+
+
+@compiled(
+    f"void({_PICTURES}, int64[::1], int32[::1], int64[::1], {_FIELD}, {_ERRORS}, {_FIELD},"
+    f" {_ERRORS}, int64, int32[:,::1], int32[:,:,:,:,::1], boolean, {_FIELD}, int64, int64)"
+)
+def _offer(  # type: ignore[no-untyped-def]
+    samples, planes, settings, bits, weights, best, errors, chosen, chosen_errors,
+    distance, moves, fields, is_after, before, first, end,
+):  # fmt: skip
+    """`SearchLevel.offer`; rows first..end - 1 of blocks of all items."""
+    block, side, limit, compared = settings
+    height, width = best.shape[1:3]
+    room = REACH - (side - block) // 2 - 2
+    area = block * block * COST_UNITS
+    known = np.empty((5, 2), np.int64)  # the four neighbours' vectors, the last frame's
+    tried = np.empty((5 + len(moves) + len(fields), 2), np.int64)
+    known_count = 5 if is_after else 4
+    around = 4 if distance > 0 else 0
+    for number in range(first, end):
+        item, row = number // height, number % height
+        weight = weights[item] * compared
+        for column in range(width):
+            own_x, own_y = (
+                np.int64(best[item, row, column, 0]),
+                np.int64(best[item, row, column, 1]),
+            )
+            for i in range(4):
+                r = min(max(row + (i == 3) - (i == 2), 0), height - 1)
+                c = min(max(column + (i == 1) - (i == 0), 0), width - 1)
+                known[i, 0], known[i, 1] = best[item, r, c, 0], best[item, r, c, 1]
+            if is_after:
+                known[4, 0], known[4, 1] = (
+                    before[item, row, column, 0],
+                    before[item, row, column, 1],
+                )
+            middle_x = _median(known[0, 0], known[1, 0], known[2, 0], known[3, 0], own_x)
+            middle_y = _median(known[0, 1], known[1, 1], known[2, 1], known[3, 1], own_y)
+            least = np.int64(-1)
+            best_x, best_y, best_error = own_x, own_y, np.int64(errors[item, row, column])
+            count = 0
+            for i in range(-1, around + len(moves) + len(fields)):
+                if i < 0:
+                    x, y = own_x, own_y
+                elif i < around:
+                    r = min(max(row + ((i == 3) - (i == 2)) * distance, 0), height - 1)
+                    c = min(max(column + ((i == 1) - (i == 0)) * distance, 0), width - 1)
+                    x, y = np.int64(best[item, r, c, 0]), np.int64(best[item, r, c, 1])
+                elif i < around + len(moves):
+                    x, y = own_x + moves[i - around, 0], own_y + moves[i - around, 1]
+                else:
+                    field = i - around - len(moves)
+                    x = np.int64(fields[field, item, row, column, 0])
+                    y = np.int64(fields[field, item, row, column, 1])
+                if i >= 0:
+                    x = _inside(x, column * block, (width - 1) * block, room, limit)
+                    y = _inside(y, row * block, (height - 1) * block, room, limit)
+                is_new = True
+                for k in range(count):
+                    if tried[k, 0] == x and tried[k, 1] == y:
+                        is_new = False
+                if not is_new:
+                    continue
+                tried[count, 0], tried[count, 1] = x, y
+                count += 1
+                taken = NEW_BITS + bits[abs(x - middle_x)] + bits[abs(y - middle_y)]
+                for k in range(known_count):
+                    if known[k, 0] == x and known[k, 1] == y:
+                        taken = np.int64(REPEATED_BITS)
+                cost = taken * weight
+                if i < 0:
+                    least = cost + best_error * area
+                elif cost < least:
+                    error = _error(samples, planes, block, side, item, row, column, x, y)
+                    cost += error * area
+                    if cost < least:
+                        least, best_x, best_y, best_error = cost, x, y, error
+            chosen[item, row, column, 0], chosen[item, row, column, 1] = best_x, best_y
+            chosen_errors[item, row, column] = best_error
+
+
+class SearchLevel:
+    """`encoder.motion_search.TorchLevel`."""
+
+    def __init__(
+        self, samples: Tensor, planes: Tensor, prices: Tensor, weights: Tensor, support: Support,
+        limit: int,
+    ) -> None:  # fmt: skip
+        self._pictures = samples.numpy(), planes.numpy()
+        self._support, self._limit = support, limit
+        settings = [support.block, support.side, limit, support.samples]
+        self._prices = np.array(settings, np.int64), prices.numpy(), weights.numpy()
+
+    def begin(self, vectors: Tensor) -> None:
+        self.best = vectors.to(torch.int32, copy=True).contiguous()
+        self._errors = torch.empty(vectors.shape[:3], dtype=torch.int32)
+        side = self._support.block, self._support.side
+        field, errors = self.best.numpy(), self._errors.numpy()
+        self._run(_begin, *self._pictures, *side, self._limit, field, errors)
+
+    def offer(
+        self,
+        fields: Sequence[Tensor] = (),
+        *,
+        neighbours: int = 0,
+        moves: tuple[tuple[int, int], ...] = (),
+        step: int = 1,
+        before: Tensor | None = None,
+    ) -> None:
+        chosen, errors = torch.empty_like(self.best), torch.empty_like(self._errors)
+        offered = torch.stack(list(fields)) if fields else torch.empty(0, 1, 1, 1, 2)
+        self._run(
+            _offer, *self._pictures, *self._prices, self.best.numpy(), self._errors.numpy(),
+            chosen.numpy(), errors.numpy(), neighbours,
+            np.array(moves, np.int32).reshape(-1, 2) * np.int32(step),
+            offered.to(torch.int32).numpy(),
+            before is not None, (self.best if before is None else before.contiguous()).numpy(),
+        )  # fmt: skip
+        self.best, self._errors = chosen, errors
+
+    def _run(self, kernel: Any, *arguments: Any) -> None:
+        batch, height = self.best.shape[:2]
+        in_strips(kernel, batch * height, *arguments, least=4)

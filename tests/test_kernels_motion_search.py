@@ -1,0 +1,87 @@
+"""The compiled motion search finds the vectors that tensor operations find."""
+
+from itertools import product
+
+import pytest
+import torch
+from motion_cases import clip, noise, tensor_operations, vectors
+from torch import Tensor
+
+from neuralcodec.encoder.motion_search import (
+    NORMAL_SEARCH,
+    THOROUGH_SEARCH,
+    SearchEffort,
+    bit_weights,
+    full_search,
+    padded_planes,
+    samples_of,
+    search_vectors,
+)
+from neuralcodec.encoder.presets import MEDIUM
+from neuralcodec.kernels.motion_planes import CURRENT_BORDER
+from neuralcodec.model.motion_prior import VECTOR_LIMIT
+
+EFFORTS = [NORMAL_SEARCH, THOROUGH_SEARCH, MEDIUM.search, SearchEffort(False, False)]
+
+
+def found_both_ways(
+    current: Tensor, reference: Tensor, last: Tensor, effort: SearchEffort = MEDIUM.search
+) -> tuple[Tensor, Tensor]:
+    weights = torch.linspace(50, 8000, len(current))
+    found = search_vectors(current, reference, last, weights, effort)
+    with tensor_operations():
+        return found, search_vectors(current, reference, last, weights, effort)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_a_clip_gives_the_same_vectors(bit_depth: int, effort: SearchEffort):
+    current, reference = clip(128, 96, bit_depth)
+    found, expected = found_both_ways(current, reference, vectors(1, 96, 128, 30), effort)
+    assert found.any()
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("size", [(1, 16, 16), (3, 16, 64), (2, 64, 16), (2, 48, 80)])
+def test_batches_of_small_pictures_with_vectors_far_outside_give_the_same_vectors(
+    size: tuple[int, int, int],
+):
+    for reach, effort in product((12, VECTOR_LIMIT), EFFORTS):
+        found, expected = found_both_ways(*noise(*size), vectors(*size, reach), effort)
+        assert torch.equal(found, expected)
+
+
+def test_flat_pictures_where_all_errors_are_equal_give_the_same_vectors():
+    flat = torch.full((1, 1, 48, 64), 0.5)
+    for last in (vectors(1, 48, 64, 40), vectors(1, 48, 64, 40) * 0):
+        found, expected = found_both_ways(flat, flat, last)
+        assert torch.equal(found, expected)
+
+
+def test_vectors_are_the_same_for_any_number_of_threads():
+    current, reference = clip(192, 160)
+    last = vectors(1, 160, 192, 30)
+    fields = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        fields.append(search_vectors(current, reference, last, torch.tensor([800.0])))
+    assert torch.equal(fields[0], fields[1])
+    assert torch.equal(fields[0], fields[2])
+
+
+@pytest.mark.parametrize(("scale", "reach"), [(8, 6), (4, 3), (4, 1)])
+def test_every_offset_is_searched_as_by_tensor_operations(scale: int, reach: int):
+    for current, reference in (noise(2, 48, 80), clip(128, 96)):
+        samples, planes = samples_of(current, CURRENT_BORDER), padded_planes(reference)
+        weights = bit_weights(torch.full((len(current),), 500.0), 1.0)
+        found = full_search(samples, planes, weights, scale, reach)
+        with tensor_operations():
+            expected = full_search(samples, planes, weights, scale, reach)
+        assert torch.equal(found, expected)
+
+
+def test_bits_weigh_what_lambda_says():
+    """Within 1 %, from the greatest λ to the smallest, at the price of vectors chosen again."""
+    mse_lambda = torch.linspace(50, 8000, 400)
+    exact = (0.75 * mse_lambda.double()).rsqrt() * 0.25 * 1023 * 64
+    assert (bit_weights(mse_lambda, 0.25) / exact - 1).abs().max() < 0.01
