@@ -11,7 +11,7 @@ from training_runs import TINY
 from neuralcodec.model.distortion import distortion
 from neuralcodec.model.frame_step import BestFiltered
 from neuralcodec.model.inter import InterCoder, Prediction
-from neuralcodec.model.loop_filters import FILTER_GAIN, Filtered, choose_filtered
+from neuralcodec.model.loop_filters import FILTER_GAIN, Filtered, FilteredPlane, choose_filtered
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.objective import sequence_costs
 
@@ -77,9 +77,11 @@ def test_an_encoder_filters_as_is_best_for_its_source(frame: InterFrame):
 
 
 def test_filters_that_gain_next_to_nothing_are_left_out():
-    y, uv = torch.zeros(1, 1, 16, 16), torch.zeros(1, 2, 8, 8)
+    y, uv, unchanged = torch.zeros(1, 1, 16, 16), torch.zeros(1, 2, 8, 8), torch.zeros(1, 1, 2, 2)
     for error, best in ((0.999, Filtered.NONE), (0.99, Filtered.ALL)):
-        shown = [(y + size**0.5, uv + size**0.5) for size in (1.0, 1.1, error)]
+        shown = FilteredPlane(y + 1, y + error**0.5, unchanged), FilteredPlane(
+            uv + 1, uv + error**0.5, unchanged
+        )
         assert choose_filtered(shown, y, uv).tolist() == [[best, best]]
 
 

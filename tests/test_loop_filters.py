@@ -10,7 +10,12 @@ from training_runs import TINY, make_cache
 
 from neuralcodec.model import smoothing
 from neuralcodec.model.deblocking import DeblockingFilter
-from neuralcodec.model.loop_filters import Filtered, InterLoopFilters, LoopFilters
+from neuralcodec.model.loop_filters import (
+    Filtered,
+    InterLoopFilters,
+    LoopFilters,
+    pick_filtered,
+)
 from neuralcodec.model.model_file import load_model, load_tensors, model_bytes
 from neuralcodec.model.smoothing import LIMITS, PAIRS, SmoothingFilter
 from neuralcodec.model.video_model import VideoModel
@@ -156,7 +161,7 @@ def test_in_strips_it_is_the_same_as_at_once(monkeypatch: pytest.MonkeyPatch):
 
 
 def where_changed(filters: InterLoopFilters, *known: Tensor) -> tuple[Tensor, Tensor]:
-    return filters.all_ways(*known)[Filtered.CHANGED]
+    return pick_filtered(filters.all_ways(*known), torch.full((1, 2), Filtered.CHANGED))
 
 
 @torch.no_grad()

@@ -10,10 +10,12 @@ import math
 import torch
 from torch import Tensor, nn
 
+from neuralcodec.kernels import deblocking as kernels
+from neuralcodec.kernels.compiled import can_run
 from neuralcodec.model.layers import QualityVector
 
-SIDE = 8  # samples per side of a block, of luma as of chroma
-REACH = SIDE // 2  # samples on each side of an edge that change
+SIDE = kernels.SIDE  # samples per side of a block, of luma as of chroma
+REACH = kernels.REACH  # samples on each side of an edge that change
 LUMA_STEP, CHROMA_STEP = 8 / 255, 4 / 255  # limits at q = 0 to begin with; of slopes, half of it
 COARSEST = (LUMA_STEP, CHROMA_STEP, LUMA_STEP / 2, CHROMA_STEP / 2)
 FINEST = 1 / math.sqrt(12.6)  # what is left of them at the highest quality
@@ -39,14 +41,28 @@ class DeblockingFilter(nn.Module):
         """Planes (B, 1, H, W), (B, 2, H/2, W/2) in about [0, 1], H and W multiples of 16; q (B,).
 
         Columns of edges first, then rows."""
-        limits = self.log_limits(q).exp()
-        planes = []
-        for kind, plane in enumerate((y, uv)):
-            step, slope = limits[:, kind, None], limits[:, 2 + kind, None]
-            for axis in (-1, -2):
-                plane = _filtered(plane, axis, step, slope, self.ramps[kind])
-            planes.append(plane)
-        return planes[0], planes[1]
+        luma_step, chroma_step, luma_slope, chroma_slope = (
+            self.log_limits(q).exp().flatten(1).unbind(1)
+        )
+        return (
+            deblocked(y, luma_step, luma_slope, self.ramps[0]),
+            deblocked(uv, chroma_step, chroma_slope, self.ramps[1]),
+        )
+
+
+def deblocked(plane: Tensor, step: Tensor, slope: Tensor, ramp: Tensor) -> Tensor:
+    """plane (B, C, H, W); step, slope: limits (B,); ramp (REACH,)."""
+    if can_run(plane) and plane.dtype == torch.float32:
+        return kernels.deblocked(plane, step, slope, ramp)
+    return reference_deblocked(plane, step, slope, ramp)
+
+
+def reference_deblocked(plane: Tensor, step: Tensor, slope: Tensor, ramp: Tensor) -> Tensor:
+    """The same by tensor operations."""
+    step, slope = step.view(-1, 1, 1, 1), slope.view(-1, 1, 1, 1)
+    for axis in (-1, -2):
+        plane = _filtered(plane, axis, step, slope, ramp)
+    return plane
 
 
 def _filtered(plane: Tensor, axis: int, step: Tensor, slope: Tensor, ramp: Tensor) -> Tensor:

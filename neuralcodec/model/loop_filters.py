@@ -1,15 +1,18 @@
 """What decoded pictures go through before they are shown and referred to."""
 
 import math
+from dataclasses import dataclass
 from enum import IntEnum
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralcodec.kernels import blending as kernels
+from neuralcodec.kernels.compiled import can_run
 from neuralcodec.model.deblocking import DeblockingFilter
 from neuralcodec.model.layers import QualityVector
-from neuralcodec.model.smoothing import TOKEN, SmoothingFilter
+from neuralcodec.model.smoothing import SmoothingFilter
 
 LUMA = 64  # samples of a token; the others are chroma
 CHANGE = 0.5 / 255  # mean absolute change from which on a block is filtered in full, to begin with
@@ -21,6 +24,37 @@ class Filtered(IntEnum):
     NONE = 0
     CHANGED = 1  # after prediction
     ALL = 2
+
+
+@dataclass(frozen=True)
+class FilteredPlane:
+    """A plane of an inter frame in each way of `Filtered`.
+
+    plain, filtered: (B, C, H, W); changed (B, 1, H/8, W/8), 0 to 1: how much blocks were changed
+    after prediction, and how much of a filter they take if only those are filtered."""
+
+    plain: Tensor
+    filtered: Tensor
+    changed: Tensor
+
+    def shown(self, way: Tensor) -> Tensor:
+        """The plane as `way` (B,) says of each item."""
+        way = way.view(-1, 1, 1, 1)
+        share = torch.where(way == Filtered.CHANGED, self.changed, (way == Filtered.ALL).float())
+        return blended(self.plain, self.filtered, share)
+
+    @torch.no_grad()
+    def errors(self, source: Tensor) -> Tensor:
+        """Mean squared error of each way, (3, B)."""
+        if can_run(source) and self.plain.dtype == torch.float32:
+            return kernels.squared_errors(self.plain, self.filtered, self.changed, source)
+        return self.reference_errors(source)
+
+    def reference_errors(self, source: Tensor) -> Tensor:
+        """The same by tensor operations."""
+        changed = reference_blended(self.plain, self.filtered, self.changed)
+        ways = torch.stack([self.plain, changed, self.filtered])
+        return (ways - source).square().mean((2, 3, 4))
 
 
 # What a filter must take off the squared error of a frame at least: later ones inherit what it
@@ -59,47 +93,51 @@ class InterLoopFilters(LoopFilters):
 
     def all_ways(
         self, y: Tensor, uv: Tensor, change: Tensor, feature: Tensor, q: Tensor
-    ) -> list[tuple[Tensor, Tensor]]:
-        """The planes in each way of `Filtered`, in that order.
+    ) -> tuple[FilteredPlane, FilteredPlane]:
+        """Luma and chroma.
 
         change: tokens (B, 96, H/8, W/8), what was added to the prediction; the others as for
         `forward`."""
         limits = self.log_changes(q).exp()
-        luma = _where_changed(change[:, :LUMA], limits[:, :1], TOKEN)
-        chroma = _where_changed(change[:, LUMA:], limits[:, 1:], TOKEN // 2)
-        all_y, all_uv = self(y, uv, feature, q)
-        changed = torch.lerp(y, all_y, luma), torch.lerp(uv, all_uv, chroma)
-        return [(y, uv), changed, (all_y, all_uv)]
+        filtered_y, filtered_uv = self(y, uv, feature, q)
+        return (
+            FilteredPlane(y, filtered_y, _changed(change[:, :LUMA], limits[:, :1])),
+            FilteredPlane(uv, filtered_uv, _changed(change[:, LUMA:], limits[:, 1:])),
+        )
 
 
 def choose_filtered(
-    ways: list[tuple[Tensor, Tensor]], y: Tensor, uv: Tensor, least_gain: float = FILTER_GAIN
+    ways: tuple[FilteredPlane, FilteredPlane],
+    y: Tensor,
+    uv: Tensor,
+    least_gain: float = FILTER_GAIN,
 ) -> Tensor:
-    """The best `Filtered` of luma and of chroma, (B, 2).
-
-    ways: as `InterLoopFilters.all_ways` gives them; y, uv: the source."""
-    errors = torch.stack([torch.stack([_error(way[0], y), _error(way[1], uv)], 1) for way in ways])
+    """The best `Filtered` of luma and of chroma for the source y, uv: (B, 2)."""
+    errors = torch.stack([ways[0].errors(y), ways[1].errors(uv)], 2)
     errors[Filtered.CHANGED :] *= 1 + least_gain
     return errors.argmin(0)
 
 
-def pick_filtered(ways: list[tuple[Tensor, Tensor]], chosen: Tensor) -> tuple[Tensor, Tensor]:
+def pick_filtered(
+    ways: tuple[FilteredPlane, FilteredPlane], chosen: Tensor
+) -> tuple[Tensor, Tensor]:
     """The planes that `chosen` (B, 2) names."""
-    y, uv = ways[Filtered.NONE]
-    luma, chroma = chosen[:, :, None, None, None].unbind(1)
-    for way in (Filtered.CHANGED, Filtered.ALL):
-        y, uv = (
-            torch.where(luma == way, ways[way][0], y),
-            torch.where(chroma == way, ways[way][1], uv),
-        )
-    return y, uv
+    return ways[0].shown(chosen[:, 0]), ways[1].shown(chosen[:, 1])
 
 
-def _error(plane: Tensor, source: Tensor) -> Tensor:
-    return (plane - source).detach().square().mean((1, 2, 3))
+def blended(plain: Tensor, filtered: Tensor, share: Tensor) -> Tensor:
+    """Planes (B, C, H, W); share of `filtered` (B, 1, H/side, W/side) of each block."""
+    if can_run(plain, filtered) and plain.dtype == filtered.dtype == torch.float32:
+        return kernels.blended(plain, filtered, share)
+    return reference_blended(plain, filtered, share)
 
 
-def _where_changed(change: Tensor, limit: Tensor, side: int) -> Tensor:
-    """(B, 1, H, W), 0 to 1: how much blocks of `side` samples were changed."""
-    size = change.abs().mean(1, keepdim=True) / limit
-    return F.interpolate(size.clamp(max=1), scale_factor=side)
+def reference_blended(plain: Tensor, filtered: Tensor, share: Tensor) -> Tensor:
+    """The same by tensor operations."""
+    side = plain.shape[-1] // share.shape[-1]
+    return torch.lerp(plain, filtered, F.interpolate(share, scale_factor=side))
+
+
+def _changed(change: Tensor, limit: Tensor) -> Tensor:
+    """(B, 1, H/8, W/8), 0 to 1."""
+    return (change.abs().mean(1, keepdim=True) / limit).clamp(max=1)

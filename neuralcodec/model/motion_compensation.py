@@ -11,18 +11,22 @@ is a few multiplications of whole windows: four times faster than sampling whole
 point, and as much faster to differentiate.
 """
 
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from neuralcodec.kernels import overlapped_blocks as kernels
+from neuralcodec.kernels.compiled import can_run
 from neuralcodec.model.config import VECTOR_BLOCK
 
 QUARTER = 4  # vector units per luma sample
 STRIP = 32  # rows of blocks at a time: bounds memory, and 1080p takes a third of the time
-LOBES = 3  # of the Lanczos kernel on each side
-TAPS = 2 * LOBES  # of the filter between samples
+LOBES = kernels.LOBES  # of the Lanczos kernel on each side
+TAPS = kernels.TAPS  # of the filter between samples
 
 
 def warp_feature(feature: Tensor, vectors: Tensor) -> Tensor:
@@ -55,11 +59,19 @@ def warp_planes(y: Tensor, uv: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]
 
 
 def overlapped_blocks(x: Tensor, vectors: Tensor, block: int) -> Tensor:
-    """x (B, C, H, W); vectors (B, 2, H/block, W/block) in samples of x -> (B, C, H, W).
+    """x (B, C, H, W); vectors (B, 2, H/block, W/block) in samples of x, multiples of 1/8 ->
+    (B, C, H, W).
 
     Six taps between samples keep fine detail sharper than a cubic filter's four where a picture
     is predicted from a predicted one a hundred times over.
     """
+    if can_run(x, vectors) and x.dtype == torch.float32:
+        return kernels.overlapped_blocks(x, vectors, block, _filters())
+    return reference_blocks(x, vectors, block)
+
+
+def reference_blocks(x: Tensor, vectors: Tensor, block: int) -> Tensor:
+    """The same by tensor operations."""
     height, width = x.shape[-2:]
     window = 2 * block
     support = window + TAPS - 1
@@ -176,6 +188,13 @@ def interpolation_filter(fraction: Tensor) -> Tensor:
     distance = fraction - places.view(-1, *(1,) * fraction.dim())
     weights = torch.sinc(distance) * torch.sinc(distance / LOBES)
     return weights / weights.sum(0)
+
+
+@lru_cache
+def _filters() -> np.ndarray:
+    """(UNITS, TAPS), as kernels take them."""
+    fractions = torch.arange(kernels.UNITS, dtype=torch.float32) / kernels.UNITS
+    return np.ascontiguousarray(interpolation_filter(fractions).T.numpy())
 
 
 def _weights(window: int, device: torch.device) -> Tensor:

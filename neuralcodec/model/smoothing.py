@@ -9,10 +9,13 @@ several clipping limits a neighbour, and a strength for each luma sample that th
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralcodec.kernels import smoothing as kernels
+from neuralcodec.kernels.compiled import can_run
 from neuralcodec.model.layers import Pointwise, QualityVector
 
 # Rows and columns away; the neighbour opposite has the same weights.
@@ -44,14 +47,31 @@ class SmoothingFilter(nn.Module):
     def forward(self, y: Tensor, uv: Tensor, feature: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         """Planes (B, 1, H, W), (B, 2, H/2, W/2) in about [0, 1], feature (B, C, H/8, W/8), q (B,)
         in 0..63."""
-        units = self.log_units(q).exp().unsqueeze(-1).unbind(1)
-        weights = self.weights(q).unsqueeze(-1).unbind(1)
-        of_luma, of_chroma = weights[: len(weights) // 2], weights[len(weights) // 2 :]
-        strength = F.pixel_shuffle(2 * torch.sigmoid(self.strength(feature).float()), TOKEN)
+        units = self.log_units(q).exp().flatten(1).unbind(1)
+        of_luma, of_chroma = self.weights(q).flatten(1).chunk(2, 1)
+        strength = 2 * torch.sigmoid(self.strength(feature).float())
         return (
-            _smoothed(y, units[0], of_luma, strength),
-            _smoothed(uv, units[1], of_chroma, None),
+            smoothed(y, units[0], of_luma, strength),
+            smoothed(uv, units[1], of_chroma, None),
         )
+
+
+def smoothed(plane: Tensor, unit: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
+    """plane (B, C, H, W); unit (B,); weights (B, pairs x limits); strength (B, limits x TOKEN²,
+    H/8, W/8) of one plane, or None for 1 everywhere."""
+    if can_run(plane) and plane.dtype == torch.float32:
+        limits = np.array(LIMITS, np.float32)
+        return kernels.smoothed(plane, unit, weights, limits, strength)
+    return reference_smoothed(plane, unit, weights, strength)
+
+
+def reference_smoothed(
+    plane: Tensor, unit: Tensor, weights: Tensor, strength: Tensor | None
+) -> Tensor:
+    """The same by tensor operations."""
+    maps = None if strength is None else F.pixel_shuffle(strength, TOKEN)
+    of_pairs = weights[..., None, None, None].unbind(1)
+    return _smoothed(plane, unit.view(-1, 1, 1, 1), of_pairs, maps)
 
 
 def _smoothed(

@@ -1,0 +1,397 @@
+"""The smoothing filter of planes; `model.smoothing` has the reference and says what it is for."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neuralcodec.kernels.compiled import compiled
+from neuralcodec.kernels.strips import in_strips
+
+REACH = 2  # samples that a neighbour is away at most
+PAIRS, LEVELS = 6, 3  # of neighbours, and of limits
+TOKEN = 8  # samples per side of a block that strengths are given for
+
+# Tiles of a plane are filtered in one array whose parts are at constant distances: so the compiler
+# knows that what it writes is not what it reads next.
+ROWS, COLUMNS = 8, 80  # of a tile
+PITCH = 96  # of its rows, with a margin of REACH samples on all sides
+HERE = PITCH * REACH + REACH  # the first sample, from the corner of the margin
+PART = PITCH * (ROWS + 2 * REACH)
+SAMPLES, STRENGTHS, CORRECTIONS = 0, PART, PART * (1 + LEVELS)
+STEPS, TOTALS, SLOPES = PART, PART * (1 + LEVELS), PART * (1 + 2 * LEVELS)
+ROOM = PART * (2 + 2 * LEVELS)
+
+_VALUES = f"UniTuple(float32, {2 * PAIRS})"
+_WEIGHTS = f"UniTuple(float32, {PAIRS})"
+
+
+@compiled(f"{_VALUES}(float32[::1], intp)")
+def neighbours(room, at):
+    """Of a sample; at: the corner of the square of its neighbours. The second of each pair is
+    opposite the first."""
+    return (
+        room[at + HERE + 1],
+        room[at + HERE - 1],
+        room[at + HERE + 2],
+        room[at + HERE - 2],
+        room[at + HERE + PITCH - 1],
+        room[at + HERE - PITCH + 1],
+        room[at + HERE + PITCH],
+        room[at + HERE - PITCH],
+        room[at + HERE + PITCH + 1],
+        room[at + HERE - PITCH - 1],
+        room[at + HERE + 2 * PITCH],
+        room[at + HERE - 2 * PITCH],
+    )
+
+
+@compiled("float32(float32, float32, float32, float32)")
+def clipped(one, opposite, here, limit):
+    one, opposite = one - here, opposite - here
+    return min(max(one, -limit), limit) + min(max(opposite, -limit), limit)
+
+
+@compiled(f"float32({_VALUES}, float32, {_WEIGHTS}, float32)", fastmath={"contract"})
+def clipped_total(around, here, weights, limit):
+    return (
+        weights[0] * clipped(around[0], around[1], here, limit)
+        + weights[1] * clipped(around[2], around[3], here, limit)
+        + weights[2] * clipped(around[4], around[5], here, limit)
+        + weights[3] * clipped(around[6], around[7], here, limit)
+        + weights[4] * clipped(around[8], around[9], here, limit)
+        + weights[5] * clipped(around[10], around[11], here, limit)
+    )
+
+
+@compiled(f"{_WEIGHTS}(float32[::1], intp)")
+def weights_of(weights, level):
+    return (
+        weights[level],
+        weights[LEVELS + level],
+        weights[2 * LEVELS + level],
+        weights[3 * LEVELS + level],
+        weights[4 * LEVELS + level],
+        weights[5 * LEVELS + level],
+    )
+
+
+@compiled("void(float32[:,::1], intp, intp, float32, float32, float32[::1], intp)")
+def load_tile(plane, top, left, scale, outside, room, part):
+    """Scaled samples of a tile that begins there, and its margin. outside: 1 where the border of
+    the plane is repeated, 0 where zeros are."""
+    height, width = plane.shape
+    for i in range(ROWS + 2 * REACH):
+        y = top + i - REACH
+        row = plane[min(max(y, 0), height - 1)]
+        factor = scale if 0 <= y < height else scale * outside
+        line = room[part + PITCH * i : part + PITCH * i + COLUMNS + 2 * REACH]
+        before = min(max(REACH - left, 0), len(line))
+        after = max(min(width + REACH - left, len(line)), before)
+        for j in range(before):
+            line[j] = factor * outside * row[0]
+        seen = row[left - REACH + before : left - REACH + after]
+        inner = line[before:after]
+        for j in range(len(inner)):
+            inner[j] = factor * seen[j]
+        for j in range(after, len(line)):
+            line[j] = factor * outside * row[width - 1]
+
+
+@compiled(
+    "void(float32[:,:,::1], float32[::1], float32[:,::1], float32[::1],"
+    " float32[:,:,:,::1], float32[:,:,::1], intp, intp)",
+    fastmath={"contract"},
+)
+def smooth(planes, units, weights, limits, strengths, smoothed, first, end):
+    """Rows of tiles first..end - 1, counted over all planes. strengths (B, H/8, W/8, 192), or none
+    at all: 1 everywhere."""
+    count, height, width = planes.shape
+    rows = height // ROWS
+    channels = count // len(units)
+    low, middle, high = limits[0], limits[1], limits[2]
+    room = np.ones(ROOM, np.float32)
+    for number in range(first, end):
+        plane, row = number // rows, number % rows
+        item = plane // channels
+        unit = units[item]
+        of_low = weights_of(weights[item], 0)
+        of_middle = weights_of(weights[item], 1)
+        of_high = weights_of(weights[item], 2)
+        for left in range(0, width, COLUMNS):
+            used = min(COLUMNS, width - left)
+            load_tile(
+                planes[plane], ROWS * row, left, np.float32(1) / unit, np.float32(1), room, SAMPLES
+            )
+            if len(strengths):
+                for token in range(used // TOKEN):
+                    given = strengths[item, row, left // TOKEN + token]
+                    for level in range(LEVELS):
+                        for i in range(ROWS):
+                            at = STRENGTHS + PART * level + PITCH * i + TOKEN * token
+                            for j in range(TOKEN):
+                                room[at + j] = given[TOKEN * ROWS * level + TOKEN * i + j]
+            for i in range(ROWS):
+                for j in range(COLUMNS):
+                    at = PITCH * i + j
+                    around, here = neighbours(room, at), room[HERE + at]
+                    room[CORRECTIONS + at] = (
+                        room[STRENGTHS + at] * clipped_total(around, here, of_low, low)
+                        + room[STRENGTHS + PART + at]
+                        * clipped_total(around, here, of_middle, middle)
+                        + room[STRENGTHS + 2 * PART + at]
+                        * clipped_total(around, here, of_high, high)
+                    )
+            for i in range(ROWS):
+                source = planes[plane, ROWS * row + i, left : left + used]
+                result = smoothed[plane, ROWS * row + i, left : left + used]
+                correction = room[CORRECTIONS + PITCH * i : CORRECTIONS + PITCH * i + used]
+                for j in range(used):
+                    result[j] = source[j] + unit * correction[j]
+
+
+@compiled("float32(float32, float32, float32, float32, float32, float32)")
+def passed(one, opposite, here, limit, one_step, opposite_step):
+    """The steps of the differences that are not clipped: those at a limit pass as well."""
+    total = one_step if abs(one - here) <= limit else np.float32(0)
+    return total + (opposite_step if abs(opposite - here) <= limit else np.float32(0))
+
+
+@compiled(
+    f"float32({_VALUES}, float32, {_VALUES}, float32, {_WEIGHTS}, float32)", fastmath={"contract"}
+)
+def passed_total(around, here, steps, step, weights, limit):
+    """What a sample takes part in, as a neighbour and with its own neighbours."""
+    a, s = around, steps
+    return (
+        weights[0] * passed(a[0], a[1], here, limit, s[0] - step, s[1] - step)
+        + weights[1] * passed(a[2], a[3], here, limit, s[2] - step, s[3] - step)
+        + weights[2] * passed(a[4], a[5], here, limit, s[4] - step, s[5] - step)
+        + weights[3] * passed(a[6], a[7], here, limit, s[6] - step, s[7] - step)
+        + weights[4] * passed(a[8], a[9], here, limit, s[8] - step, s[9] - step)
+        + weights[5] * passed(a[10], a[11], here, limit, s[10] - step, s[11] - step)
+    )
+
+
+@compiled(f"void(float32[::1], float32[::1], float32[::1])", fastmath={"contract"})
+def turn_back(room, weights, limits):
+    """Of a tile, from SAMPLES and STEPS: SLOPES and, of each level, TOTALS."""
+    of_low, of_middle, of_high = (
+        weights_of(weights, 0),
+        weights_of(weights, 1),
+        weights_of(weights, 2),
+    )
+    low, middle, high = limits[0], limits[1], limits[2]
+    for i in range(ROWS):
+        for j in range(COLUMNS):
+            at = PITCH * i + j
+            around, here = neighbours(room, at), room[HERE + at]
+            room[TOTALS + at] = clipped_total(around, here, of_low, low)
+            room[TOTALS + PART + at] = clipped_total(around, here, of_middle, middle)
+            room[TOTALS + 2 * PART + at] = clipped_total(around, here, of_high, high)
+            first = neighbours(room, STEPS + at)
+            second = neighbours(room, STEPS + PART + at)
+            third = neighbours(room, STEPS + 2 * PART + at)
+            step = STEPS + HERE + at
+            room[SLOPES + at] = (
+                passed_total(around, here, first, room[step], of_low, low)
+                + passed_total(around, here, second, room[step + PART], of_middle, middle)
+                + passed_total(around, here, third, room[step + 2 * PART], of_high, high)
+            )
+
+
+@compiled("float64(float32[::1], intp, float32, intp)", fastmath={"reassoc", "contract"})
+def clipped_sum(room, away, limit, steps):
+    """Over a tile: the clipped differences of a pair of neighbours, times the steps."""
+    here, step = room[HERE:], room[steps + HERE :]
+    one, opposite = room[HERE + away :], room[HERE - away :]
+    total = np.float32(0)
+    for i in range(ROWS):
+        for j in range(COLUMNS):
+            at = PITCH * i + j
+            total += step[at] * clipped(one[at], opposite[at], here[at], limit)
+    return total
+
+
+@compiled("float64(float32[::1])", fastmath={"reassoc", "contract"})
+def unit_sum(room):
+    """Over a tile: the gradient of the unit, times the unit."""
+    total = np.float32(0)
+    for i in range(ROWS):
+        for j in range(COLUMNS):
+            at = PITCH * i + j
+            step = STEPS + HERE + at
+            total += (
+                room[step] * room[TOTALS + at]
+                + room[step + PART] * room[TOTALS + PART + at]
+                + room[step + 2 * PART] * room[TOTALS + 2 * PART + at]
+                - room[SLOPES + at] * room[HERE + at]
+            )
+    return total
+
+
+@compiled("void(float32[:,::1], float32[:,:,::1], float32, float32[:,:,::1])")
+def scale_strengths(gradient, strengths, unit, steps):
+    """steps (3, H, W): what the totals of each level are multiplied by, times the gradient."""
+    height, width = gradient.shape
+    for level in range(LEVELS):
+        for y in range(height):
+            line, result = gradient[y], steps[level, y]
+            if len(strengths):
+                for token in range(width // TOKEN):
+                    given = strengths[y // TOKEN, token]
+                    at = TOKEN * (ROWS * level + y % TOKEN)
+                    for j in range(TOKEN):
+                        x = TOKEN * token + j
+                        result[x] = unit * line[x] * given[at + j]
+            else:
+                for x in range(width):
+                    result[x] = unit * line[x]
+
+
+@compiled(
+    "void(float32[:,:,::1], float32[::1], float32[:,::1], float32[::1],"
+    " float32[:,:,:,::1], float32[:,:,::1], float32[:,:,::1], float64[::1], float64[:,::1],"
+    " float32[:,:,:,::1], intp, intp)",
+    fastmath={"contract"},
+)
+def smooth_back(
+    planes,
+    units,
+    weights,
+    limits,
+    strengths,
+    gradient,
+    of_planes,
+    of_units,
+    of_weights,
+    of_strengths,
+    first,
+    end,
+):
+    """Planes first..end - 1: from the gradient of the smoothed planes to those of all that they
+    were made of; units and weights for each plane. All are zero before."""
+    count, height, width = planes.shape
+    channels = count // len(units)
+    room = np.zeros(ROOM, np.float32)
+    steps = np.empty((LEVELS, height, width), np.float32)
+    totals = np.empty((LEVELS, height, width), np.float32)
+    aways = (1, 2, PITCH - 1, PITCH, PITCH + 1, 2 * PITCH)
+    for plane in range(first, end):
+        item = plane // channels
+        unit, source, result = units[item], planes[plane], of_planes[plane]
+        per_unit = np.float32(1) / unit
+        given = strengths[item] if len(strengths) else np.empty((0, 0, 0), np.float32)
+        scale_strengths(gradient[plane], given, unit, steps)
+        for top in range(-REACH, height + REACH, ROWS):
+            for left in range(-REACH, width + REACH, COLUMNS):
+                load_tile(source, top, left, per_unit, np.float32(1), room, SAMPLES)
+                for level in range(LEVELS):
+                    part = STEPS + PART * level
+                    load_tile(steps[level], top, left, np.float32(1), np.float32(0), room, part)
+                turn_back(room, weights[item], limits)
+                of_units[plane] += unit_sum(room) / unit
+                for pair in range(PAIRS):
+                    for level in range(LEVELS):
+                        of_weights[plane, LEVELS * pair + level] += clipped_sum(
+                            room, aways[pair], limits[level], STEPS + PART * level
+                        )
+                before, after = max(-left, 0), min(COLUMNS, width - left)
+                for i in range(min(ROWS, height + REACH - top)):
+                    line = result[min(max(top + i, 0), height - 1)]
+                    slopes = room[SLOPES + PITCH * i : SLOPES + PITCH * (i + 1)]
+                    for j in range(before):
+                        line[0] += per_unit * slopes[j]
+                    inside = line[left + before : left + after]
+                    for j in range(after - before):
+                        inside[j] += per_unit * slopes[before + j]
+                    for j in range(after, COLUMNS):
+                        line[width - 1] += per_unit * slopes[j]
+                    if 0 <= top + i < height:
+                        for level in range(LEVELS):
+                            for j in range(before, after):
+                                totals[level, top + i, left + j] = room[
+                                    TOTALS + PART * level + PITCH * i + j
+                                ]
+        for y in range(height if len(strengths) else 0):
+            for token in range(width // TOKEN):
+                for level in range(LEVELS):
+                    at = TOKEN * (ROWS * level + y % TOKEN)
+                    for j in range(TOKEN):
+                        x = TOKEN * token + j
+                        of_strengths[item, y // TOKEN, token, at + j] = (
+                            unit * gradient[plane, y, x] * totals[level, y, x]
+                        )
+        for y in range(height):
+            for x in range(width):
+                result[y, x] += gradient[plane, y, x]
+
+
+class _Smoothing(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, planes: Tensor, unit: Tensor, weights: Tensor, limits: np.ndarray, scales: Tensor
+    ) -> Tensor:
+        planes, scales = planes.contiguous(), scales.contiguous()
+        ctx.save_for_backward(planes, unit, weights, scales)
+        ctx.limits = limits
+        smoothed = torch.empty_like(planes)
+        known = _arrays(planes, unit, weights, limits, scales)
+        rows = known[0].shape[0] * (planes.shape[2] // ROWS)
+        in_strips(smooth, rows, *known, smoothed.flatten(0, 1).numpy(), least=2)
+        return smoothed
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        planes, unit, weights, scales = ctx.saved_tensors
+        count = planes.shape[0] * planes.shape[1]
+        of_planes, of_scales = torch.zeros_like(planes), torch.zeros_like(scales)
+        of_units = torch.zeros(count, dtype=torch.float64)
+        of_weights = torch.zeros(count, weights.shape[1], dtype=torch.float64)
+        in_strips(
+            smooth_back,
+            count,
+            *_arrays(planes, unit, weights, ctx.limits, scales),
+            gradient.contiguous().flatten(0, 1).numpy(),
+            of_planes.flatten(0, 1).numpy(),
+            of_units.numpy(),
+            of_weights.numpy(),
+            of_scales.numpy(),
+        )
+        channels = planes.shape[1]
+        return (
+            of_planes,
+            of_units.unflatten(0, (-1, channels)).sum(1).float(),
+            of_weights.unflatten(0, (-1, channels)).sum(1).float(),
+            None,
+            of_scales,
+        )
+
+
+def _arrays(
+    planes: Tensor, unit: Tensor, weights: Tensor, limits: np.ndarray, scales: Tensor
+) -> tuple[np.ndarray, ...]:
+    return (
+        planes.detach().flatten(0, 1).numpy(),
+        unit.detach().numpy(),
+        weights.detach().numpy(),
+        limits,
+        scales.detach().numpy(),
+    )
+
+
+def smoothed(
+    planes: Tensor, unit: Tensor, weights: Tensor, limits: np.ndarray, strength: Tensor | None
+) -> Tensor:
+    """planes (B, C, H, W) of float32, H and W multiples of 8; unit (B,); weights (B, 18) of each
+    limit of each pair; limits (3,); strength (B, 192, H/8, W/8), of each limit for each sample of
+    a block, or None for 1 everywhere: the planes have one channel then."""
+    if strength is None:
+        scales = planes.new_empty(0, 0, 0, 0)
+    else:
+        scales = strength.permute(0, 2, 3, 1)
+    result: Tensor = _Smoothing.apply(
+        planes, unit.contiguous(), weights.contiguous(), limits, scales
+    )
+    return result
