@@ -18,11 +18,12 @@ from neuralcodec.codec.filtered_symbols import (
 )
 from neuralcodec.entropy import Coder, SymbolDecoder, SymbolEncoder
 from neuralcodec.entropy.coder import Malformed
+from neuralcodec.kernels.vector_steps import CANDIDATES
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.gop_scales import gop_scales
 from neuralcodec.model.model_file import InstalledModel
-from neuralcodec.model.motion_prior import CANDIDATES, VECTOR_LIMIT, StepContext
+from neuralcodec.model.motion_prior import VECTOR_LIMIT, OpenBlocks, StepArrays
 from neuralcodec.model.tables import PRECISION
 
 
@@ -71,9 +72,9 @@ class _GopContext:
     def _no_vectors(self) -> torch.Tensor:
         return torch.zeros(1, 2, *self.vector_grid, dtype=torch.float32, device="cpu")
 
-    def _walk(self, vectors: torch.Tensor, q: int) -> Iterator[StepContext]:
+    def _walk(self, vectors: torch.Tensor, q: int) -> Iterator[StepArrays]:
         prior, log_table = self.model.vector_prior, self.model.log_table
-        return prior.walk(vectors, self.last_vectors, torch.tensor([q], device="cpu"), log_table)
+        return prior.array_walk(vectors[0], self.last_vectors[0], q, log_table)
 
     def _advance(self, symbols: FrameSymbols, vectors: torch.Tensor | None) -> None:
         self.scales.end()
@@ -107,18 +108,18 @@ class GopSymbolEncoder(_GopContext):
         return encoder.to_bytes()
 
     def _encode_vectors(self, encoder: SymbolEncoder, vectors: torch.Tensor, q: int) -> None:
-        for context in self._walk(vectors, q):
-            step = _StepArrays(context)
-            wanted = vectors[0].flatten(1)[:, context.blocks].T.numpy()
-            is_open = np.ones(len(wanted), dtype=bool)
+        for step in self._walk(vectors, q):
+            wanted = vectors[0].flatten(1)[:, step.blocks].T.to(torch.int32).numpy()
+            blocks = OpenBlocks(step)
             for i in range(CANDIDATES):
-                asked = is_open & step.usable[:, i]
-                hit = (step.candidates[:, i] == wanted).all(1)
-                encoder.decisions(hit[asked], step.indices[asked, i])
-                is_open &= ~(asked & hit)
-            difference = (wanted - step.prediction)[is_open].astype(np.int32)
+                asked, indices = blocks.asked(i)
+                hits = (step.candidates[asked, i] == wanted[asked]).all(1)
+                encoder.decisions(hits, indices)
+                blocks.take(i, asked, hits)
+            left = blocks.is_open
+            difference = (wanted - step.prediction)[left]
             for axis in range(2):
-                encoder.symbols(difference[:, axis], step.indices[is_open, CANDIDATES + axis])
+                encoder.symbols(difference[:, axis], step.indices[left, CANDIDATES + axis])
 
 
 class GopSymbolDecoder(_GopContext):
@@ -147,29 +148,16 @@ class GopSymbolDecoder(_GopContext):
 
     def _decode_vectors(self, decoder: SymbolDecoder, q: int) -> torch.Tensor:
         vectors = self._no_vectors()
-        for context in self._walk(vectors, q):
-            step = _StepArrays(context)
-            decoded = step.prediction.copy()
-            is_open = np.ones(len(decoded), dtype=bool)
+        for step in self._walk(vectors, q):
+            blocks = OpenBlocks(step)
             for i in range(CANDIDATES):
-                asked = np.flatnonzero(is_open & step.usable[:, i])
-                hit = asked[decoder.decisions(step.indices[asked, i])]
-                decoded[hit] = step.candidates[hit, i]
-                is_open[hit] = False
+                asked, indices = blocks.asked(i)
+                blocks.take(i, asked, decoder.decisions(indices))
+            left = blocks.is_open
             for axis in range(2):
-                indices = step.indices[is_open, CANDIDATES + axis]
-                decoded[is_open, axis] += decoder.symbols(indices)
-            if np.abs(decoded).max(initial=0) > VECTOR_LIMIT:
+                difference = decoder.symbols(step.indices[left, CANDIDATES + axis])
+                blocks.vectors[left, axis] += difference
+            if np.abs(blocks.vectors).max(initial=0) > VECTOR_LIMIT:
                 raise Malformed("a motion vector that is too long")
-            vectors[0].view(2, -1)[:, context.blocks] = torch.from_numpy(decoded.T.copy())
+            vectors[0].view(2, -1)[:, step.blocks] = torch.from_numpy(blocks.vectors.T).float()
         return vectors
-
-
-class _StepArrays:
-    """A step's context as arrays over its n blocks."""
-
-    def __init__(self, context: StepContext) -> None:
-        self.candidates = context.candidates[0].permute(2, 0, 1).numpy()  # (n, 6, 2)
-        self.usable = context.usable[0].T.numpy()  # (n, 6)
-        self.prediction = context.prediction[0].T.numpy()  # (n, 2)
-        self.indices = context.indices[0].to(torch.uint8).numpy()  # (n, 8)

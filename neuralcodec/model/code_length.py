@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from neuralcodec.kernels.vector_steps import CANDIDATES
 from neuralcodec.model.config import SCALES
-from neuralcodec.model.motion_prior import CANDIDATES, StepContext, VectorPrior
+from neuralcodec.model.motion_prior import StepContext, VectorPrior
 
 SMALLEST_SCALE = 0.04
 LARGEST_SCALE = 64.0
