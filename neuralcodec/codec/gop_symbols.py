@@ -6,7 +6,6 @@ It sees symbols only, no picture: a whole GOP can be parsed, checked or cut with
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +18,12 @@ from neuralcodec.codec.filtered_symbols import (
 )
 from neuralcodec.entropy import Coder, SymbolDecoder, SymbolEncoder
 from neuralcodec.entropy.coder import Malformed
+from neuralcodec.kernels.vector_steps import CANDIDATES
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK
-from neuralcodec.model.exact import exact_float32, log_magnitude
+from neuralcodec.model.exact import exact_float32
+from neuralcodec.model.gop_scales import gop_scales
 from neuralcodec.model.model_file import InstalledModel
-from neuralcodec.model.motion_prior import CANDIDATES, VECTOR_LIMIT, StepContext
-from neuralcodec.model.scale_prior import History, Pass, ScalePrior
+from neuralcodec.model.motion_prior import VECTOR_LIMIT, OpenBlocks, StepArrays
 from neuralcodec.model.tables import PRECISION
 
 
@@ -58,7 +58,7 @@ class _GopContext:
         """height, width: of the grid of 16x16 blocks."""
         self.model, self.coder = installed.model, coder
         self.height, self.width = height, width
-        self.history: History | None = None
+        self.scales = gop_scales(installed.model, height, width)
         self.last_vectors = self._no_vectors()
         self.last_filtered = AFTER_INTRA
         self.checksum = 0
@@ -72,28 +72,13 @@ class _GopContext:
     def _no_vectors(self) -> torch.Tensor:
         return torch.zeros(1, 2, *self.vector_grid, dtype=torch.float32, device="cpu")
 
-    def _side(self, q: int, vectors: torch.Tensor | None) -> tuple[ScalePrior, torch.Tensor]:
-        prior = self.model.intra_prior if vectors is None else self.model.inter_prior
-        side = prior.side_information(
-            torch.tensor([q], device="cpu"),
-            (1, self.height, self.width),
-            self.model.log_table,
-            self.history,
-            vectors,
-        )
-        return prior, side
-
-    def _walk(self, vectors: torch.Tensor, q: int) -> Iterator[StepContext]:
+    def _walk(self, vectors: torch.Tensor, q: int) -> Iterator[StepArrays]:
         prior, log_table = self.model.vector_prior, self.model.log_table
-        return prior.walk(vectors, self.last_vectors, torch.tensor([q], device="cpu"), log_table)
+        return prior.array_walk(vectors[0], self.last_vectors[0], q, log_table)
 
-    def _advance(
-        self, symbols: FrameSymbols, magnitudes: torch.Tensor, vectors: torch.Tensor | None
-    ) -> None:
-        if vectors is None or self.history is None:
-            self.history = History.begin(magnitudes)
-        else:
-            self.history = self.history.advance(magnitudes)
+    def _advance(self, symbols: FrameSymbols, vectors: torch.Tensor | None) -> None:
+        self.scales.end()
+        if vectors is not None:
             self.last_vectors = vectors
         self.last_filtered = symbols.filtered or AFTER_INTRA
         self.checksum = symbols.checksum(self.checksum)
@@ -111,29 +96,30 @@ class GopSymbolEncoder(_GopContext):
             if symbols.vectors is not None:
                 vectors = torch.from_numpy(symbols.vectors.astype(np.float32))[None]
                 self._encode_vectors(encoder, vectors, q)
-            magnitudes = log_magnitude(torch.from_numpy(symbols.latent)[None], self.model.log_table)
-            prior, side = self._side(q, vectors)
-            for coded in prior.passes(self.height, self.width):
-                indices = _to_numpy(prior.indices(coded, side, magnitudes))
-                places = _places(coded)
+            self.scales.begin(q, vectors)
+            for coded in self.scales.passes(vectors is None):
+                indices = self.scales.indices(coded)
                 values = symbols.latent[:, :, coded.channels]
-                encoder.symbols(values[places].ravel(), indices[places].ravel())
-            self._advance(symbols, magnitudes, vectors)
+                chosen = None if coded.chosen is None else coded.chosen.numpy()
+                encoder.symbols(values, indices, chosen)
+                known = values if chosen is None or coded.is_second else values * chosen
+                self.scales.tell(coded, np.ascontiguousarray(known))
+            self._advance(symbols, vectors)
         return encoder.to_bytes()
 
     def _encode_vectors(self, encoder: SymbolEncoder, vectors: torch.Tensor, q: int) -> None:
-        for context in self._walk(vectors, q):
-            step = _StepArrays(context)
-            wanted = vectors[0].flatten(1)[:, context.blocks].T.numpy()
-            is_open = np.ones(len(wanted), dtype=bool)
+        for step in self._walk(vectors, q):
+            wanted = vectors[0].flatten(1)[:, step.blocks].T.to(torch.int32).numpy()
+            blocks = OpenBlocks(step)
             for i in range(CANDIDATES):
-                asked = is_open & step.usable[:, i]
-                hit = (step.candidates[:, i] == wanted).all(1)
-                encoder.decisions(hit[asked], step.indices[asked, i])
-                is_open &= ~(asked & hit)
-            difference = (wanted - step.prediction)[is_open].astype(np.int32)
+                asked, indices = blocks.asked(i)
+                hits = (step.candidates[asked, i] == wanted[asked]).all(1)
+                encoder.decisions(hits, indices)
+                blocks.take(i, asked, hits)
+            left = blocks.is_open
+            difference = (wanted - step.prediction)[left]
             for axis in range(2):
-                encoder.symbols(difference[:, axis], step.indices[is_open, CANDIDATES + axis])
+                encoder.symbols(difference[:, axis], step.indices[left, CANDIDATES + axis])
 
 
 class GopSymbolDecoder(_GopContext):
@@ -142,66 +128,36 @@ class GopSymbolDecoder(_GopContext):
     def decode(self, payload: bytes, q: int, intra: bool) -> FrameSymbols:
         """Raises Malformed when these bytes are no frame."""
         decoder = SymbolDecoder(self.coder, payload)
-        latents = self.model.config.latents
         with torch.no_grad(), exact_float32("cpu"):
             filtered = None if intra else decode_filtered(decoder, self.last_filtered)
             vectors = None if intra else self._decode_vectors(decoder, q)
-            latent = np.zeros((self.height, self.width, latents), dtype=np.int16)
-            magnitudes = torch.zeros(
-                1, self.height, self.width, latents, dtype=torch.float32, device="cpu"
-            )
-            prior, side = self._side(q, vectors)
-            for coded in prior.passes(self.height, self.width):
-                indices = _to_numpy(prior.indices(coded, side, magnitudes))
-                places = _places(coded)
-                wanted = indices[places]
-                values = latent[:, :, coded.channels]
-                values[places] = decoder.symbols(wanted.ravel()).reshape(wanted.shape)
-                magnitudes[0, :, :, coded.channels] = log_magnitude(
-                    torch.from_numpy(values), self.model.log_table
-                )
+            groups: list[np.ndarray] = []
+            self.scales.begin(q, vectors)
+            for coded in self.scales.passes(intra):
+                indices = self.scales.indices(coded)
+                chosen = None if coded.chosen is None else coded.chosen.numpy()
+                known = groups.pop() if coded.is_second else None
+                groups.append(decoder.symbols(indices, chosen, known))
+                self.scales.tell(coded, groups[-1])
+            latent = np.concatenate(groups, 2)
             decoder.finish()
             array = None if vectors is None else vectors[0].numpy().astype(np.int16)
             symbols = FrameSymbols(array, latent, filtered)
-            self._advance(symbols, magnitudes, vectors)
+            self._advance(symbols, vectors)
         return symbols
 
     def _decode_vectors(self, decoder: SymbolDecoder, q: int) -> torch.Tensor:
         vectors = self._no_vectors()
-        for context in self._walk(vectors, q):
-            step = _StepArrays(context)
-            decoded = step.prediction.copy()
-            is_open = np.ones(len(decoded), dtype=bool)
+        for step in self._walk(vectors, q):
+            blocks = OpenBlocks(step)
             for i in range(CANDIDATES):
-                asked = np.flatnonzero(is_open & step.usable[:, i])
-                hit = asked[decoder.decisions(step.indices[asked, i])]
-                decoded[hit] = step.candidates[hit, i]
-                is_open[hit] = False
+                asked, indices = blocks.asked(i)
+                blocks.take(i, asked, decoder.decisions(indices))
+            left = blocks.is_open
             for axis in range(2):
-                indices = step.indices[is_open, CANDIDATES + axis]
-                decoded[is_open, axis] += decoder.symbols(indices)
-            if np.abs(decoded).max(initial=0) > VECTOR_LIMIT:
+                difference = decoder.symbols(step.indices[left, CANDIDATES + axis])
+                blocks.vectors[left, axis] += difference
+            if np.abs(blocks.vectors).max(initial=0) > VECTOR_LIMIT:
                 raise Malformed("a motion vector that is too long")
-            vectors[0].view(2, -1)[:, context.blocks] = torch.from_numpy(decoded.T.copy())
+            vectors[0].view(2, -1)[:, step.blocks] = torch.from_numpy(blocks.vectors.T).float()
         return vectors
-
-
-class _StepArrays:
-    """A step's context as arrays over its n blocks."""
-
-    def __init__(self, context: StepContext) -> None:
-        self.candidates = context.candidates[0].permute(2, 0, 1).numpy()  # (n, 6, 2)
-        self.usable = context.usable[0].T.numpy()  # (n, 6)
-        self.prediction = context.prediction[0].T.numpy()  # (n, 2)
-        self.indices = context.indices[0].to(torch.uint8).numpy()  # (n, 8)
-
-
-def _places(coded: Pass) -> Any:
-    """What picks the symbols of a pass from an array (h, w, channels of the group)."""
-    return ... if coded.chosen is None else coded.chosen.numpy()
-
-
-def _to_numpy(indices: torch.Tensor) -> np.ndarray:
-    """(1, h, w, channels) -> (h, w, channels)."""
-    array: np.ndarray = indices[0].to(torch.uint8).numpy()
-    return array

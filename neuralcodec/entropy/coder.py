@@ -8,12 +8,14 @@ Guarantee: decoding any bytes raises nothing but `Malformed`, and takes time and
 proportion to the number of symbols asked for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import constriction
 import numpy as np
+
+from neuralcodec.entropy.grouping import Groups
 
 AnsCoder = constriction.stream.stack.AnsCoder
 Bernoulli = constriction.stream.model.Bernoulli
@@ -44,7 +46,7 @@ class Coder:
     """
 
     models: tuple[Any, ...]
-    supports: tuple[int, ...]
+    supports: np.ndarray  # int32; 0 where exceptions alone are written
     chances: np.ndarray
 
     @classmethod
@@ -52,16 +54,19 @@ class Coder:
         cls, symbol_tables: Sequence[np.ndarray], decision_table: np.ndarray, precision: int
     ) -> "Coder":
         unit = 2.0**-precision
+        supports = np.array([len(t) // 2 - 1 for t in symbol_tables], np.int32)
+        supports[EXCEPTION_INDEX] = 0
         return cls(
             # perfect=False: nothing is printed to stdout, and the integers are scaled in a way
             # that has no rounding but the one in docs/format.md
             tuple(Categorical(t.astype(np.float64) * unit, perfect=False) for t in symbol_tables),
-            tuple(len(t) // 2 - 1 for t in symbol_tables),
+            supports,
             decision_table.astype(np.float64) * unit,
         )
 
 
 _DECISION = Bernoulli(perfect=False)
+_NO_EXCEPTIONS = np.zeros(0, np.int64), np.zeros(0, np.int32)  # places, symbols
 
 
 class SymbolEncoder:
@@ -80,17 +85,23 @@ class SymbolEncoder:
         """chance: of yes, that needs no model to be known."""
         self._push(np.array([yes]), _DECISION, np.array([chance]))
 
-    def symbols(self, values: np.ndarray, indices: np.ndarray) -> None:
-        """values (n,) integers, |value| <= 32767; indices (n,) uint8 0..63."""
-        escaped = []
-        values = values.astype(np.int32)
-        for index, places in _groups(indices):
+    def symbols(
+        self, values: np.ndarray, indices: np.ndarray, chosen: np.ndarray | None = None
+    ) -> None:
+        """values: integers, |value| <= 32767; indices 0..63; chosen: booleans, for those that are
+        meant, None for all. Arrays of one shape."""
+        values = values.astype(np.int16, copy=False).ravel()
+        groups = Groups(indices, chosen)
+        symbols, outside = groups.gather(values, self._coder.supports)
+        exceptions = int(np.count_nonzero(groups.indices[outside] == EXCEPTION_INDEX))
+        escaped = values[outside[exceptions:]]
+        for index, stretch in groups:
             if index == EXCEPTION_INDEX:
-                escaped.append(self._exceptions(values[places]))
+                beyond = self._exceptions(groups, values, outside[:exceptions])
+                escaped = np.concatenate([beyond, escaped])
             else:
-                escaped.append(self._with_table(values[places], index))
-        if escaped:
-            self._push(np.concatenate(escaped) + LARGEST, _SIGNED_16)
+                self._push(symbols[stretch], self._coder.models[index])
+        self._push(escaped.astype(np.int32) + LARGEST, _SIGNED_16)
 
     def to_bytes(self) -> bytes:
         ans = AnsCoder()
@@ -102,21 +113,19 @@ class SymbolEncoder:
         words: np.ndarray = ans.get_compressed()
         return words.astype("<u4").tobytes().rstrip(b"\0")
 
-    def _with_table(self, group: np.ndarray, index: int) -> np.ndarray:
-        """Returns the values outside of the table, which are still to be written."""
-        support = self._coder.supports[index]
-        inside = np.abs(group) <= support
-        self._push(np.where(inside, group + support, 2 * support + 1), self._coder.models[index])
-        return group[~inside]
-
-    def _exceptions(self, group: np.ndarray) -> np.ndarray:
-        places = np.flatnonzero(group)
+    def _exceptions(self, groups: Groups, values: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Of values at these places, ascending. Returns those still to be written."""
         self.decision(len(places) > 0, EXCEPTION_CHANCE)
         if not len(places):
-            return group[:0]
+            return values[:0]
+        group = groups.places_of(EXCEPTION_INDEX)
         self._count(len(places), len(group))
-        self._push(_digits(places, len(group)), _DIGIT)
-        return self._with_table(group[places], EXCEPTION_VALUES)
+        self._push(_digits(np.searchsorted(group, places), len(group)), _DIGIT)
+        wanted, support = values[places].astype(np.int32), self._coder.supports[EXCEPTION_VALUES]
+        inside = np.abs(wanted) <= support
+        symbols = np.where(inside, wanted + support, 2 * support + 1)
+        self._push(symbols, self._coder.models[EXCEPTION_VALUES])
+        return values[places[~inside]]
 
     def _count(self, number: int, largest: int) -> None:
         """A number that is nearly always small: in as few digits as it needs."""
@@ -129,7 +138,7 @@ class SymbolEncoder:
 
     def _push(self, symbols: np.ndarray, model: Any, parameters: np.ndarray | None = None) -> None:
         if len(symbols):
-            self._steps.append((symbols.astype(np.int32), model, parameters))
+            self._steps.append((symbols.astype(np.int32, copy=False), model, parameters))
 
 
 class SymbolDecoder:
@@ -152,18 +161,36 @@ class SymbolDecoder:
     def decision(self, chance: float) -> bool:
         return bool(self._ans.decode(_DECISION, np.array([chance]))[0])
 
-    def symbols(self, indices: np.ndarray) -> np.ndarray:
-        """int16 (n,). Raises Malformed."""
-        values = np.zeros(len(indices), dtype=np.int16)
-        escaped = []
-        for index, places in _groups(indices):
+    def symbols(
+        self,
+        indices: np.ndarray,
+        chosen: np.ndarray | None = None,
+        values: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """int16, of the shape of the indices. Raises Malformed.
+
+        chosen: booleans of that shape, for those that are coded, None for all; values: the array
+        that they are written into, else one that is 0 elsewhere."""
+        if values is None:
+            values = np.zeros(indices.shape, dtype=np.int16)
+        flat = values.reshape(-1)
+        groups = Groups(indices, chosen)
+        read = []
+        exceptions = _NO_EXCEPTIONS
+        for index, stretch in groups:
+            count = stretch.stop - stretch.start
             if index == EXCEPTION_INDEX:
-                escaped.append(self._exceptions(values, places))
+                exceptions = self._exceptions(groups)
+                read.append(np.zeros(count, np.int32))
             else:
-                escaped.append(self._with_table(values, places, index))
-        if escaped:
-            outside = np.concatenate(escaped)
-            values[outside] = self._signed(len(outside))
+                read.append(self._ans.decode(self._coder.models[index], count))
+        if read:
+            outside = groups.spread(np.concatenate(read), self._coder.supports, flat)
+            places, symbols = exceptions
+            support = self._coder.supports[EXCEPTION_VALUES]
+            flat[places] = symbols - support
+            outside = np.concatenate([places[symbols > 2 * support], outside])
+            flat[outside] = self._signed(len(outside))
         return values
 
     def finish(self) -> None:
@@ -171,23 +198,19 @@ class SymbolDecoder:
         if not self._ans.is_empty():
             raise Malformed("bits left over after the last symbol of a frame")
 
-    def _with_table(self, values: np.ndarray, places: np.ndarray, index: int) -> np.ndarray:
-        """Returns the places whose values are outside of the table, still to be read."""
-        support = self._coder.supports[index]
-        decoded: np.ndarray = self._ans.decode(self._coder.models[index], len(places))
-        values[places] = decoded - support
-        return places[decoded == 2 * support + 1]
-
-    def _exceptions(self, values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    def _exceptions(self, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
+        """Places, and their symbols in the table of exceptions."""
+        size = int(groups.counts[EXCEPTION_INDEX])
         if not self.decision(EXCEPTION_CHANCE):
-            return places[:0]
-        count = self._count(len(places))
-        if not 0 < count <= len(places):
-            raise Malformed(f"{count} exceptions among {len(places)} symbols")
-        chosen = self._numbers(count, len(places))
-        if int(chosen.max()) >= len(places):
+            return _NO_EXCEPTIONS
+        count = self._count(size)
+        if not 0 < count <= size:
+            raise Malformed(f"{count} exceptions among {size} symbols")
+        chosen = self._numbers(count, size)
+        if int(chosen.max()) >= size:
             raise Malformed("an exception outside of the frame")
-        return self._with_table(values, places[chosen], EXCEPTION_VALUES)
+        symbols: np.ndarray = self._ans.decode(self._coder.models[EXCEPTION_VALUES], count)
+        return groups.places_of(EXCEPTION_INDEX)[chosen], symbols
 
     def _count(self, largest: int) -> int:
         digits = 1
@@ -208,17 +231,6 @@ class SymbolDecoder:
             return np.zeros(0, dtype=np.int16)
         decoded: np.ndarray = self._ans.decode(_SIGNED_16, count)
         return np.minimum(decoded - LARGEST, LARGEST).astype(np.int16)
-
-
-def _groups(indices: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """(index, places in ascending order) for every index that occurs, ascending."""
-    order = np.argsort(indices, kind="stable")
-    ends = np.cumsum(np.bincount(indices, minlength=1))
-    start = 0
-    for index, end in enumerate(ends.tolist()):
-        if end > start:
-            yield index, order[start:end]
-        start = end
 
 
 def _digit_weights(largest: int) -> np.ndarray:

@@ -9,13 +9,9 @@ from torch import Tensor
 
 from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.laplace import LaplaceBits
+from neuralcodec.kernels.vector_steps import CANDIDATES
 from neuralcodec.model.config import SCALES
-from neuralcodec.model.motion_prior import (
-    CANDIDATES,
-    VECTOR_LIMIT,
-    StepContext,
-    VectorPrior,
-)
+from neuralcodec.model.motion_prior import VECTOR_LIMIT, StepContext, VectorPrior
 
 SMALLEST_SCALE = 0.04
 LARGEST_SCALE = 64.0

@@ -14,18 +14,22 @@ autocast, TF32 off.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralcodec.kernels.exact_layers import (
+    ACTIVATION_UNITS,
+    INDEX_CENTRE,
+    INDEX_GAIN,
+    LIMIT,
+    WEIGHT_UNITS,
+    IntegerLayer,
+)
 from neuralcodec.model.config import SCALES
 
-WEIGHT_UNITS = 64  # weights are multiples of 2**-6
-ACTIVATION_UNITS = 16  # activations are multiples of 2**-4
 SUM_UNITS = WEIGHT_UNITS * ACTIVATION_UNITS
-LIMIT = 127  # of |k| for weights and activations
-INDEX_GAIN = 8  # an output of 1.0 moves an index by 8 steps
-INDEX_CENTRE = 16
 QUALITY_CENTRE = 32
 FLOAT32_INTEGERS = 2**24
 
@@ -55,6 +59,15 @@ class ExactLayer(nn.Module):
         bias = round_through(self.bias * SUM_UNITS) / SUM_UNITS
         return to_grid(self.weight, WEIGHT_UNITS), bias
 
+    def in_integers(self) -> IntegerLayer:
+        """What kernels compute with, of what the layer is now."""
+        weight, bias = (p.detach() for p in self.grid_parameters())
+        whole = (weight * WEIGHT_UNITS).round().to(torch.int8)
+        return IntegerLayer(self._for_products(whole), (bias * SUM_UNITS).to(torch.int32).numpy())
+
+    def _for_products(self, weight: Tensor) -> Tensor:
+        return weight
+
     def prove_exact(self) -> None:
         """Raises ValueError unless every possible partial sum is exact in float32."""
         weight, bias = self.grid_parameters()
@@ -82,6 +95,9 @@ class ExactDepthwise(ExactLayer):
         super().__init__((channels, 1, 3, 3), channels, 0.2)
         with torch.no_grad():
             self.weight[:, :, 1, 1] += 0.6
+
+    def _for_products(self, weight: Tensor) -> Tensor:
+        return weight.flatten(1).T.contiguous()
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.grid_parameters()
@@ -116,6 +132,15 @@ def log_magnitude_table() -> Tensor:
     magnitudes = torch.log1p(torch.arange(4096, dtype=torch.float64, device="cpu"))
     units = (magnitudes * ACTIVATION_UNITS).round().clamp(max=LIMIT)
     return (units / ACTIVATION_UNITS).float()
+
+
+def table_in_units(table: Tensor) -> np.ndarray:
+    """The same table for kernels. Raises ValueError where it is not on the grid."""
+    units = (table * ACTIVATION_UNITS).round().clamp(0, LIMIT)
+    if not torch.equal(units / ACTIVATION_UNITS, table):
+        raise ValueError("log magnitudes off the grid")
+    array: np.ndarray = units.to(torch.int8).numpy()
+    return array
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from neuralcodec.errors import ModelError, reason_of
 from neuralcodec.model.config import ModelConfig
+from neuralcodec.model.exact import table_in_units
 from neuralcodec.model.installed import (
     MODEL_PREFIX,
     NETWORKS_VERSION,
@@ -104,6 +105,7 @@ def _load_file(path: Path) -> InstalledModel:
         model = _build(config, _with_prefix(tensors, MODEL_PREFIX))
         for layer in model.exact_layers():
             layer.prove_exact()
+        table_in_units(model.log_table)
         tables = CodingTables.from_tensors(_with_prefix(tensors, TABLE_PREFIX))
         record = json.loads(metadata.get("record", "{}"))
     except (

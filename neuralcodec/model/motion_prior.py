@@ -12,20 +12,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.exact_layers import IntegerLayer, index_sums, rectify_sums, sums
+from neuralcodec.kernels.vector_steps import (
+    CANDIDATES,
+    ask_blocks,
+    describe_blocks,
+    fill_blocks,
+    take_candidate,
+)
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.exact import (
+    QUALITY_CENTRE,
     ExactLinear,
     log_magnitude,
     quality_activation,
     rectify,
+    table_in_units,
     to_index,
 )
+from neuralcodec.model.kept import kept
 
-CANDIDATES = 6  # zero, last frame's, four neighbours
 VECTOR_LIMIT = 1023  # of |component|, in quarter samples
 COARSEST = 16
 WIDEST_LOOK = COARSEST // 2  # of the networks' 3x3 neighbourhoods
@@ -114,6 +126,57 @@ class StepContext:
     indices: Tensor
 
 
+@dataclass(frozen=True)
+class StepArrays:
+    """The same of one field, block after block: blocks (n,), candidates (n, 6, 2) int32, usable
+    (n, 6), prediction (n, 2) int32, indices (n, 8) uint8."""
+
+    blocks: np.ndarray
+    candidates: np.ndarray
+    usable: np.ndarray
+    prediction: np.ndarray
+    indices: np.ndarray
+
+    @classmethod
+    def of(cls, context: StepContext) -> "StepArrays":
+        return cls(
+            context.blocks.numpy(),
+            context.candidates[0].permute(2, 0, 1).to(torch.int32).contiguous().numpy(),
+            context.usable[0].T.contiguous().numpy(),
+            context.prediction[0].T.to(torch.int32).contiguous().numpy(),
+            context.indices[0].to(torch.uint8).contiguous().numpy(),
+        )
+
+
+class OpenBlocks:
+    """The blocks of a step while their candidates are gone through.
+
+    vectors (n, 2) int32: the prediction until a block takes another; is_open (n,): has not yet."""
+
+    def __init__(self, step: StepArrays) -> None:
+        self._step = step
+        self.vectors = step.prediction.copy()
+        self.is_open = np.ones(len(self.vectors), bool)
+
+    def asked(self, candidate: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which blocks say whether it is theirs, and with the chance of which index."""
+        usable, indices, n = self._step.usable, self._step.indices, len(self.vectors)
+        if not can_run():
+            asked = np.flatnonzero(self.is_open & usable[:, candidate])
+            return asked, indices[asked, candidate]
+        asked, chances = np.empty(n, np.int64), np.empty(n, np.uint8)
+        count = ask_blocks(usable, indices, candidate, self.is_open, asked, chances)
+        return asked[:count], chances[:count]
+
+    def take(self, candidate: int, asked: np.ndarray, hits: np.ndarray) -> None:
+        candidates = self._step.candidates
+        if can_run():
+            take_candidate(hits, asked, candidates, candidate, self.is_open, self.vectors)
+            return
+        self.vectors[asked[hits]] = candidates[asked[hits], candidate]
+        self.is_open[asked[hits]] = False
+
+
 class VectorPrior(nn.Module):
     """The networks of all steps."""
 
@@ -129,6 +192,10 @@ class VectorPrior(nn.Module):
     ) -> Iterator[StepContext]:
         """All steps in coding order. vectors (B, 2, h, w) in quarter samples, which a decoder fills
         in between steps; last: the field of the frame before, zero after an intra frame; q (B,)."""
+        learns = torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters())
+        if can_run(vectors) and not learns:
+            yield from self._walk_arrays(vectors, last, q, log_table)
+            return
         quality = quality_activation(q)
         height, width = vectors.shape[-2:]
         known = torch.zeros(1, height * width, dtype=vectors.dtype, device=vectors.device)
@@ -141,6 +208,68 @@ class VectorPrior(nn.Module):
             context = _Surroundings(places, _pad(now), before, log_table)
             yield self._step(number, context, last.flatten(2), quality)
             known.index_fill_(1, places.blocks, 1)
+
+    def array_walk(
+        self, vectors: Tensor, last: Tensor, q: int, log_table: Tensor
+    ) -> Iterator[StepArrays]:
+        """The same for one field without gradients: vectors and last (2, h, w)."""
+        if not can_run(vectors):
+            quality = torch.tensor([q], device=vectors.device)
+            for context in self.walk(vectors[None], last[None], quality, log_table):
+                yield StepArrays.of(context)
+            return
+        networks = kept(self, lambda: _IntegerNetworks.of(self))
+        height, width = vectors.shape[-2:]
+        size = (height + 2 * COARSEST) * (width + 2 * COARSEST)
+        now, before = np.zeros((2, size), np.int32), np.zeros((2, size), np.int32)
+        known = np.zeros(size, np.int8)
+        old = last.detach().float().contiguous().flatten(1).numpy()
+        fill_blocks(old, np.arange(height * width), width, COARSEST, before, known)
+        known[:] = 0
+        table = table_in_units(log_table)
+        for number, step in enumerate(STEPS):
+            blocks = step_places(number, height, width, vectors.device).blocks.numpy()
+            n = len(blocks)
+            candidates = np.empty((n, CANDIDATES, 2), np.int32)
+            usable = np.empty((n, CANDIDATES), bool)
+            prediction = np.empty((n, 2), np.int32)
+            inputs = np.empty((n, networks.hidden + INPUTS), np.int8)
+            describe_blocks(
+                now,
+                known,
+                before,
+                blocks,
+                width,
+                COARSEST,
+                step.spacing,
+                min(step.spacing, WIDEST_LOOK),
+                step.kind == "centre",
+                table,
+                q - QUALITY_CENTRE,
+                candidates,
+                usable,
+                prediction,
+                inputs,
+                networks.hidden,
+            )
+            indices = networks.indices(number, inputs)
+            yield StepArrays(blocks, candidates, usable, prediction, indices)
+            filled = vectors.detach().float().contiguous().flatten(1).numpy()
+            fill_blocks(filled, blocks, width, COARSEST, now, known)
+
+    def _walk_arrays(
+        self, vectors: Tensor, last: Tensor, q: Tensor, log_table: Tensor
+    ) -> Iterator[StepContext]:
+        items = zip(vectors, last, q.tolist(), strict=True)
+        walks = [self.array_walk(*item, log_table) for item in items]
+        for steps in zip(*walks, strict=True):
+            yield StepContext(
+                torch.from_numpy(steps[0].blocks),
+                _stacked([s.candidates for s in steps]).permute(0, 2, 3, 1).to(vectors.dtype),
+                _stacked([s.usable for s in steps]).transpose(1, 2),
+                _stacked([s.prediction for s in steps]).transpose(1, 2).to(vectors.dtype),
+                _stacked([s.indices for s in steps]).to(vectors.dtype),
+            )
 
     def _step(
         self, number: int, around: "_Surroundings", last: Tensor, quality: Tensor
@@ -164,6 +293,41 @@ class VectorPrior(nn.Module):
         hidden = rectify(self.read[number](x))
         hidden = rectify(self.mix[number](hidden))
         return to_index(self.write[number](torch.cat([hidden, x], -1)))
+
+
+@dataclass(frozen=True)
+class _IntegerNetworks:
+    """The layers of each step."""
+
+    read: list[IntegerLayer]
+    mix: list[IntegerLayer]
+    write: list[IntegerLayer]
+
+    @classmethod
+    def of(cls, prior: VectorPrior) -> "_IntegerNetworks":
+        def integers(layers: nn.ModuleList) -> list[IntegerLayer]:
+            return [layer.in_integers() for layer in layers if isinstance(layer, ExactLinear)]
+
+        return cls(integers(prior.read), integers(prior.mix), integers(prior.write))
+
+    @property
+    def hidden(self) -> int:
+        return len(self.mix[0].bias)
+
+    def indices(self, number: int, inputs: np.ndarray) -> np.ndarray:
+        """inputs (n, hidden + INPUTS), of which the first are for what the layers leave."""
+        read, mix, write = self.read[number], self.mix[number], self.write[number]
+        all_inputs = torch.from_numpy(inputs)
+        hidden = np.empty((len(inputs), self.hidden), np.int8)
+        rectify_sums(sums(all_inputs[:, self.hidden :], read), read.bias, hidden, 0)
+        rectify_sums(sums(torch.from_numpy(hidden), mix), mix.bias, inputs, 0)
+        indices = np.empty((len(inputs), OUTPUTS), np.uint8)
+        index_sums(sums(all_inputs, write), write.bias, indices)
+        return indices
+
+
+def _stacked(arrays: list[np.ndarray]) -> Tensor:
+    return torch.stack([torch.from_numpy(array) for array in arrays])
 
 
 @dataclass(frozen=True)

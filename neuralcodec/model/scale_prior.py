@@ -15,10 +15,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from neuralcodec.kernels.exact_layers import ACTIVATION_UNITS, LIMIT
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.exact import (
-    ACTIVATION_UNITS,
-    LIMIT,
     ExactDepthwise,
     ExactLinear,
     log_magnitude,
@@ -137,6 +136,7 @@ class ScalePrior(nn.Module):
         if inter:
             self.summarise = ExactLinear(2 * config.latents, hidden)
             side += hidden + MOTION_CHANNELS
+        self.hidden, self.side = hidden, side
         self.networks = nn.ModuleList(
             GroupNetwork(start + side, hidden, end - start) for start, end in self.bounds
         )

@@ -1,0 +1,249 @@
+"""The scale indices of a GOP's frames, pass after pass, as its symbols become known.
+
+Either by the layers of `scale_prior` or, where kernels can be compiled, by the same in integers.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.exact_layers import (
+    ACTIVATION_UNITS,
+    IntegerLayer,
+    index_sums,
+    look_around,
+    rectify_sums,
+    sums,
+)
+from neuralcodec.kernels.scale_inputs import advance_history, write_magnitudes, write_motion
+from neuralcodec.model.exact import QUALITY_CENTRE, log_magnitude, table_in_units
+from neuralcodec.model.kept import kept
+from neuralcodec.model.scale_prior import (
+    MOTION_CHANNELS,
+    SIDE_CHANNELS,
+    GroupNetwork,
+    History,
+    Pass,
+    ScalePrior,
+    parity_map,
+)
+from neuralcodec.model.video_model import VideoModel
+
+
+class GopScales(ABC):
+    """For each frame: `begin`; for each pass `indices`, then `tell`; `end`. All arrays are
+    (h, w, channels of the group)."""
+
+    def __init__(self, model: VideoModel, height: int, width: int) -> None:
+        """height, width: of the latent."""
+        self.model, self.height, self.width = model, height, width
+
+    def passes(self, intra: bool) -> list[Pass]:
+        return list(self._prior(intra).passes(self.height, self.width))
+
+    @abstractmethod
+    def begin(self, q: int, vectors: Tensor | None) -> None:
+        """vectors (1, 2, 2h, 2w) in quarter samples; None: an intra frame."""
+
+    @abstractmethod
+    def indices(self, coded: Pass) -> np.ndarray:
+        """uint8, of which the pass takes its own."""
+
+    @abstractmethod
+    def tell(self, coded: Pass, values: np.ndarray) -> None:
+        """The symbols of the group, int16: of this pass and those before, else 0."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """The frame becomes history."""
+
+    def _prior(self, intra: bool) -> ScalePrior:
+        return self.model.intra_prior if intra else self.model.inter_prior
+
+
+def gop_scales(model: VideoModel, height: int, width: int) -> GopScales:
+    kind = CompiledScales if can_run(model.log_table) else TensorScales
+    return kind(model, height, width)
+
+
+class TensorScales(GopScales):
+    """Float maps through the layers themselves."""
+
+    def __init__(self, model: VideoModel, height: int, width: int) -> None:
+        super().__init__(model, height, width)
+        self._history: History | None = None
+
+    def begin(self, q: int, vectors: Tensor | None) -> None:
+        shape = 1, self.height, self.width
+        self._is_intra = vectors is None
+        self._side = self._prior(self._is_intra).side_information(
+            torch.tensor([q], device="cpu"), shape, self.model.log_table, self._history, vectors
+        )
+        self._magnitudes = torch.zeros(
+            *shape, self.model.config.latents, dtype=torch.float32, device="cpu"
+        )
+
+    def indices(self, coded: Pass) -> np.ndarray:
+        found = self._prior(self._is_intra).indices(coded, self._side, self._magnitudes)
+        array: np.ndarray = found[0].to(torch.uint8).numpy()
+        return array
+
+    def tell(self, coded: Pass, values: np.ndarray) -> None:
+        magnitudes = log_magnitude(torch.from_numpy(values), self.model.log_table)
+        self._magnitudes[0, :, :, coded.channels] = magnitudes
+
+    def end(self) -> None:
+        if self._is_intra or self._history is None:
+            self._history = History.begin(self._magnitudes)
+        else:
+            self._history = self._history.advance(self._magnitudes)
+
+
+@dataclass(frozen=True)
+class _IntegerNetwork:
+    """A `GroupNetwork`, its inputs in the order of `_Columns`."""
+
+    read: IntegerLayer
+    look: IntegerLayer
+    mix: IntegerLayer
+    around: IntegerLayer | None
+    write: IntegerLayer
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where the wide map has what the networks of a prior see and leave: what is seen around
+    symbols of the own group, up to `hidden`; hidden; side; magnitudes of all channels."""
+
+    hidden: int
+    side: int
+    magnitudes: int
+    end: int
+
+
+@dataclass(frozen=True)
+class _IntegerPrior:
+    columns: _Columns
+    summarise: IntegerLayer | None
+    networks: list[_IntegerNetwork]
+    second: list[_IntegerNetwork]  # of intra frames
+
+    @classmethod
+    def of(cls, prior: ScalePrior) -> "_IntegerPrior":
+        widest = max(end - start for start, end in prior.bounds)
+        hidden = 0 if prior.second is None else widest
+        side = hidden + prior.hidden
+        magnitudes = side + prior.side
+        columns = _Columns(hidden, side, magnitudes, magnitudes + prior.bounds[-1][1])
+
+        def integers(networks: Iterable[nn.Module]) -> list[_IntegerNetwork]:
+            found = []
+            for network, (before, _) in zip(networks, prior.bounds, strict=True):
+                assert isinstance(network, GroupNetwork)
+                found.append(_integer_network(network, prior.side, before))
+            return found
+
+        return cls(
+            columns,
+            None if prior.summarise is None else prior.summarise.in_integers(),
+            integers(prior.networks),
+            [] if prior.second is None else integers(prior.second),
+        )
+
+
+def _integer_network(network: GroupNetwork, side: int, before: int) -> _IntegerNetwork:
+    """before: channels of the groups before, the first inputs of all."""
+    around, hidden = network.around, network.mix.weight.shape[0]
+    own = 0 if around is None else around.weight.shape[0]
+    inputs = [before, side, own]
+    return _IntegerNetwork(
+        read=network.read.in_integers().with_inputs(inputs, [1, 0, 2]),
+        look=network.look.in_integers(),
+        mix=network.mix.in_integers(),
+        around=None if around is None else around.in_integers(),
+        write=network.write.in_integers().with_inputs([hidden, *inputs, own], [4, 0, 2, 1, 3]),
+    )
+
+
+class CompiledScales(GopScales):
+    """One wide map of integers, that passes append to. See `kernels.exact_layers`."""
+
+    def __init__(self, model: VideoModel, height: int, width: int) -> None:
+        super().__init__(model, height, width)
+        self._positions = height * width
+        self._table = table_in_units(model.log_table)
+        self._maps: Tensor | None = None  # (positions and one of zeros, columns) int8
+        self._history: Tensor | None = None  # (positions, 2N) int8
+        self._is_intra = self._after_intra = False
+
+    def begin(self, q: int, vectors: Tensor | None) -> None:
+        is_intra = vectors is None
+        if self._maps is None or is_intra != self._is_intra:
+            self._make_maps(is_intra)
+        assert self._maps is not None
+        maps, side = self._maps[: self._positions], self._integers.columns.side
+        maps[:, side] = q - QUALITY_CENTRE
+        if vectors is not None:
+            assert self._history is not None and self._integers.summarise is not None
+            layer = self._integers.summarise
+            rectify_sums(sums(self._history, layer), layer.bias, self._array, side + SIDE_CHANNELS)
+            motion = self._integers.columns.magnitudes - MOTION_CHANNELS
+            write_motion(vectors[0].contiguous().numpy(), self._table, self._array, motion)
+            maps[:, motion + MOTION_CHANNELS - 1] = ACTIVATION_UNITS if self._after_intra else 0
+
+    def indices(self, coded: Pass) -> np.ndarray:
+        assert self._maps is not None
+        networks = self._integers.second if coded.is_second else self._integers.networks
+        network = networks[coded.group]
+        columns, n = self._integers.columns, self._positions
+        size = self.height, self.width
+        start = columns.hidden
+        own = columns.magnitudes + coded.channels.start
+        end = columns.magnitudes + coded.channels.stop if coded.is_second else own
+        read, looked = self._hidden
+        x = self._maps[:n, columns.side : end]
+        rectify_sums(sums(x, network.read), network.read.bias, read.numpy(), 0)
+        weight, bias = network.look.weight.numpy(), network.look.bias
+        look_around(read.numpy(), 0, weight, bias, *size, looked.numpy(), 0)
+        mixed = sums(looked[:n], network.mix)
+        rectify_sums(mixed, network.mix.bias, self._array, columns.hidden)
+        if network.around is not None:
+            weight, bias = network.around.weight.numpy(), network.around.bias
+            start -= len(bias)
+            look_around(self._array, own, weight, bias, *size, self._array, start)
+        written = sums(self._maps[:n, start:end], network.write)
+        indices = np.empty(written.shape, np.uint8)
+        index_sums(written, network.write.bias, indices)
+        return indices.reshape(*size, -1)
+
+    def tell(self, coded: Pass, values: np.ndarray) -> None:
+        column = self._integers.columns.magnitudes + coded.channels.start
+        flat = values.reshape(self._positions, -1)
+        write_magnitudes(flat, self._table, self._array, column)
+
+    def end(self) -> None:
+        assert self._maps is not None
+        first = self._integers.columns.magnitudes
+        if self._is_intra or self._history is None:
+            self._history = self._maps[: self._positions, first:].repeat(1, 2)
+        else:
+            advance_history(self._array, first, self._history.numpy())
+        self._after_intra = self._is_intra
+
+    def _make_maps(self, is_intra: bool) -> None:
+        prior = self._prior(is_intra)
+        self._is_intra = is_intra
+        self._integers = kept(prior, lambda: _IntegerPrior.of(prior))
+        columns, rows = self._integers.columns, self._positions + 1
+        self._maps = torch.zeros(rows, columns.end, dtype=torch.int8, device="cpu")
+        self._array = self._maps.numpy()
+        self._hidden = torch.zeros(
+            2, rows, columns.side - columns.hidden, dtype=torch.int8, device="cpu"
+        )
+        parity = parity_map(self.height, self.width, 1, torch.device("cpu")).flatten()
+        self._maps[: self._positions, columns.side + 1] = ACTIVATION_UNITS * parity

@@ -1,0 +1,38 @@
+"""What is made of a network's weights, kept for as long as they stay as they are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from torch import Tensor, nn
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class _Kept:
+    parameters: list[Tensor]  # their memory too, so that it is not given to others
+    versions: list[int]
+    made: Any
+
+
+_all_kept: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
+
+
+def kept(module: nn.Module, make: Callable[[], Made]) -> Made:
+    """make(), of the parameters of the module; once, unless they are being trained or changed."""
+    parameters = list(module.parameters())
+    if any(p.requires_grad or p.is_inference() for p in parameters):
+        return make()
+    memory = [p.detach() for p in parameters]
+    versions = [p._version for p in memory]
+    found = _all_kept.get(module)
+    if found is not None and found.versions == versions:
+        pairs = zip(found.parameters, memory, strict=True)
+        if all(one.data_ptr() == other.data_ptr() for one, other in pairs):
+            made: Made = found.made
+            return made
+    fresh = make()
+    _all_kept[module] = _Kept(memory, versions, fresh)
+    return fresh
