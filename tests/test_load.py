@@ -2,16 +2,13 @@
 
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import forked
 import pytest
-import torch
 
 import neuralcodec
-from neuralcodec.codec.device import one_thread_here
 from neuralcodec.errors import NcodecError
 
 PATIENCE = 120  # seconds; far more than any of this takes
@@ -22,13 +19,6 @@ JOBS: list[dict[str, Any]] = [
     {"gop": 5, "frames": 6, "preset": "slow"},
 ]
 COMMON: dict[str, Any] = {"device": "cpu", "precision": "float32"}
-
-
-@pytest.fixture(autouse=True)
-def _threads_as_before() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -88,21 +78,3 @@ def test_four_threads_at_once_give_what_each_gives_alone(
         thread.join(PATIENCE)
     assert not errors
     assert [(tmp_path / f"{n}.nlc").read_bytes() for n in range(len(JOBS))] == alone
-
-
-def test_coders_at_once_have_the_threads_of_the_first_and_leave_them_as_they_were():
-    torch.set_num_threads(2)
-    seen: list[int] = []
-
-    def code() -> None:
-        with one_thread_here() as threads:
-            seen.append(threads)
-
-    with one_thread_here() as threads:
-        assert threads == 2
-        assert torch.get_num_threads() == 1
-        other = threading.Thread(target=code)
-        other.start()
-        other.join()
-    assert seen == [2]
-    assert torch.get_num_threads() == 2

@@ -1,33 +1,56 @@
-"""How many threads PyTorch uses is decided for each of our own threads apart."""
+"""How many threads PyTorch uses is the program's business: nothing here changes it."""
 
 import threading
+from pathlib import Path
 
 import torch
 
-from neuralcodec.codec.device import use_threads
+import neuralcodec
 
 
-def test_a_thread_keeps_its_number_whatever_another_sets_before_its_first_operation():
-    before = torch.get_num_threads()
-    other_has_set = threading.Event()
-    has_set = threading.Event()
+def _of_a_new_thread() -> int:
     found: list[int] = []
 
-    def work() -> None:
-        use_threads(2)
-        has_set.set()
-        other_has_set.wait(10)
+    def look() -> None:
         torch.ones(8).sum()
         found.append(torch.get_num_threads())
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=look)
     thread.start()
-    has_set.wait(10)
+    thread.join()
+    return found[0]
+
+
+def test_coding_leaves_the_number_of_threads_alone(small_source: Path, tmp_path: Path):
+    before = torch.get_num_threads()
+    seen: list[tuple[int, int]] = []
+
+    def look(_: object) -> None:
+        seen.append((torch.get_num_threads(), _of_a_new_thread()))
+
+    coded = tmp_path / "a.nlc"
     try:
-        use_threads(1)
-        other_has_set.set()
-        thread.join()
-        assert found == [2]
-        assert torch.get_num_threads() == 1
+        torch.set_num_threads(3)
+        neuralcodec.encode(small_source, coded, frames=3, device="cpu", progress=look)
+        neuralcodec.decode(coded, tmp_path / "a.y4m", progress=look)
+        with neuralcodec.open(coded) as video:
+            for _ in video:
+                look(None)
+        assert not neuralcodec.check(coded).damage
+        look(None)
     finally:
-        use_threads(before)
+        torch.set_num_threads(before)
+    assert len(seen) >= 8 and set(seen) == {(3, 3)}
+
+
+def test_the_number_of_threads_does_not_change_a_file(small_source: Path, tmp_path: Path):
+    before = torch.get_num_threads()
+    files = []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            neuralcodec.encode(small_source, tmp_path / f"{threads}.nlc", frames=4, device="cpu")
+            files.append((tmp_path / f"{threads}.nlc").read_bytes())
+    finally:
+        torch.set_num_threads(before)
+    assert files[0] == files[1] == files[2]

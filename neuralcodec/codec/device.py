@@ -1,9 +1,6 @@
 """Where and how precisely the transforms run. Parsing is always exact, on the CPU."""
 
 import ctypes
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -60,37 +57,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
     )
-
-
-_coders = 0  # in this process, at work now
-_network_threads = 1
-_counting = threading.Lock()
-
-
-def use_threads(count: int) -> None:
-    """Lets PyTorch use so many threads for what is called from this one."""
-    # A thread that has not asked before takes over, at its first operation, what any other has set.
-    torch.get_num_threads()
-    torch.set_num_threads(count)
-
-
-@contextmanager
-def one_thread_here() -> Iterator[int]:
-    """Within it PyTorch uses one core in this thread; gives how many threads the networks may use
-    in theirs. That is the same for all coders at work at one time: a thread begins with the number
-    that was set last, by whichever thread, and with another one floats are rounded differently."""
-    global _coders, _network_threads
-    with _counting:
-        if _coders == 0:
-            _network_threads = torch.get_num_threads()
-        _coders += 1
-    use_threads(1)
-    try:
-        yield _network_threads
-    finally:
-        with _counting:
-            _coders -= 1
-            use_threads(_network_threads)
 
 
 def default_batch(device: torch.device) -> int:

@@ -7,7 +7,6 @@ from typing import Generic
 
 import torch
 
-from neuralcodec.codec.device import one_thread_here, use_threads
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolDecoder, build_coder
 from neuralcodec.codec.pipeline import RunAhead, Stopwatch
 from neuralcodec.codec.tensors import TensorFrame, grid_size, to_frames, to_tensor_frames
@@ -86,9 +85,9 @@ class Decoder:
         self, gops: Iterable[GopRecord], to_pictures: ToPictures[Shown]
     ) -> Generator[NumberedFrame[Shown], None, None]:
         chosen = filter(self.is_whole, gops) if self.settings.keep_going else iter(gops)
-        with one_thread_here() as threads, ExitStack() as stack:
+        with ExitStack() as stack:
             parsed = RunAhead(self._parse(chosen), FRAMES_AHEAD)
-            shown = RunAhead(self._run_networks(parsed, to_pictures, threads), FRAMES_AHEAD)
+            shown = RunAhead(self._run_networks(parsed, to_pictures), FRAMES_AHEAD)
             stack.callback(shown.close, patience=None)
             stack.callback(parsed.close)  # comes first: `shown` may wait for it
             yield from shown
@@ -131,7 +130,6 @@ class Decoder:
         return True
 
     def _parse(self, gops: Iterator[GopRecord]) -> Iterator[_Step]:
-        use_threads(1)  # of this thread: the networks need the other cores
         for batch in self._batches(gops):
             parsers = [self.parse_gop(gop) for gop in batch]
             length = max(len(gop.frames) for gop in batch)
@@ -163,10 +161,9 @@ class Decoder:
             yield batch
 
     def _run_networks(
-        self, steps: Iterable[_Step], to_pictures: ToPictures[Shown], threads: int
+        self, steps: Iterable[_Step], to_pictures: ToPictures[Shown]
     ) -> Iterator[NumberedFrame[Shown]]:
         s = self.settings
-        use_threads(threads)
         decoder = FrameDecoder(self.installed.model, self.fmt, s.device, s.precision, to_pictures)
         self.notices = decoder.notices
         waiting: list[list[NumberedFrame[Shown]]] = []  # of the GOPs of a batch after the first

@@ -1,11 +1,7 @@
 """Whether the symbols of GOPs are those that were coded; no picture is computed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 
-from neuralcodec.codec.device import use_threads
 from neuralcodec.container import Damage, GopRecord, StreamHeader
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.model.model_file import find_model
@@ -27,13 +23,3 @@ class SymbolCheck:
 
     def is_whole(self, gop: GopRecord) -> bool:
         return self._decoder.is_whole(gop)
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """With one thread, as parsing is many small steps."""
-        threads = torch.get_num_threads()
-        use_threads(1)
-        try:
-            yield
-        finally:
-            use_threads(threads)

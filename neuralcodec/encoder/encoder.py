@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 
-from neuralcodec.codec.device import one_thread_here, use_threads
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
 from neuralcodec.codec.pipeline import RunAhead, Stopwatch
 from neuralcodec.codec.tensors import grid_size
@@ -117,9 +116,9 @@ class Encoder:
         wanted = (source for source in sources if source.number >= skip)
         pending: list[list[_GopInProgress]] = []  # of each sequence of the batch
         batch = 0
-        with one_thread_here() as threads, ExitStack() as stack:
+        with ExitStack() as stack:
             read = RunAhead(wanted, FRAMES_AHEAD)
-            coded = RunAhead(self._run_networks(read, threads), FRAMES_AHEAD)
+            coded = RunAhead(self._run_networks(read), FRAMES_AHEAD)
             stack.callback(self._end, read, coded)
             for step in coded:
                 if step.batch != batch:
@@ -148,9 +147,8 @@ class Encoder:
         self.source_is_stuck = read.is_stuck
         coded.close(patience=None)
 
-    def _run_networks(self, frames: Iterator[SourceFrame], threads: int) -> Iterator[Step]:
+    def _run_networks(self, frames: Iterator[SourceFrame]) -> Iterator[Step]:
         s = self.settings
-        use_threads(threads)
         encoder = FrameEncoder(self.installed.model, self.fmt, s.device, s.precision, s.effort)
         self.notices = encoder.notices
         for number, batch in enumerate(split_batches(frames, s.gop, s.batch)):

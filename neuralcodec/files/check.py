@@ -5,7 +5,6 @@ Pictures are not computed: what is checked is what the encoder meant, to the bit
 
 import os
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, BinaryIO
@@ -85,10 +84,9 @@ class CheckedContents:
         return sorted(found, key=lambda damage: damage.start)
 
     def __iter__(self) -> Iterator[Content]:
-        with self._symbols.running() if self._symbols else nullcontext():
-            for content in self.reader.contents(keep_going=True):
-                if isinstance(content, PacketsContent) or self._has_its_symbols(content):
-                    yield content
+        for content in self.reader.contents(keep_going=True):
+            if isinstance(content, PacketsContent) or self._has_its_symbols(content):
+                yield content
 
     def _symbol_check(self, name: str, model: str | None) -> "SymbolCheck | None":
         from neuralcodec.decoder.symbol_check import SymbolCheck
