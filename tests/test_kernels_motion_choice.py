@@ -47,7 +47,7 @@ def test_a_clip_gives_the_same_vectors(installed_model: InstalledModel, bit_dept
 
 
 @pytest.mark.parametrize("size", [(1, 16, 16), (3, 16, 64), (2, 48, 80)])
-@pytest.mark.parametrize("reach", [12, VECTOR_LIMIT])
+@pytest.mark.parametrize("reach", [12, 60, 250, VECTOR_LIMIT])
 def test_batches_of_small_pictures_with_vectors_far_outside_give_the_same_vectors(
     installed_model: InstalledModel, size: tuple[int, int, int], reach: int
 ):

@@ -8,9 +8,12 @@ from motion_cases import clip, noise, tensor_operations, vectors
 from torch import Tensor
 
 from neuralcodec.encoder.motion_search import (
+    AROUND,
     NORMAL_SEARCH,
     THOROUGH_SEARCH,
     SearchEffort,
+    TorchLevel,
+    bit_table,
     bit_weights,
     full_search,
     padded_planes,
@@ -19,6 +22,7 @@ from neuralcodec.encoder.motion_search import (
 )
 from neuralcodec.encoder.presets import MEDIUM
 from neuralcodec.kernels.motion_planes import CURRENT_BORDER
+from neuralcodec.kernels.motion_search import COARSE, FINE, THOROUGH, SearchLevel, Support
 from neuralcodec.model.motion_prior import VECTOR_LIMIT
 
 EFFORTS = [NORMAL_SEARCH, THOROUGH_SEARCH, MEDIUM.search, SearchEffort(False, False)]
@@ -69,6 +73,27 @@ def test_vectors_are_the_same_for_any_number_of_threads():
     assert torch.equal(fields[0], fields[2])
 
 
+@pytest.mark.parametrize("support", [COARSE, FINE, THOROUGH])
+def test_vectors_that_only_bits_tell_apart_are_compared_by_them(support: Support):
+    """Offers to a field of many vectors, in a flat picture."""
+    flat = torch.full((1, 1, 64, 96), 0.5)
+    samples, planes = samples_of(flat, CURRENT_BORDER), padded_planes(flat)
+    prices = bit_table(flat.device), torch.tensor([100])
+    step = support.block // 8
+    start, before = (vectors(1, 64, 96, n)[..., ::step, ::step] for n in (60, 20))
+    start, before = (v.flip(3).permute(0, 2, 3, 1).int() for v in (start, before))
+    levels = (
+        SearchLevel(samples, planes, *prices, support, VECTOR_LIMIT),
+        TorchLevel(samples, planes, *prices, support),
+    )
+    for level in levels:
+        level.begin(start)
+        level.offer(moves=AROUND, step=4)
+        level.offer([before], neighbours=1, moves=AROUND, step=1, before=before)
+    assert not torch.equal(levels[0].best, start)
+    assert torch.equal(levels[0].best, levels[1].best)
+
+
 @pytest.mark.parametrize(("scale", "reach"), [(8, 6), (4, 3), (4, 1)])
 def test_every_offset_is_searched_as_by_tensor_operations(scale: int, reach: int):
     for current, reference in (noise(2, 48, 80), clip(128, 96)):
@@ -78,6 +103,17 @@ def test_every_offset_is_searched_as_by_tensor_operations(scale: int, reach: int
         with tensor_operations():
             expected = full_search(samples, planes, weights, scale, reach)
         assert torch.equal(found, expected)
+
+
+def test_of_offsets_that_are_equally_good_the_first_is_taken():
+    """Stripes whose period is twice the shift: as well to the left as to the right."""
+    stripes = (torch.arange(96) // 8 % 2).float().expand(1, 1, 96, 96).contiguous()
+    samples, planes = samples_of(stripes, CURRENT_BORDER), padded_planes(1 - stripes)
+    weights = bit_weights(torch.tensor([500.0]), 1.0)
+    found = full_search(samples, planes, weights, 8, 6)
+    with tensor_operations():
+        assert torch.equal(found, full_search(samples, planes, weights, 8, 6))
+    assert found[0, 2, 2].tolist() == [-32, 0]
 
 
 def test_bits_weigh_what_lambda_says():

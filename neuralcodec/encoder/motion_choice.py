@@ -22,7 +22,7 @@ from neuralcodec.kernels.motion_planes import BORDER, CURRENT_BORDER
 from neuralcodec.kernels.motion_search import Support
 from neuralcodec.model.code_length import NOT_TO_BE_HAD, option_bits, price_tables
 from neuralcodec.model.exact import exact_float32
-from neuralcodec.model.motion_prior import VECTOR_LIMIT, StepContext, VectorPrior
+from neuralcodec.model.motion_prior import StepContext, VectorPrior
 
 BIT_PRICE = 0.25  # of a bit at λ: what a block takes, others can name and later frames repeat
 
@@ -46,7 +46,7 @@ def choose_vectors(
         steps = prior.walk(chosen, last, q, log_table)
         if can_run(samples, planes, found):
             tables = price_tables(samples.device)
-            kernel = StepChoice(samples, planes, weights, tables, VECTOR_LIMIT)
+            kernel = StepChoice(samples, planes, weights, tables)
             for step in steps:
                 kernel.choose(
                     step.blocks, step.candidates, step.usable, step.prediction, step.indices,

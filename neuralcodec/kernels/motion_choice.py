@@ -42,12 +42,12 @@ def _error(samples, planes, item, left, top, x, y):  # type: ignore[no-untyped-d
 
 
 @compiled(
-    "void(int16[:,:,::1], int16[:,:,:,::1], int64[::1], int32[:,::1], int32[:,::1], int64,"
+    "void(int16[:,:,::1], int16[:,:,:,::1], int64[::1], int32[:,::1], int32[:,::1],"
     " int64[::1], float32[:,:,:,::1], boolean[:,:,::1], float32[:,:,::1], float32[:,:,::1],"
     " float32[:,:,::1], float32[:,:,::1], int64, int64)"
 )
 def _choose(  # type: ignore[no-untyped-def]
-    samples, planes, weights, decisions, differences, limit, blocks, candidates, usable,
+    samples, planes, weights, decisions, differences, blocks, candidates, usable,
     prediction, indices, found, chosen, first, end,
 ):  # fmt: skip
     """decisions (2, indices): of no and of yes; differences (indices, size). Blocks first..end - 1
@@ -78,7 +78,7 @@ def _choose(  # type: ignore[no-untyped-def]
                 by = abs(y - np.int64(prediction[item, 1, n]))
                 bits += differences[np.int64(indices[item, n, i + 1]), by]
             cost = bits * weight
-            if cost >= least or abs(x) > limit or abs(y) > limit:
+            if cost >= least:
                 continue
             error = _error(samples, planes, item, left, top, x, y)
             cost += error * ERROR_COST
@@ -92,14 +92,13 @@ class StepChoice:
 
     def __init__(
         self, samples: Tensor, planes: Tensor, weights: Tensor, tables: tuple[Tensor, Tensor],
-        limit: int,
     ) -> None:  # fmt: skip
         """tables: of `model.code_length.price_tables`."""
         decisions, differences = tables
         self._batch = len(samples)
         self._fixed = (
             samples.numpy(), planes.numpy(), weights.numpy(), decisions.numpy(),
-            differences.numpy(), limit,
+            differences.numpy(),
         )  # fmt: skip
 
     def choose(
