@@ -23,8 +23,31 @@ SAMPLES, STRENGTHS, CORRECTIONS = 0, PART, PART * (1 + LEVELS)
 STEPS, TOTALS, SLOPES = PART, PART * (1 + LEVELS), PART * (1 + 2 * LEVELS)
 ROOM = PART * (2 + 2 * LEVELS)
 
+HALF, ONE, TWO = np.float32(0.5), np.float32(1), np.float32(2)
+LARGEST = np.float32(80)  # whose exponential is finite
+LOG2_E = np.float32(1.442695041)
+LN_2, LN_2_REST = np.float32(0.693359375), np.float32(-2.12194440e-4)
+
 _VALUES = f"UniTuple(float32, {2 * PAIRS})"
 _WEIGHTS = f"UniTuple(float32, {PAIRS})"
+
+
+@compiled("float32(float32)", fastmath={"contract"})
+def strength(x):
+    """2 * sigmoid(x). The exponential is that of a remainder, by its series, times a power of 2:
+    loops over it become vector code, which those over a library's function do not."""
+    x = min(max(-x, -LARGEST), LARGEST)
+    power = np.floor(x * LOG2_E + HALF)
+    rest = (x - power * LN_2) - power * LN_2_REST
+    series = ONE + rest / np.float32(7)
+    series = ONE + rest * series * np.float32(1 / 6)
+    series = ONE + rest * series * np.float32(1 / 5)
+    series = ONE + rest * series * np.float32(1 / 4)
+    series = ONE + rest * series * np.float32(1 / 3)
+    series = ONE + rest * series * HALF
+    series = ONE + rest * series
+    scale = np.int32((np.int32(power) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return TWO / (ONE + scale * series)
 
 
 @compiled(f"{_VALUES}(float32[::1], intp)")
@@ -104,9 +127,9 @@ def load_tile(plane, top, left, scale, outside, room, part):
     " float32[:,:,:,::1], float32[:,:,::1], intp, intp)",
     fastmath={"contract"},
 )
-def smooth(planes, units, weights, limits, strengths, smoothed, first, end):
-    """Rows of tiles first..end - 1, counted over all planes. strengths (B, H/8, W/8, 192), or none
-    at all: 1 everywhere."""
+def smooth(planes, units, weights, limits, logits, smoothed, first, end):
+    """Rows of tiles first..end - 1, counted over all planes. logits (B, H/8, W/8, 192) of
+    strengths, or none at all: 1 everywhere."""
     count, height, width = planes.shape
     rows = height // ROWS
     channels = count // len(units)
@@ -124,14 +147,19 @@ def smooth(planes, units, weights, limits, strengths, smoothed, first, end):
             load_tile(
                 planes[plane], ROWS * row, left, np.float32(1) / unit, np.float32(1), room, SAMPLES
             )
-            if len(strengths):
+            if len(logits):
                 for token in range(used // TOKEN):
-                    given = strengths[item, row, left // TOKEN + token]
+                    given = logits[item, row, left // TOKEN + token]
                     for level in range(LEVELS):
                         for i in range(ROWS):
                             at = STRENGTHS + PART * level + PITCH * i + TOKEN * token
                             for j in range(TOKEN):
                                 room[at + j] = given[TOKEN * ROWS * level + TOKEN * i + j]
+                for level in range(LEVELS):
+                    for i in range(ROWS):
+                        for j in range(COLUMNS):
+                            at = STRENGTHS + PART * level + PITCH * i + j
+                            room[at] = strength(room[at])
             for i in range(ROWS):
                 for j in range(COLUMNS):
                     at = PITCH * i + j
@@ -231,23 +259,34 @@ def unit_sum(room):
     return total
 
 
-@compiled("void(float32[:,::1], float32[:,:,::1], float32, float32[:,:,::1])")
-def scale_strengths(gradient, strengths, unit, steps):
-    """steps (3, H, W): what the totals of each level are multiplied by, times the gradient."""
-    height, width = gradient.shape
+@compiled("void(float32[:,:,::1], float32[:,:,::1])")
+def strengths_of(logits, strengths):
+    """logits (H/8, W/8, 192) -> (3, H, W)."""
     for level in range(LEVELS):
-        for y in range(height):
-            line, result = gradient[y], steps[level, y]
-            if len(strengths):
-                for token in range(width // TOKEN):
-                    given = strengths[y // TOKEN, token]
-                    at = TOKEN * (ROWS * level + y % TOKEN)
-                    for j in range(TOKEN):
-                        x = TOKEN * token + j
-                        result[x] = unit * line[x] * given[at + j]
-            else:
-                for x in range(width):
-                    result[x] = unit * line[x]
+        for y in range(strengths.shape[1]):
+            line = strengths[level, y]
+            at = TOKEN * (ROWS * level + y % TOKEN)
+            for token in range(logits.shape[1]):
+                given = logits[y // TOKEN, token]
+                for j in range(TOKEN):
+                    line[TOKEN * token + j] = given[at + j]
+            for x in range(len(line)):
+                line[x] = strength(line[x])
+
+
+@compiled("void(float32[:,:,::1], float32[:,:,::1], float32[:,:,::1])")
+def strengths_back(of_strengths, strengths, of_logits):
+    """Their gradient becomes that of the logits."""
+    for level in range(LEVELS):
+        for y in range(strengths.shape[1]):
+            line, value = of_strengths[level, y], strengths[level, y]
+            for x in range(len(line)):
+                line[x] *= value[x] - HALF * value[x] * value[x]
+            at = TOKEN * (ROWS * level + y % TOKEN)
+            for token in range(of_logits.shape[1]):
+                given = of_logits[y // TOKEN, token]
+                for j in range(TOKEN):
+                    given[at + j] = line[TOKEN * token + j]
 
 
 @compiled(
@@ -261,12 +300,12 @@ def smooth_back(
     units,
     weights,
     limits,
-    strengths,
+    logits,
     gradient,
     of_planes,
     of_units,
     of_weights,
-    of_strengths,
+    of_logits,
     first,
     end,
 ):
@@ -275,6 +314,7 @@ def smooth_back(
     count, height, width = planes.shape
     channels = count // len(units)
     room = np.zeros(ROOM, np.float32)
+    strengths = np.ones((LEVELS, height, width), np.float32)
     steps = np.empty((LEVELS, height, width), np.float32)
     totals = np.empty((LEVELS, height, width), np.float32)
     aways = (1, 2, PITCH - 1, PITCH, PITCH + 1, 2 * PITCH)
@@ -282,8 +322,13 @@ def smooth_back(
         item = plane // channels
         unit, source, result = units[item], planes[plane], of_planes[plane]
         per_unit = np.float32(1) / unit
-        given = strengths[item] if len(strengths) else np.empty((0, 0, 0), np.float32)
-        scale_strengths(gradient[plane], given, unit, steps)
+        if len(logits):
+            strengths_of(logits[item], strengths)
+        for level in range(LEVELS):
+            for y in range(height):
+                line, step, value = gradient[plane, y], steps[level, y], strengths[level, y]
+                for x in range(width):
+                    step[x] = unit * line[x] * value[x]
         for top in range(-REACH, height + REACH, ROWS):
             for left in range(-REACH, width + REACH, COLUMNS):
                 load_tile(source, top, left, per_unit, np.float32(1), room, SAMPLES)
@@ -310,54 +355,53 @@ def smooth_back(
                         line[width - 1] += per_unit * slopes[j]
                     if 0 <= top + i < height:
                         for level in range(LEVELS):
-                            for j in range(before, after):
-                                totals[level, top + i, left + j] = room[
-                                    TOTALS + PART * level + PITCH * i + j
-                                ]
-        for y in range(height if len(strengths) else 0):
-            for token in range(width // TOKEN):
-                for level in range(LEVELS):
-                    at = TOKEN * (ROWS * level + y % TOKEN)
-                    for j in range(TOKEN):
-                        x = TOKEN * token + j
-                        of_strengths[item, y // TOKEN, token, at + j] = (
-                            unit * gradient[plane, y, x] * totals[level, y, x]
-                        )
+                            total = totals[level, top + i, left + before : left + after]
+                            found = room[TOTALS + PART * level + PITCH * i + before :]
+                            for j in range(len(total)):
+                                total[j] = found[j]
         for y in range(height):
+            line, own = gradient[plane, y], result[y]
             for x in range(width):
-                result[y, x] += gradient[plane, y, x]
+                own[x] += line[x]
+        if len(logits):
+            for level in range(LEVELS):
+                for y in range(height):
+                    line, total = gradient[plane, y], totals[level, y]
+                    for x in range(width):
+                        total[x] *= unit * line[x]
+            strengths_back(totals, strengths, of_logits[item])
 
 
 class _Smoothing(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, planes: Tensor, unit: Tensor, weights: Tensor, limits: np.ndarray, scales: Tensor
+        ctx: Any, planes: Tensor, unit: Tensor, weights: Tensor, limits: np.ndarray, logits: Tensor
     ) -> Tensor:
-        planes, scales = planes.contiguous(), scales.contiguous()
-        ctx.save_for_backward(planes, unit, weights, scales)
+        planes, logits = planes.contiguous(), logits.contiguous()
+        ctx.save_for_backward(planes, unit, weights, logits)
         ctx.limits = limits
         smoothed = torch.empty_like(planes)
-        known = _arrays(planes, unit, weights, limits, scales)
+        known = _arrays(planes, unit, weights, limits, logits)
         rows = known[0].shape[0] * (planes.shape[2] // ROWS)
         in_strips(smooth, rows, *known, smoothed.flatten(0, 1).numpy(), least=2)
         return smoothed
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        planes, unit, weights, scales = ctx.saved_tensors
+        planes, unit, weights, logits = ctx.saved_tensors
         count = planes.shape[0] * planes.shape[1]
-        of_planes, of_scales = torch.zeros_like(planes), torch.zeros_like(scales)
+        of_planes, of_logits = torch.zeros_like(planes), torch.zeros_like(logits)
         of_units = torch.zeros(count, dtype=torch.float64)
         of_weights = torch.zeros(count, weights.shape[1], dtype=torch.float64)
         in_strips(
             smooth_back,
             count,
-            *_arrays(planes, unit, weights, ctx.limits, scales),
+            *_arrays(planes, unit, weights, ctx.limits, logits),
             gradient.contiguous().flatten(0, 1).numpy(),
             of_planes.flatten(0, 1).numpy(),
             of_units.numpy(),
             of_weights.numpy(),
-            of_scales.numpy(),
+            of_logits.numpy(),
         )
         channels = planes.shape[1]
         return (
@@ -365,33 +409,30 @@ class _Smoothing(torch.autograd.Function):
             of_units.unflatten(0, (-1, channels)).sum(1).float(),
             of_weights.unflatten(0, (-1, channels)).sum(1).float(),
             None,
-            of_scales,
+            of_logits,
         )
 
 
 def _arrays(
-    planes: Tensor, unit: Tensor, weights: Tensor, limits: np.ndarray, scales: Tensor
+    planes: Tensor, unit: Tensor, weights: Tensor, limits: np.ndarray, logits: Tensor
 ) -> tuple[np.ndarray, ...]:
     return (
         planes.detach().flatten(0, 1).numpy(),
         unit.detach().numpy(),
         weights.detach().numpy(),
         limits,
-        scales.detach().numpy(),
+        logits.detach().numpy(),
     )
 
 
 def smoothed(
-    planes: Tensor, unit: Tensor, weights: Tensor, limits: np.ndarray, strength: Tensor | None
+    planes: Tensor, unit: Tensor, weights: Tensor, limits: np.ndarray, logits: Tensor | None
 ) -> Tensor:
     """planes (B, C, H, W) of float32, H and W multiples of 8; unit (B,); weights (B, 18) of each
-    limit of each pair; limits (3,); strength (B, 192, H/8, W/8), of each limit for each sample of
-    a block, or None for 1 everywhere: the planes have one channel then."""
-    if strength is None:
-        scales = planes.new_empty(0, 0, 0, 0)
-    else:
-        scales = strength.permute(0, 2, 3, 1)
+    limit of each pair; limits (3,); logits (B, 192, H/8, W/8) of half the strength of each limit for each sample of
+    a block, the planes having one channel; or None: the strength is 1."""
+    tokens = planes.new_empty(0, 0, 0, 0) if logits is None else logits.permute(0, 2, 3, 1)
     result: Tensor = _Smoothing.apply(
-        planes, unit.contiguous(), weights.contiguous(), limits, scales
+        planes, unit.contiguous(), weights.contiguous(), limits, tokens
     )
     return result

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neuralcodec.kernels import tokens as kernels
 from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.forward_block import forward_block
 from neuralcodec.kernels.learning_block import GatedBlock
@@ -44,12 +45,26 @@ def bounded(x: Tensor, low: float = -FEATURE_LIMIT, high: float = FEATURE_LIMIT)
 
 def planes_to_tokens(y: Tensor, uv: Tensor) -> Tensor:
     """(B, 1, H, W) luma and (B, 2, H/2, W/2) chroma -> (B, 96, H/8, W/8); H, W multiples of 16."""
+    if can_run(y, uv) and y.dtype == uv.dtype == torch.float32:
+        return kernels.planes_to_tokens(y, uv)
+    return reference_tokens(y, uv)
+
+
+def reference_tokens(y: Tensor, uv: Tensor) -> Tensor:
+    """The same by tensor operations."""
     tokens = torch.cat([F.pixel_unshuffle(y, 8), F.pixel_unshuffle(uv, 4)], 1)
     return tokens.contiguous(memory_format=torch.channels_last)
 
 
 def tokens_to_planes(tokens: Tensor) -> tuple[Tensor, Tensor]:
     """Inverse of `planes_to_tokens`."""
+    if can_run(tokens) and tokens.dtype == torch.float32:
+        return kernels.tokens_to_planes(tokens)
+    return reference_planes(tokens)
+
+
+def reference_planes(tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """The same by tensor operations."""
     return F.pixel_shuffle(tokens[:, :64], 8), F.pixel_shuffle(tokens[:, 64:], 4)
 
 

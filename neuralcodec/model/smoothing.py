@@ -49,29 +49,29 @@ class SmoothingFilter(nn.Module):
         in 0..63."""
         units = self.log_units(q).exp().flatten(1).unbind(1)
         of_luma, of_chroma = self.weights(q).flatten(1).chunk(2, 1)
-        strength = 2 * torch.sigmoid(self.strength(feature).float())
+        logits = self.strength(feature).float()
         return (
-            smoothed(y, units[0], of_luma, strength),
+            smoothed(y, units[0], of_luma, logits),
             smoothed(uv, units[1], of_chroma, None),
         )
 
 
-def smoothed(plane: Tensor, unit: Tensor, weights: Tensor, strength: Tensor | None) -> Tensor:
-    """plane (B, C, H, W); unit (B,); weights (B, pairs x limits); strength (B, limits x TOKEN²,
-    H/8, W/8) of one plane, or None for 1 everywhere."""
+def smoothed(plane: Tensor, unit: Tensor, weights: Tensor, logits: Tensor | None) -> Tensor:
+    """plane (B, C, H, W); unit (B,); weights (B, pairs x limits); logits (B, limits x TOKEN²,
+    H/8, W/8) of half the strength in one plane, or None: the strength is 1."""
     if can_run(plane) and plane.dtype == torch.float32:
         limits = np.array(LIMITS, np.float32)
-        return kernels.smoothed(plane, unit, weights, limits, strength)
-    return reference_smoothed(plane, unit, weights, strength)
+        return kernels.smoothed(plane, unit, weights, limits, logits)
+    return reference_smoothed(plane, unit, weights, logits)
 
 
 def reference_smoothed(
-    plane: Tensor, unit: Tensor, weights: Tensor, strength: Tensor | None
+    plane: Tensor, unit: Tensor, weights: Tensor, logits: Tensor | None
 ) -> Tensor:
     """The same by tensor operations."""
-    maps = None if strength is None else F.pixel_shuffle(strength, TOKEN)
+    strength = None if logits is None else F.pixel_shuffle(2 * torch.sigmoid(logits), TOKEN)
     of_pairs = weights[..., None, None, None].unbind(1)
-    return _smoothed(plane, unit.view(-1, 1, 1, 1), of_pairs, maps)
+    return _smoothed(plane, unit.view(-1, 1, 1, 1), of_pairs, strength)
 
 
 def _smoothed(
