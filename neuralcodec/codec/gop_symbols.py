@@ -38,11 +38,10 @@ class FrameSymbols:
 
     def checksum(self, before: int) -> int:
         """CRC-32 of the symbols as little-endian int16, continued from the frame before."""
-        if self.filtered is not None:
-            before = zlib.crc32(np.array(self.filtered, "<i2").tobytes(), before)
-        if self.vectors is not None:
-            before = zlib.crc32(self.vectors.astype("<i2").tobytes(), before)
-        return zlib.crc32(self.latent.astype("<i2").tobytes(), before)
+        for part in (self.filtered, self.vectors, self.latent):
+            if part is not None:
+                before = zlib.crc32(np.ascontiguousarray(part, "<i2").data, before)
+        return before
 
 
 def build_coder(installed: InstalledModel) -> Coder:
@@ -103,21 +102,22 @@ class GopSymbolEncoder(_GopContext):
                 chosen = None if coded.chosen is None else coded.chosen.numpy()
                 encoder.symbols(values, indices, chosen)
                 known = values if chosen is None or coded.is_second else values * chosen
-                self.scales.tell(coded, np.ascontiguousarray(known))
+                self.scales.tell(coded, known)
             self._advance(symbols, vectors)
         return encoder.to_bytes()
 
     def _encode_vectors(self, encoder: SymbolEncoder, vectors: torch.Tensor, q: int) -> None:
+        field = vectors[0].flatten(1).numpy()
         for step in self._walk(vectors, q):
-            wanted = vectors[0].flatten(1)[:, step.blocks].T.to(torch.int32).numpy()
+            wanted = np.ascontiguousarray(field[:, step.blocks].T, np.int32)
             blocks = OpenBlocks(step)
             for i in range(CANDIDATES):
                 asked, indices = blocks.asked(i)
-                hits = (step.candidates[asked, i] == wanted[asked]).all(1)
+                hits = blocks.compare(i, asked, wanted)
                 encoder.decisions(hits, indices)
                 blocks.take(i, asked, hits)
-            left = blocks.is_open
-            difference = (wanted - step.prediction)[left]
+            left = np.flatnonzero(blocks.is_open)
+            difference = wanted[left] - step.prediction[left]
             for axis in range(2):
                 encoder.symbols(difference[:, axis], step.indices[left, CANDIDATES + axis])
 
@@ -131,15 +131,13 @@ class GopSymbolDecoder(_GopContext):
         with torch.no_grad(), exact_float32("cpu"):
             filtered = None if intra else decode_filtered(decoder, self.last_filtered)
             vectors = None if intra else self._decode_vectors(decoder, q)
-            groups: list[np.ndarray] = []
+            latent = np.zeros((self.height, self.width, self.model.config.latents), np.int16)
             self.scales.begin(q, vectors)
             for coded in self.scales.passes(intra):
                 indices = self.scales.indices(coded)
                 chosen = None if coded.chosen is None else coded.chosen.numpy()
-                known = groups.pop() if coded.is_second else None
-                groups.append(decoder.symbols(indices, chosen, known))
-                self.scales.tell(coded, groups[-1])
-            latent = np.concatenate(groups, 2)
+                values = latent[:, :, coded.channels]
+                self.scales.tell(coded, decoder.symbols(indices, chosen, values))
             decoder.finish()
             array = None if vectors is None else vectors[0].numpy().astype(np.int16)
             symbols = FrameSymbols(array, latent, filtered)
@@ -148,16 +146,17 @@ class GopSymbolDecoder(_GopContext):
 
     def _decode_vectors(self, decoder: SymbolDecoder, q: int) -> torch.Tensor:
         vectors = self._no_vectors()
+        field = vectors[0].flatten(1).numpy()  # the same memory
         for step in self._walk(vectors, q):
             blocks = OpenBlocks(step)
             for i in range(CANDIDATES):
                 asked, indices = blocks.asked(i)
                 blocks.take(i, asked, decoder.decisions(indices))
-            left = blocks.is_open
+            left = np.flatnonzero(blocks.is_open)
             for axis in range(2):
                 difference = decoder.symbols(step.indices[left, CANDIDATES + axis])
                 blocks.vectors[left, axis] += difference
             if np.abs(blocks.vectors).max(initial=0) > VECTOR_LIMIT:
                 raise Malformed("a motion vector that is too long")
-            vectors[0].view(2, -1)[:, step.blocks] = torch.from_numpy(blocks.vectors.T).float()
+            blocks.write(field)
         return vectors

@@ -15,7 +15,7 @@ from typing import Any
 import constriction
 import numpy as np
 
-from neuralcodec.entropy.grouping import Groups
+from neuralcodec.entropy.grouping import ZERO_INDEX, Groups
 
 AnsCoder = constriction.stream.stack.AnsCoder
 Bernoulli = constriction.stream.model.Bernoulli
@@ -24,7 +24,7 @@ Uniform = constriction.stream.model.Uniform
 
 LARGEST = 32767  # of |symbol|
 WORD = 4  # bytes
-EXCEPTION_INDEX = 0
+EXCEPTION_INDEX = ZERO_INDEX
 EXCEPTION_CHANCE = 1 / 64  # that a call has any exception at all
 EXCEPTION_VALUES = 24  # index of the table that exceptions are coded with
 DIGITS = 64  # base of the digits that numbers are written in
@@ -66,7 +66,17 @@ class Coder:
 
 
 _DECISION = Bernoulli(perfect=False)
-_NO_EXCEPTIONS = np.zeros(0, np.int64), np.zeros(0, np.int32)  # places, symbols
+
+
+@dataclass(frozen=True)
+class _Exceptions:
+    """Among those expected to be zero."""
+
+    places: np.ndarray
+    symbols: np.ndarray  # in their table, int32
+
+
+_NO_EXCEPTIONS = _Exceptions(np.zeros(0, np.int64), np.zeros(0, np.int32))
 
 
 class SymbolEncoder:
@@ -90,18 +100,16 @@ class SymbolEncoder:
     ) -> None:
         """values: integers, |value| <= 32767; indices 0..63; chosen: booleans, for those that are
         meant, None for all. Arrays of one shape."""
-        values = values.astype(np.int16, copy=False).ravel()
         groups = Groups(indices, chosen)
         symbols, outside = groups.gather(values, self._coder.supports)
-        exceptions = int(np.count_nonzero(groups.indices[outside] == EXCEPTION_INDEX))
-        escaped = values[outside[exceptions:]]
-        for index, stretch in groups:
-            if index == EXCEPTION_INDEX:
-                beyond = self._exceptions(groups, values, outside[:exceptions])
-                escaped = np.concatenate([beyond, escaped])
-            else:
-                self._push(symbols[stretch], self._coder.models[index])
-        self._push(escaped.astype(np.int32) + LARGEST, _SIGNED_16)
+        beyond = values.reshape(groups.indices.shape)[groups.at(outside)].astype(np.int32)
+        exceptions = np.count_nonzero(groups.indices[groups.at(outside)] == EXCEPTION_INDEX)
+        if groups.zeros:
+            kept = self._exceptions(groups, beyond[:exceptions], outside[:exceptions])
+            beyond = np.concatenate([kept, beyond[exceptions:]])
+        for index, start, end in groups:
+            self._steps.append((symbols[start:end], self._coder.models[index], None))
+        self._push(beyond + LARGEST, _SIGNED_16)
 
     def to_bytes(self) -> bytes:
         ans = AnsCoder()
@@ -114,18 +122,18 @@ class SymbolEncoder:
         return words.astype("<u4").tobytes().rstrip(b"\0")
 
     def _exceptions(self, groups: Groups, values: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Of values at these places, ascending. Returns those still to be written."""
+        """At these places, ascending. Returns the values still to be written."""
         self.decision(len(places) > 0, EXCEPTION_CHANCE)
         if not len(places):
-            return values[:0]
+            return values
         group = groups.places_of(EXCEPTION_INDEX)
         self._count(len(places), len(group))
         self._push(_digits(np.searchsorted(group, places), len(group)), _DIGIT)
-        wanted, support = values[places].astype(np.int32), self._coder.supports[EXCEPTION_VALUES]
-        inside = np.abs(wanted) <= support
-        symbols = np.where(inside, wanted + support, 2 * support + 1)
+        support = self._coder.supports[EXCEPTION_VALUES]
+        inside = np.abs(values) <= support
+        symbols = np.where(inside, values + support, 2 * support + 1)
         self._push(symbols, self._coder.models[EXCEPTION_VALUES])
-        return values[places[~inside]]
+        return values[~inside]
 
     def _count(self, number: int, largest: int) -> None:
         """A number that is nearly always small: in as few digits as it needs."""
@@ -169,28 +177,23 @@ class SymbolDecoder:
     ) -> np.ndarray:
         """int16, of the shape of the indices. Raises Malformed.
 
-        chosen: booleans of that shape, for those that are coded, None for all; values: the array
-        that they are written into, else one that is 0 elsewhere."""
+        chosen: booleans of that shape, for those that are coded, None for all; values: an array, or
+        channels of a map, that they are written into, else one that is 0 elsewhere."""
         if values is None:
             values = np.zeros(indices.shape, dtype=np.int16)
-        flat = values.reshape(-1)
         groups = Groups(indices, chosen)
-        read = []
-        exceptions = _NO_EXCEPTIONS
-        for index, stretch in groups:
-            count = stretch.stop - stretch.start
-            if index == EXCEPTION_INDEX:
-                exceptions = self._exceptions(groups)
-                read.append(np.zeros(count, np.int32))
-            else:
-                read.append(self._ans.decode(self._coder.models[index], count))
-        if read:
-            outside = groups.spread(np.concatenate(read), self._coder.supports, flat)
-            places, symbols = exceptions
+        exceptions = self._exceptions(groups) if groups.zeros else _NO_EXCEPTIONS
+        read = [
+            self._ans.decode(self._coder.models[index], end - start) for index, start, end in groups
+        ]
+        outside = groups.spread(read, self._coder.supports, values)
+        if len(exceptions.places) or len(outside):
+            found = values.reshape(groups.indices.shape)  # a view
             support = self._coder.supports[EXCEPTION_VALUES]
-            flat[places] = symbols - support
-            outside = np.concatenate([places[symbols > 2 * support], outside])
-            flat[outside] = self._signed(len(outside))
+            found[groups.at(exceptions.places)] = exceptions.symbols - support
+            beyond = exceptions.places[exceptions.symbols > 2 * support]
+            outside = np.concatenate([beyond, outside])
+            found[groups.at(outside)] = self._signed(len(outside))
         return values
 
     def finish(self) -> None:
@@ -198,9 +201,8 @@ class SymbolDecoder:
         if not self._ans.is_empty():
             raise Malformed("bits left over after the last symbol of a frame")
 
-    def _exceptions(self, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
-        """Places, and their symbols in the table of exceptions."""
-        size = int(groups.counts[EXCEPTION_INDEX])
+    def _exceptions(self, groups: Groups) -> "_Exceptions":
+        size = groups.zeros
         if not self.decision(EXCEPTION_CHANCE):
             return _NO_EXCEPTIONS
         count = self._count(size)
@@ -210,7 +212,7 @@ class SymbolDecoder:
         if int(chosen.max()) >= size:
             raise Malformed("an exception outside of the frame")
         symbols: np.ndarray = self._ans.decode(self._coder.models[EXCEPTION_VALUES], count)
-        return groups.places_of(EXCEPTION_INDEX)[chosen], symbols
+        return _Exceptions(groups.places_of(EXCEPTION_INDEX)[chosen], symbols)
 
     def _count(self, largest: int) -> int:
         digits = 1

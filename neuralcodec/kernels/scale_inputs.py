@@ -5,7 +5,7 @@ import numpy as np
 from neuralcodec.kernels.compiled import compiled
 
 
-@compiled("void(int16[:,::1], int8[::1], int8[:,::1], int64)")
+@compiled("void(int16[:,:], int8[::1], int8[:,::1], int64)")
 def write_magnitudes(values: np.ndarray, table: np.ndarray, out: np.ndarray, column: int) -> None:
     """values (positions, channels) to out[:, column...]. Reference: `exact.log_magnitude`."""
     rows, columns = values.shape

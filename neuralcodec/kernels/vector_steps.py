@@ -140,6 +140,17 @@ def ask_blocks(
     return found
 
 
+@compiled("void(int64[::1], int32[:,:,::1], int64, int32[:,::1], boolean[::1])")
+def compare_candidate(
+    asked: np.ndarray, candidates: np.ndarray, candidate: int, wanted: np.ndarray, hits: np.ndarray
+) -> None:
+    """Whether the candidate of the blocks asked is the vector wanted (n, 2)."""
+    for k in range(len(asked)):
+        i = asked[k]
+        own = candidates[i, candidate]
+        hits[k] = own[0] == wanted[i, 0] and own[1] == wanted[i, 1]
+
+
 @compiled("void(boolean[::1], int64[::1], int32[:,:,::1], int64, boolean[::1], int32[:,::1])")
 def take_candidate(
     hits: np.ndarray,
@@ -156,3 +167,11 @@ def take_candidate(
             vectors[i, 0] = candidates[i, candidate, 0]
             vectors[i, 1] = candidates[i, candidate, 1]
             is_open[i] = False
+
+
+@compiled("void(int32[:,::1], int64[::1], float32[:,::1])")
+def write_blocks(vectors: np.ndarray, blocks: np.ndarray, field: np.ndarray) -> None:
+    """vectors (n, 2) to these blocks of a field (2, h w)."""
+    for i in range(len(blocks)):
+        field[0, blocks[i]] = vectors[i, 0]
+        field[1, blocks[i]] = vectors[i, 1]

@@ -22,9 +22,11 @@ from neuralcodec.kernels.exact_layers import IntegerLayer, index_sums, rectify_s
 from neuralcodec.kernels.vector_steps import (
     CANDIDATES,
     ask_blocks,
+    compare_candidate,
     describe_blocks,
     fill_blocks,
     take_candidate,
+    write_blocks,
 )
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.exact import (
@@ -167,6 +169,22 @@ class OpenBlocks:
         asked, chances = np.empty(n, np.int64), np.empty(n, np.uint8)
         count = ask_blocks(usable, indices, candidate, self.is_open, asked, chances)
         return asked[:count], chances[:count]
+
+    def compare(self, candidate: int, asked: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """Whether it is theirs, of the vectors wanted (n, 2) int32."""
+        candidates = self._step.candidates
+        if not can_run():
+            return np.asarray((candidates[asked, candidate] == wanted[asked]).all(1))
+        hits = np.empty(len(asked), bool)
+        compare_candidate(asked, candidates, candidate, wanted, hits)
+        return hits
+
+    def write(self, field: np.ndarray) -> None:
+        """Into a field (2, h w) float32."""
+        if can_run():
+            write_blocks(self.vectors, self._step.blocks, field)
+        else:
+            field[:, self._step.blocks] = self.vectors.T
 
     def take(self, candidate: int, asked: np.ndarray, hits: np.ndarray) -> None:
         candidates = self._step.candidates
