@@ -186,7 +186,7 @@ def _offer(  # type: ignore[no-untyped-def]
 
 
 class SearchLevel:
-    """`encoder.motion_search.TorchLevel`."""
+    """`encoder.motion_levels.TorchLevel`."""
 
     def __init__(
         self, samples: Tensor, planes: Tensor, prices: Tensor, weights: Tensor, support: Support,
