@@ -7,13 +7,12 @@ import torch
 from motion_cases import clip, noise, tensor_operations, vectors
 from torch import Tensor
 
+from neuralcodec.encoder.motion_levels import TorchLevel, bit_table
 from neuralcodec.encoder.motion_search import (
     AROUND,
     NORMAL_SEARCH,
     THOROUGH_SEARCH,
     SearchEffort,
-    TorchLevel,
-    bit_table,
     bit_weights,
     full_search,
     padded_planes,

@@ -8,14 +8,8 @@ the last frame's vector, its known neighbours') and of what the search found; th
 import torch
 from torch import Tensor
 
-from neuralcodec.encoder.motion_search import (
-    Windows,
-    bit_weights,
-    corners,
-    limits,
-    samples_of,
-    targets,
-)
+from neuralcodec.encoder.motion_levels import Windows, corners, limits, targets
+from neuralcodec.encoder.motion_search import bit_weights, samples_of
 from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.motion_choice import BIT_COST, BLOCK, ERROR_COST, SIDE, StepChoice
 from neuralcodec.kernels.motion_planes import BORDER, CURRENT_BORDER

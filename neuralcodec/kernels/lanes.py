@@ -26,6 +26,7 @@ class _Lanes:
 
         self.ir, self.builder, self.count = ir, builder, count
         self.type = ir.VectorType(ir.IntType(16), count)
+        self._wide = ir.VectorType(ir.IntType(32), count)
         self.zero = self.constant([0] * count)
 
     def constant(self, values: Sequence[int]) -> Any:
@@ -59,16 +60,18 @@ class _Lanes:
         signed = builder.select(is_first, value, builder.sub(self.zero, value))
         return builder.add(other, signed)
 
-    def total(self, value: Any, used: int) -> Any:
-        """int32: the sum of the first `used` lanes, taken as unsigned."""
-        ir, builder = self.ir, self.builder
-        wide = ir.VectorType(ir.IntType(32), self.count)
+    def wide(self, value: Any, used: int) -> Any:
+        """As int32, taken as unsigned; lanes after the first `used` are zero."""
         mask = self.constant([-1] * used + [0] * (self.count - used))
-        kind = ir.FunctionType(ir.IntType(32), [wide])
+        return self.builder.zext(self.builder.and_(value, mask), self._wide)
+
+    def total(self, wide: Any) -> Any:
+        """int32: the sum of all lanes."""
+        ir, module = self.ir, self.builder.module
         name = f"llvm.vector.reduce.add.v{self.count}i32"
-        known = builder.module.globals.get(name)
-        reduce = ir.Function(builder.module, kind, name) if known is None else known
-        return builder.call(reduce, [builder.zext(builder.and_(value, mask), wide)])
+        known = module.globals.get(name)
+        kind = ir.FunctionType(ir.IntType(32), [self._wide])
+        return self.builder.call(known or ir.Function(module, kind, name), [wide])
 
 
 # (builder, row of one, row of the other) -> int32; a row: a function of its number
@@ -114,7 +117,7 @@ def absolute_differences(columns: int, rows: int, skipped: int = 1) -> Any:
             for row in range(0, rows, skipped):
                 difference = lanes.difference(one(row), other(row), start)
                 piece = builder.add(piece, lanes.magnitude(difference))
-            found = lanes.total(piece, min(lanes.count, columns - start))
+            found = lanes.total(lanes.wide(piece, min(lanes.count, columns - start)))
             total = found if total is None else builder.add(total, found)
             start += lanes.count
         return total
@@ -139,8 +142,8 @@ def transformed_differences(columns: int, rows: int) -> Any:
                 builder.sub(b, d),
             ):
                 both = lanes.butterfly(lanes.butterfly(down, 1), 2)
-                found = lanes.total(lanes.magnitude(both), columns)
+                found = lanes.wide(lanes.magnitude(both), columns)
                 total = found if total is None else builder.add(total, found)
-        return total
+        return lanes.total(total)
 
     return _windows(emit)

@@ -68,13 +68,21 @@ def _error(samples, planes, block, side, item, row, column, x, y):  # type: igno
     return np.int64(_errors_24(samples, here, stride, planes, there, columns))
 
 
-@compiled("int64(int64, int64, int64, int64, int64)")
-def _inside(value, position, size, room, limit):  # type: ignore[no-untyped-def]
-    """A component of a vector, so that the window of a block that begins at `position` stays within
-    `room` of the picture."""
-    lowest = max(-4 * (position + room), -limit)
-    highest = min(4 * (size - position + room), limit)
-    return min(max(value, lowest), highest)
+@compiled("UniTuple(int64, 2)(int64, int64, int64, int64)")
+def _limits(position, size, room, limit):  # type: ignore[no-untyped-def]
+    """Of a component of a vector, so that the window of a block that begins at `position` stays
+    within `room` of the picture."""
+    return max(-4 * (position + room), -limit), min(4 * (size - position + room), limit)
+
+
+@compiled(f"UniTuple(int64, 2)({_FIELD}, int64, int64, int64)")
+def _vector(field, item, row, column):  # type: ignore[no-untyped-def]
+    return np.int64(field[item, row, column, 0]), np.int64(field[item, row, column, 1])
+
+
+@compiled("int64(int64, int64)")
+def _key(x, y):  # type: ignore[no-untyped-def]
+    return x * 65536 + y
 
 
 @compiled(f"void({_PICTURES}, int64, int64, int64, {_FIELD}, {_ERRORS}, int64, int64)")
@@ -84,11 +92,12 @@ def _begin(samples, planes, block, side, limit, best, errors, first, end):  # ty
     room = REACH - (side - block) // 2 - 2
     for number in range(first, end):
         item, row = number // height, number % height
+        low_y, high_y = _limits(row * block, (height - 1) * block, room, limit)
         for column in range(width):
-            vector = best[item, row, column]
-            x = _inside(np.int64(vector[0]), column * block, (width - 1) * block, room, limit)
-            y = _inside(np.int64(vector[1]), row * block, (height - 1) * block, room, limit)
-            vector[0], vector[1] = x, y
+            low_x, high_x = _limits(column * block, (width - 1) * block, room, limit)
+            x, y = _vector(best, item, row, column)
+            x, y = min(max(x, low_x), high_x), min(max(y, low_y), high_y)
+            best[item, row, column, 0], best[item, row, column, 1] = x, y
             errors[item, row, column] = _error(
                 samples, planes, block, side, item, row, column, x, y
             )
@@ -105,7 +114,7 @@ def _median(a, b, c, d, e):  # type: ignore[no-untyped-def]
     f" {_ERRORS}, int64, int32[:,::1], int32[:,:,:,:,::1], boolean, {_FIELD}, int64, int64)"
 )
 def _offer(  # type: ignore[no-untyped-def]
-    samples, planes, settings, bits, weights, best, errors, chosen, chosen_errors,
+    samples, planes, settings, table, weights, best, errors, chosen, chosen_errors,
     distance, moves, fields, is_after, before, first, end,
 ):  # fmt: skip
     """`SearchLevel.offer`; rows first..end - 1 of blocks of all items."""
@@ -113,61 +122,58 @@ def _offer(  # type: ignore[no-untyped-def]
     height, width = best.shape[1:3]
     room = REACH - (side - block) // 2 - 2
     area = block * block * COST_UNITS
-    known = np.empty((5, 2), np.int64)  # the four neighbours' vectors, the last frame's
-    tried = np.empty((5 + len(moves) + len(fields), 2), np.int64)
-    known_count = 5 if is_after else 4
     around = 4 if distance > 0 else 0
+    moved = around + len(moves)
+    count = moved + len(fields)
+    tried = np.empty(1 + count, np.int64)
     for number in range(first, end):
         item, row = number // height, number % height
         weight = weights[item] * compared
+        above, below = max(row - 1, 0), min(row + 1, height - 1)
+        low_y, high_y = _limits(row * block, (height - 1) * block, room, limit)
         for column in range(width):
-            own_x, own_y = (
-                np.int64(best[item, row, column, 0]),
-                np.int64(best[item, row, column, 1]),
-            )
-            for i in range(4):
-                r = min(max(row + (i == 3) - (i == 2), 0), height - 1)
-                c = min(max(column + (i == 1) - (i == 0), 0), width - 1)
-                known[i, 0], known[i, 1] = best[item, r, c, 0], best[item, r, c, 1]
+            low_x, high_x = _limits(column * block, (width - 1) * block, room, limit)
+            before_it, after_it = max(column - 1, 0), min(column + 1, width - 1)
+            own_x, own_y = _vector(best, item, row, column)
+            left_x, left_y = _vector(best, item, row, before_it)
+            right_x, right_y = _vector(best, item, row, after_it)
+            up_x, up_y = _vector(best, item, above, column)
+            down_x, down_y = _vector(best, item, below, column)
+            middle_x = _median(left_x, right_x, up_x, down_x, own_x)
+            middle_y = _median(left_y, right_y, up_y, down_y, own_y)
+            left, right = _key(left_x, left_y), _key(right_x, right_y)
+            up, down = _key(up_x, up_y), _key(down_x, down_y)
+            old = down
             if is_after:
-                known[4, 0], known[4, 1] = (
-                    before[item, row, column, 0],
-                    before[item, row, column, 1],
-                )
-            middle_x = _median(known[0, 0], known[1, 0], known[2, 0], known[3, 0], own_x)
-            middle_y = _median(known[0, 1], known[1, 1], known[2, 1], known[3, 1], own_y)
+                old_x, old_y = _vector(before, item, row, column)
+                old = _key(old_x, old_y)
             least = np.int64(-1)
             best_x, best_y, best_error = own_x, own_y, np.int64(errors[item, row, column])
-            count = 0
-            for i in range(-1, around + len(moves) + len(fields)):
+            for i in range(-1, count):
                 if i < 0:
                     x, y = own_x, own_y
                 elif i < around:
                     r = min(max(row + ((i == 3) - (i == 2)) * distance, 0), height - 1)
                     c = min(max(column + ((i == 1) - (i == 0)) * distance, 0), width - 1)
-                    x, y = np.int64(best[item, r, c, 0]), np.int64(best[item, r, c, 1])
-                elif i < around + len(moves):
+                    x, y = _vector(best, item, r, c)
+                elif i < moved:
                     x, y = own_x + moves[i - around, 0], own_y + moves[i - around, 1]
                 else:
-                    field = i - around - len(moves)
-                    x = np.int64(fields[field, item, row, column, 0])
-                    y = np.int64(fields[field, item, row, column, 1])
+                    x, y = _vector(fields[i - moved], item, row, column)
                 if i >= 0:
-                    x = _inside(x, column * block, (width - 1) * block, room, limit)
-                    y = _inside(y, row * block, (height - 1) * block, room, limit)
-                is_new = True
-                for k in range(count):
-                    if tried[k, 0] == x and tried[k, 1] == y:
-                        is_new = False
-                if not is_new:
-                    continue
-                tried[count, 0], tried[count, 1] = x, y
-                count += 1
-                taken = NEW_BITS + bits[abs(x - middle_x)] + bits[abs(y - middle_y)]
-                for k in range(known_count):
-                    if known[k, 0] == x and known[k, 1] == y:
-                        taken = np.int64(REPEATED_BITS)
-                cost = taken * weight
+                    x, y = min(max(x, low_x), high_x), min(max(y, low_y), high_y)
+                key = _key(x, y)
+                tried[i + 1] = key
+                if i >= 0 and (i < around or i >= moved):  # moves are all different
+                    is_new = True
+                    for k in range(i + 1):
+                        is_new &= tried[k] != key
+                    if not is_new:
+                        continue
+                bits = NEW_BITS + table[abs(x - middle_x)] + table[abs(y - middle_y)]
+                if (key == left) | (key == right) | (key == up) | (key == down) | (key == old):
+                    bits = np.int64(REPEATED_BITS)
+                cost = bits * weight
                 if i < 0:
                     least = cost + best_error * area
                 elif cost < least:
@@ -180,7 +186,7 @@ def _offer(  # type: ignore[no-untyped-def]
 
 
 class SearchLevel:
-    """`encoder.motion_search.TorchLevel`."""
+    """`encoder.motion_levels.TorchLevel`."""
 
     def __init__(
         self, samples: Tensor, planes: Tensor, prices: Tensor, weights: Tensor, support: Support,
