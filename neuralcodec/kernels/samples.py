@@ -1,5 +1,7 @@
 """Integer samples <-> the padded float planes of networks; `codec.tensors` has the reference."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,12 +11,14 @@ from neuralcodec.kernels.strips import in_strips
 
 ZERO = np.float32(0)
 
+Real = Any  # a float32
+
 
 @compiled(
     "void(Array(uint8, 2, 'C', readonly=True), float32, float32[:,::1], intp, intp)",
     "void(Array(uint16, 2, 'C', readonly=True), float32, float32[:,::1], intp, intp)",
 )
-def divide(samples, peak, plane, first, end):
+def divide(samples: np.ndarray, peak: Real, plane: np.ndarray, first: int, end: int) -> None:
     """Rows first..end - 1 of the plane; the last row and column of the samples are repeated."""
     height, width = samples.shape
     for y in range(first, end):
@@ -29,8 +33,8 @@ def divide(samples, peak, plane, first, end):
     "void(float32[:,:,::1], float32, uint8[:,:,::1], intp, intp)",
     "void(float32[:,:,::1], float32, uint16[:,:,::1], intp, intp)",
 )
-def multiply(planes, peak, samples, first, end):
-    """Rows first..end - 1, counted over all planes: to the nearest integers, halves to even ones."""
+def multiply(planes: np.ndarray, peak: Real, samples: np.ndarray, first: int, end: int) -> None:
+    """Rows first..end - 1, over all planes: to the nearest integers, halves to even."""
     height, width = samples.shape[1:]
     for number in range(first, end):
         row = planes[number // height, number % height]

@@ -3,6 +3,7 @@ reference."""
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +15,7 @@ CHANNELS = LUMA**2 + 2 * CHROMA**2
 
 
 @compiled("void(float32[:,:,::1], float32[:,:,:,::1], float32[:,:,:,::1], intp, intp)")
-def gather(y, uv, tokens, first, end):
+def gather(y: np.ndarray, uv: np.ndarray, tokens: np.ndarray, first: int, end: int) -> None:
     """Rows of tokens first..end - 1, counted over all items. y (B, H, W), uv (B, 2, H/2, W/2),
     tokens (B, H/8, W/8, 96)."""
     rows, columns = tokens.shape[1:3]
@@ -35,7 +36,7 @@ def gather(y, uv, tokens, first, end):
 
 
 @compiled("void(float32[:,:,:,::1], float32[:,:,::1], float32[:,:,:,::1], intp, intp)")
-def scatter(tokens, y, uv, first, end):
+def scatter(tokens: np.ndarray, y: np.ndarray, uv: np.ndarray, first: int, end: int) -> None:
     """The inverse of `gather`."""
     rows, columns = tokens.shape[1:3]
     for number in range(first, end):
