@@ -79,11 +79,9 @@ def test_an_encoder_filters_as_is_best_for_its_source(frame: InterFrame):
 def test_filters_that_gain_next_to_nothing_are_left_out():
     y, uv, unchanged = torch.zeros(1, 1, 16, 16), torch.zeros(1, 2, 8, 8), torch.zeros(1, 1, 2, 2)
     for error, best in ((0.999, Filtered.NONE), (0.99, Filtered.ALL)):
-        shown = (
-            FilteredPlane(y + 1, y + error**0.5, unchanged),
-            FilteredPlane(uv + 1, uv + error**0.5, unchanged),
-        )
-        assert choose_filtered(shown, y, uv).tolist() == [[best, best]]
+        luma = FilteredPlane(y + 1, y + error**0.5, unchanged)
+        chroma = FilteredPlane(uv + 1, uv + error**0.5, unchanged)
+        assert choose_filtered((luma, chroma), y, uv).tolist() == [[best, best]]
 
 
 @torch.no_grad()

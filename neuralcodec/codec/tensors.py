@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from neuralcodec.kernels import samples as kernels
+from neuralcodec.kernels.compiled import can_run
 from neuralcodec.model.config import BLOCK
 from neuralcodec.video import Frame, VideoFormat
 
@@ -35,10 +37,10 @@ def to_tensors(
     """B frames -> y (B, 1, H, W), uv (B, 2, H/2, W/2) in [0, 1], H and W padded to multiples of 16
     by repeating the last row and column."""
     rows, columns = (BLOCK * n for n in grid_size(fmt))
-    y = _stack([(f.y,) for f in frames], rows, columns, device)
-    uv = _stack([(f.u, f.v) for f in frames], rows // 2, columns // 2, device)
     peak = (1 << fmt.bit_depth) - 1
-    return y / peak, uv / peak
+    y = _to_floats([[f.y] for f in frames], rows, columns, peak, device)
+    uv = _to_floats([[f.u, f.v] for f in frames], rows // 2, columns // 2, peak, device)
+    return y, uv
 
 
 def to_frames(y: Tensor, uv: Tensor, fmt: VideoFormat, pts: Sequence[int]) -> list[Frame]:
@@ -55,32 +57,46 @@ def to_tensor_frames(
     return [TensorFrame(a[0], c[0], c[1], t) for a, c, t in zip(luma, chroma, pts, strict=True)]
 
 
-def _stack(
-    planes: list[tuple[np.ndarray, ...]], rows: int, columns: int, device: torch.device
+def _to_floats(
+    samples: list[list[np.ndarray]], rows: int, columns: int, peak: int, device: torch.device
 ) -> Tensor:
-    arrays = np.stack([np.stack(p) for p in planes])
+    if can_run(torch.empty(0, device=device)):
+        return kernels.to_floats(samples, rows, columns, peak)
+    return reference_floats(samples, rows, columns, peak, device)
+
+
+def reference_floats(
+    samples: list[list[np.ndarray]], rows: int, columns: int, peak: int, device: torch.device
+) -> Tensor:
+    """The same by tensor operations."""
+    arrays = np.stack([np.stack(planes) for planes in samples])
     if arrays.dtype == np.uint16:
         arrays = arrays.astype(np.int16)  # torch knows few operations on uint16
     tensor = torch.from_numpy(arrays).to(device).float()
     height, width = tensor.shape[-2:]
-    if (height, width) == (rows, columns):
-        return tensor
-    return F.pad(tensor, (0, columns - width, 0, rows - height), mode="replicate")
+    if (height, width) != (rows, columns):
+        tensor = F.pad(tensor, (0, columns - width, 0, rows - height), mode="replicate")
+    return tensor / peak
 
 
 def _to_integers(y: Tensor, uv: Tensor, fmt: VideoFormat) -> tuple[Tensor, Tensor]:
     """Samples as uint8 at 8 bit, int16 at 10: torch knows few operations on uint16."""
     width, height = fmt.chroma_size
     peak = (1 << fmt.bit_depth) - 1
-    sample = torch.uint8 if fmt.bit_depth == 8 else torch.int16
+    use = kernels.to_integers if can_run(y, uv) else reference_integers
+    return (
+        use(y.float(), fmt.height, fmt.width, peak),
+        use(uv.float(), height, width, peak),
+    )
 
-    def rounded(planes: Tensor) -> Tensor:
-        scaled = planes.float().mul(peak).round_().clamp_(0, peak)
-        return scaled.to(sample, memory_format=torch.contiguous_format)
 
-    return rounded(y[:, :, : fmt.height, : fmt.width]), rounded(uv[:, :, :height, :width])
+def reference_integers(planes: Tensor, height: int, width: int, peak: int) -> Tensor:
+    """As the kernel, by tensor operations."""
+    sample = torch.uint8 if peak <= 255 else torch.int16
+    scaled = planes[:, :, :height, :width].mul(peak).round_().clamp_(0, peak)
+    return scaled.to(sample, memory_format=torch.contiguous_format)
 
 
 def _to_array(planes: Tensor) -> np.ndarray:
     array: np.ndarray = planes.cpu().numpy()
-    return array if array.dtype == np.uint8 else array.astype(np.uint16)
+    return array if array.dtype == np.uint8 else array.view(np.uint16)

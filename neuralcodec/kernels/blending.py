@@ -11,16 +11,18 @@ from neuralcodec.kernels.strips import in_strips
 
 HALF, ONE = np.float32(0.5), np.float32(1)
 
+Real = Any  # a float32
+
 
 @compiled("float32(float32, float32, float32)")
-def between(one, other, share):
+def between(one: Real, other: Real, share: Real) -> Real:
     """As `torch.lerp`: exact at both ends."""
     away = other - one
     return one + share * away if share < HALF else other - away * (ONE - share)
 
 
 @compiled("void(float32[::1], float32[::1])")
-def spread(shares, line):
+def spread(shares: np.ndarray, line: np.ndarray) -> None:
     """Each share over the samples of its block."""
     side = len(line) // len(shares)
     for n in range(len(shares)):
@@ -31,7 +33,14 @@ def spread(shares, line):
 @compiled(
     "void(float32[:,:,::1], float32[:,:,::1], float32[:,:,::1], float32[:,:,::1], intp, intp)"
 )
-def blend(ones, others, shares, blended, first, end):
+def blend(
+    ones: np.ndarray,
+    others: np.ndarray,
+    shares: np.ndarray,
+    blended: np.ndarray,
+    first: int,
+    end: int,
+) -> None:
     """Rows of blocks first..end - 1, counted over all planes; shares (B, rows, columns)."""
     count, height, width = ones.shape
     rows = shares.shape[1]
@@ -50,7 +59,17 @@ def blend(ones, others, shares, blended, first, end):
     "void(float32[:,:,::1], float32[:,:,::1], float32[:,:,::1], float32[:,:,::1],"
     " float32[:,:,::1], float32[:,:,::1], float32[:,:,::1], intp, intp)"
 )
-def blend_back(ones, others, shares, gradient, of_ones, of_others, of_shares, first, end):
+def blend_back(
+    ones: np.ndarray,
+    others: np.ndarray,
+    shares: np.ndarray,
+    gradient: np.ndarray,
+    of_ones: np.ndarray,
+    of_others: np.ndarray,
+    of_shares: np.ndarray,
+    first: int,
+    end: int,
+) -> None:
     """Items first..end - 1 of the batch: from the gradient of the blended planes to those of all
     that they were made of. of_shares is zero before."""
     count, height, width = ones.shape
@@ -80,7 +99,15 @@ def blend_back(ones, others, shares, gradient, of_ones, of_others, of_shares, fi
     " float64[:,:,::1], intp, intp)",
     fastmath={"reassoc", "contract"},
 )
-def measure(ones, others, shares, sources, errors, first, end):
+def measure(
+    ones: np.ndarray,
+    others: np.ndarray,
+    shares: np.ndarray,
+    sources: np.ndarray,
+    errors: np.ndarray,
+    first: int,
+    end: int,
+) -> None:
     """errors (planes, rows of blocks, 3): squared errors of ones, blended planes and others."""
     count, height, width = ones.shape
     rows = shares.shape[1]

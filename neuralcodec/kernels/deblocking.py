@@ -27,9 +27,12 @@ _EIGHT = "UniTuple(float32, 8)"
 _FOUR = "UniTuple(float32, 4)"
 HALF, ONE, TWO, ZERO = np.float32(0.5), np.float32(1), np.float32(2), np.float32(0)
 
+Real = Any  # a float32
+Reals = tuple[Real, ...]
+
 
 @compiled(f"{_EIGHT}(float32[::1], intp, intp)")
-def eight(room, at, stride):
+def eight(room: np.ndarray, at: int, stride: int) -> Reals:
     return (
         room[at],
         room[at + stride],
@@ -43,7 +46,7 @@ def eight(room, at, stride):
 
 
 @compiled(f"void(float32[::1], intp, intp, {_EIGHT})")
-def put_eight(room, at, stride, values):
+def put_eight(room: np.ndarray, at: int, stride: int, values: Reals) -> None:
     room[at] = values[0]
     room[at + stride] = values[1]
     room[at + 2 * stride] = values[2]
@@ -55,7 +58,7 @@ def put_eight(room, at, stride, values):
 
 
 @compiled(f"UniTuple(float32, 2)({_EIGHT})")
-def step_and_steepest(a):
+def step_and_steepest(a: Reals) -> Reals:
     """How far the two sides are apart, and their steepest slope."""
     step = (a[4] - a[3]) - ((a[3] - a[2]) + (a[5] - a[4])) * HALF
     before = max(max(abs(a[1] - a[0]), abs(a[2] - a[1])), abs(a[3] - a[2]))
@@ -64,7 +67,7 @@ def step_and_steepest(a):
 
 
 @compiled(f"{_EIGHT}({_EIGHT}, float32, float32, {_FOUR})")
-def deblocked_eight(a, step_limit, slope_limit, ramp):
+def deblocked_eight(a: Reals, step_limit: Real, slope_limit: Real, ramp: Reals) -> Reals:
     step, steepest = step_and_steepest(a)
     near = min(max(TWO - abs(step) / step_limit, ZERO), ONE)
     plain = min(max(TWO - steepest / slope_limit, ZERO), ONE)
@@ -82,7 +85,7 @@ def deblocked_eight(a, step_limit, slope_limit, ramp):
 
 
 @compiled("void(float32[:,::1], intp, intp, float32[::1], intp)")
-def load_tile(plane, top, left, room, part):
+def load_tile(plane: np.ndarray, top: int, left: int, room: np.ndarray, part: int) -> None:
     """Zeros stand for what is outside of the plane."""
     height, width = plane.shape
     before, after = max(-left, 0), min(COLUMNS, width - left)
@@ -99,7 +102,7 @@ def load_tile(plane, top, left, room, part):
 
 
 @compiled("void(float32[::1], intp, float32[:,::1], intp, intp)")
-def store_tile(room, part, plane, top, left):
+def store_tile(room: np.ndarray, part: int, plane: np.ndarray, top: int, left: int) -> None:
     height, width = plane.shape
     before, after = max(-left, 0), min(COLUMNS, width - left)
     for i in range(max(0, -top), min(SIDE, height - top)):
@@ -110,13 +113,15 @@ def store_tile(room, part, plane, top, left):
 
 
 @compiled("UniTuple(intp, 2)(intp, intp)")
-def edges_of(left, width):
+def edges_of(left: int, width: int) -> tuple[int, int]:
     """Which eights of a row of a tile have a vertical edge of the plane in their middle."""
     return (1 if left < 0 else 0), min(COLUMNS, width - left - REACH) // SIDE
 
 
 @compiled(f"void(float32[::1], intp, intp, float32, float32, {_FOUR})")
-def deblock_rows(room, first, end, step, slope, ramp):
+def deblock_rows(
+    room: np.ndarray, first: int, end: int, step: Real, slope: Real, ramp: Reals
+) -> None:
     """Vertical edges, from SAMPLES to ACROSS."""
     for at in range(PART):
         room[ACROSS + at] = room[SAMPLES + at]
@@ -130,13 +135,21 @@ def deblock_rows(room, first, end, step, slope, ramp):
 @compiled(
     "void(float32[:,:,::1], float32[::1], float32[::1], float32[::1], float32[:,:,::1], intp, intp)"
 )
-def deblock(planes, steps, slopes, ramp, deblocked, first, end):
+def deblock(
+    planes: np.ndarray,
+    steps: np.ndarray,
+    slopes: np.ndarray,
+    ramp: np.ndarray,
+    deblocked: np.ndarray,
+    first: int,
+    end: int,
+) -> None:
     """Bands of SIDE rows around the horizontal edges first..end - 1, counted over all planes; the
     border of a plane counts as an edge above and below."""
     count, height, width = planes.shape
     bands = height // SIDE + 1
     channels = count // len(steps)
-    ramp = ramp[0], ramp[1], ramp[2], ramp[3]
+    spread = ramp[0], ramp[1], ramp[2], ramp[3]
     room = np.zeros(ROOM, np.float32)
     for number in range(first, end):
         plane, band = number // bands, number % bands
@@ -145,10 +158,10 @@ def deblock(planes, steps, slopes, ramp, deblocked, first, end):
         for left in range(-REACH, width, COLUMNS):
             load_tile(planes[plane], top, left, room, SAMPLES)
             first_edge, end_edge = edges_of(left, width)
-            deblock_rows(room, first_edge, end_edge, step, slope, ramp)
+            deblock_rows(room, first_edge, end_edge, step, slope, spread)
             if 0 < band < bands - 1:
                 for j in range(COLUMNS):
-                    found = deblocked_eight(eight(room, ACROSS + j, COLUMNS), step, slope, ramp)
+                    found = deblocked_eight(eight(room, ACROSS + j, COLUMNS), step, slope, spread)
                     put_eight(room, RESULT + j, COLUMNS, found)
                 store_tile(room, RESULT, deblocked[plane], top, left)
             else:
@@ -156,12 +169,12 @@ def deblock(planes, steps, slopes, ramp, deblocked, first, end):
 
 
 @compiled("float32(float32)")
-def sign(x):
+def sign(x: Real) -> Real:
     return (ONE if x > ZERO else ZERO) - (ONE if x < ZERO else ZERO)
 
 
 @compiled("UniTuple(float32, 3)(float32, float32, float32, float32)")
-def steepest_back(first, second, third, gradient):
+def steepest_back(first: Real, second: Real, third: Real, gradient: Real) -> Reals:
     """From the gradient of the steepest of three differences to theirs. Equals share it."""
     a, b, c = abs(first), abs(second), abs(third)
     most = max(max(a, b), c)
@@ -180,7 +193,9 @@ def steepest_back(first, second, third, gradient):
     f"Tuple(({_EIGHT}, UniTuple(float32, {PARAMETERS})))"
     f"({_EIGHT}, {_EIGHT}, float32, float32, {_FOUR})"
 )
-def deblocked_eight_back(a, g, step_limit, slope_limit, ramp):
+def deblocked_eight_back(
+    a: Reals, g: Reals, step_limit: Real, slope_limit: Real, ramp: Reals
+) -> tuple[Reals, Reals]:
     """From the gradient g to those of the samples a, and of step limit, slope limit and ramp."""
     step, steepest = step_and_steepest(a)
     nearness, plainness = TWO - abs(step) / step_limit, TWO - steepest / slope_limit
@@ -188,9 +203,7 @@ def deblocked_eight_back(a, g, step_limit, slope_limit, ramp):
     strength = near * plain
     move = strength * step
     apart = (g[0] - g[7], g[1] - g[6], g[2] - g[5], g[3] - g[4])
-    of_move = (
-        apart[0] * ramp[0] + apart[1] * ramp[1] + apart[2] * ramp[2] + apart[3] * ramp[3]
-    )
+    of_move = apart[0] * ramp[0] + apart[1] * ramp[1] + apart[2] * ramp[2] + apart[3] * ramp[3]
     of_strength = of_move * step
     of_near = of_strength * plain if ZERO <= nearness <= ONE else ZERO
     of_plain = of_strength * near if ZERO <= plainness <= ONE else ZERO
@@ -225,7 +238,7 @@ def deblocked_eight_back(a, g, step_limit, slope_limit, ramp):
 
 
 @compiled(f"void(float32[::1], intp, UniTuple(float32, {PARAMETERS}))")
-def add_sums(room, at, values):
+def add_sums(room: np.ndarray, at: int, values: Reals) -> None:
     room[SUMS + at] += values[0]
     room[SUMS + COLUMNS + at] += values[1]
     room[SUMS + 2 * COLUMNS + at] += values[2]
@@ -238,13 +251,23 @@ def add_sums(room, at, values):
     "void(float32[:,:,::1], float32[::1], float32[::1], float32[::1], float32[:,:,::1],"
     " float32[:,:,::1], float64[:,::1], intp, intp)"
 )
-def deblock_back(planes, steps, slopes, ramp, gradient, of_planes, sums, first, end):
+def deblock_back(
+    planes: np.ndarray,
+    steps: np.ndarray,
+    slopes: np.ndarray,
+    ramp: np.ndarray,
+    gradient: np.ndarray,
+    of_planes: np.ndarray,
+    sums: np.ndarray,
+    first: int,
+    end: int,
+) -> None:
     """Planes first..end - 1: from the gradient of the deblocked planes to those of the planes and,
     for each of them, of step, slope and ramp."""
     count, height, width = planes.shape
     bands = height // SIDE + 1
     channels = count // len(steps)
-    ramp = ramp[0], ramp[1], ramp[2], ramp[3]
+    spread = ramp[0], ramp[1], ramp[2], ramp[3]
     room = np.zeros(ROOM, np.float32)
     for plane in range(first, end):
         step, slope = steps[plane // channels], slopes[plane // channels]
@@ -255,18 +278,18 @@ def deblock_back(planes, steps, slopes, ramp, gradient, of_planes, sums, first, 
                 load_tile(planes[plane], top, left, room, SAMPLES)
                 load_tile(gradient[plane], top, left, room, GRADIENT)
                 first_edge, end_edge = edges_of(left, width)
-                deblock_rows(room, first_edge, end_edge, step, slope, ramp)
+                deblock_rows(room, first_edge, end_edge, step, slope, spread)
                 if 0 < band < bands - 1:
                     for j in range(COLUMNS):
                         a, g = eight(room, ACROSS + j, COLUMNS), eight(room, GRADIENT + j, COLUMNS)
-                        of_a, of_p = deblocked_eight_back(a, g, step, slope, ramp)
+                        of_a, of_p = deblocked_eight_back(a, g, step, slope, spread)
                         put_eight(room, GRADIENT + j, COLUMNS, of_a)
                         add_sums(room, j, of_p)
                 for i in range(SIDE):
                     for n in range(first_edge, end_edge):
                         at = COLUMNS * i + SIDE * n
                         a, g = eight(room, SAMPLES + at, 1), eight(room, GRADIENT + at, 1)
-                        of_a, of_p = deblocked_eight_back(a, g, step, slope, ramp)
+                        of_a, of_p = deblocked_eight_back(a, g, step, slope, spread)
                         put_eight(room, GRADIENT + at, 1, of_a)
                         add_sums(room, n, of_p)
                 store_tile(room, GRADIENT, of_planes[plane], top, left)

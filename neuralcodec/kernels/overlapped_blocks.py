@@ -33,7 +33,7 @@ ROOM = 896
 
 
 @compiled("void(int32[:,:,::1], intp, intp, int32[:,::1])")
-def find_vectors(field, row, column, corners):
+def find_vectors(field: np.ndarray, row: int, column: int, corners: np.ndarray) -> None:
     """corners (4, 2): vectors of the blocks around a square; those at the border are repeated."""
     upper, lower = max(row - 1, 0), min(row, field.shape[1] - 1)
     before, after = max(column - 1, 0), min(column, field.shape[2] - 1)
@@ -45,7 +45,7 @@ def find_vectors(field, row, column, corners):
 
 
 @compiled("intp(int32[:,::1], intp)")
-def same_vectors(corners, k):
+def same_vectors(corners: np.ndarray, k: int) -> int:
     """Which of the corners from k on have the vector of k, as bits."""
     group = 0
     for other in range(k, 4):
@@ -55,7 +55,7 @@ def same_vectors(corners, k):
 
 
 @compiled("void(float32[:,::1], intp, intp, intp, float32[::1])")
-def cut(plane, top, left, support, room):
+def cut(plane: np.ndarray, top: int, left: int, support: int, room: np.ndarray) -> None:
     """A square of `support` samples, to PATCH. The border of the plane is repeated."""
     height, width = plane.shape
     if 0 <= left <= width - support and 0 <= top <= height - support:
@@ -71,7 +71,7 @@ def cut(plane, top, left, support, room):
 
 
 @compiled("void(float32[::1], intp, int32, int32, float32[:,::1])", fastmath={"contract"})
-def interpolate(room, block, right, down, filters):
+def interpolate(room: np.ndarray, block: int, right: int, down: int, filters: np.ndarray) -> None:
     """From PATCH, which begins BEFORE samples before the square in both directions, to FILTERED.
     right, down: fractions, in units."""
     if right:
@@ -113,7 +113,16 @@ def interpolate(room, block, right, down, filters):
     " float32[:,:,::1], intp, intp)",
     fastmath={"contract"},
 )
-def predict(planes, vectors, block, filters, weights, predicted, first, end):
+def predict(
+    planes: np.ndarray,
+    vectors: np.ndarray,
+    block: int,
+    filters: np.ndarray,
+    weights: np.ndarray,
+    predicted: np.ndarray,
+    first: int,
+    end: int,
+) -> None:
     """Rows of squares first..end - 1, counted over all planes."""
     count, height, width = planes.shape
     channels = count // vectors.shape[0]
@@ -159,7 +168,9 @@ def predict(planes, vectors, block, filters, weights, predicted, first, end):
 
 
 @compiled("void(float32[::1], intp, int32, int32, float32[:,::1])", fastmath={"contract"})
-def interpolate_back(room, block, right, down, filters):
+def interpolate_back(
+    room: np.ndarray, block: int, right: int, down: int, filters: np.ndarray
+) -> None:
     """From SPREAD to PATCH_GRADIENT: `interpolate`, transposed."""
     if down:
         b = filters[down]
@@ -196,7 +207,7 @@ def interpolate_back(room, block, right, down, filters):
 
 
 @compiled("void(float32[:,::1], intp, intp, intp, float32[::1])")
-def add_patch(plane, top, left, support, room):
+def add_patch(plane: np.ndarray, top: int, left: int, support: int, room: np.ndarray) -> None:
     """`cut`, transposed."""
     height, width = plane.shape
     if 0 <= left <= width - support and 0 <= top <= height - support:
@@ -215,7 +226,16 @@ def add_patch(plane, top, left, support, room):
     "void(float32[:,:,::1], int32[:,:,:,::1], intp, float32[:,::1], float32[:,::1],"
     " float32[:,:,::1], intp, intp)"
 )
-def predict_back(gradient, vectors, block, filters, weights, of_planes, first, end):
+def predict_back(
+    gradient: np.ndarray,
+    vectors: np.ndarray,
+    block: int,
+    filters: np.ndarray,
+    weights: np.ndarray,
+    of_planes: np.ndarray,
+    first: int,
+    end: int,
+) -> None:
     """Planes first..end - 1 of `of_planes`, which are zero before: what the gradient of the
     predicted ones makes of them."""
     count, height, width = gradient.shape
@@ -242,9 +262,7 @@ def predict_back(gradient, vectors, block, filters, weights, of_planes, first, e
                     done |= group
                     weight = weights[group]
                     for at in range(PITCH * block):
-                        room[SPREAD + PITCH * MARGIN + at] = (
-                            weight[at] * room[SQUARE_GRADIENT + at]
-                        )
+                        room[SPREAD + PITCH * MARGIN + at] = weight[at] * room[SQUARE_GRADIENT + at]
                     right, down = corners[k, 0] % UNITS, corners[k, 1] % UNITS
                     x, y = left + corners[k, 0] // UNITS, top + corners[k, 1] // UNITS
                     interpolate_back(room, block, right, down, filters)

@@ -31,9 +31,12 @@ LN_2, LN_2_REST = np.float32(0.693359375), np.float32(-2.12194440e-4)
 _VALUES = f"UniTuple(float32, {2 * PAIRS})"
 _WEIGHTS = f"UniTuple(float32, {PAIRS})"
 
+Real = Any  # a float32
+Reals = tuple[Real, ...]
+
 
 @compiled("float32(float32)", fastmath={"contract"})
-def strength(x):
+def strength(x: Real) -> Real:
     """2 * sigmoid(x). The exponential is that of a remainder, by its series, times a power of 2:
     loops over it become vector code, which those over a library's function do not."""
     x = min(max(-x, -LARGEST), LARGEST)
@@ -51,7 +54,7 @@ def strength(x):
 
 
 @compiled(f"{_VALUES}(float32[::1], intp)")
-def neighbours(room, at):
+def neighbours(room: np.ndarray, at: int) -> Reals:
     """Of a sample; at: the corner of the square of its neighbours. The second of each pair is
     opposite the first."""
     return (
@@ -71,13 +74,13 @@ def neighbours(room, at):
 
 
 @compiled("float32(float32, float32, float32, float32)")
-def clipped(one, opposite, here, limit):
+def clipped(one: Real, opposite: Real, here: Real, limit: Real) -> Real:
     one, opposite = one - here, opposite - here
     return min(max(one, -limit), limit) + min(max(opposite, -limit), limit)
 
 
 @compiled(f"float32({_VALUES}, float32, {_WEIGHTS}, float32)", fastmath={"contract"})
-def clipped_total(around, here, weights, limit):
+def clipped_total(around: Reals, here: Real, weights: Reals, limit: Real) -> Real:
     return (
         weights[0] * clipped(around[0], around[1], here, limit)
         + weights[1] * clipped(around[2], around[3], here, limit)
@@ -89,7 +92,7 @@ def clipped_total(around, here, weights, limit):
 
 
 @compiled(f"{_WEIGHTS}(float32[::1], intp)")
-def weights_of(weights, level):
+def weights_of(weights: np.ndarray, level: int) -> Reals:
     return (
         weights[level],
         weights[LEVELS + level],
@@ -101,7 +104,15 @@ def weights_of(weights, level):
 
 
 @compiled("void(float32[:,::1], intp, intp, float32, float32, float32[::1], intp)")
-def load_tile(plane, top, left, scale, outside, room, part):
+def load_tile(
+    plane: np.ndarray,
+    top: int,
+    left: int,
+    scale: Real,
+    outside: Real,
+    room: np.ndarray,
+    part: int,
+) -> None:
     """Scaled samples of a tile that begins there, and its margin. outside: 1 where the border of
     the plane is repeated, 0 where zeros are."""
     height, width = plane.shape
@@ -127,7 +138,16 @@ def load_tile(plane, top, left, scale, outside, room, part):
     " float32[:,:,:,::1], float32[:,:,::1], intp, intp)",
     fastmath={"contract"},
 )
-def smooth(planes, units, weights, limits, logits, smoothed, first, end):
+def smooth(
+    planes: np.ndarray,
+    units: np.ndarray,
+    weights: np.ndarray,
+    limits: np.ndarray,
+    logits: np.ndarray,
+    smoothed: np.ndarray,
+    first: int,
+    end: int,
+) -> None:
     """Rows of tiles first..end - 1, counted over all planes. logits (B, H/8, W/8, 192) of
     strengths, or none at all: 1 everywhere."""
     count, height, width = planes.shape
@@ -180,7 +200,9 @@ def smooth(planes, units, weights, limits, logits, smoothed, first, end):
 
 
 @compiled("float32(float32, float32, float32, float32, float32, float32)")
-def passed(one, opposite, here, limit, one_step, opposite_step):
+def passed(
+    one: Real, opposite: Real, here: Real, limit: Real, one_step: Real, opposite_step: Real
+) -> Real:
     """The steps of the differences that are not clipped: those at a limit pass as well."""
     total = one_step if abs(one - here) <= limit else np.float32(0)
     return total + (opposite_step if abs(opposite - here) <= limit else np.float32(0))
@@ -189,7 +211,9 @@ def passed(one, opposite, here, limit, one_step, opposite_step):
 @compiled(
     f"float32({_VALUES}, float32, {_VALUES}, float32, {_WEIGHTS}, float32)", fastmath={"contract"}
 )
-def passed_total(around, here, steps, step, weights, limit):
+def passed_total(
+    around: Reals, here: Real, steps: Reals, step: Real, weights: Reals, limit: Real
+) -> Real:
     """What a sample takes part in, as a neighbour and with its own neighbours."""
     a, s = around, steps
     return (
@@ -202,8 +226,8 @@ def passed_total(around, here, steps, step, weights, limit):
     )
 
 
-@compiled(f"void(float32[::1], float32[::1], float32[::1])", fastmath={"contract"})
-def turn_back(room, weights, limits):
+@compiled("void(float32[::1], float32[::1], float32[::1])", fastmath={"contract"})
+def turn_back(room: np.ndarray, weights: np.ndarray, limits: np.ndarray) -> None:
     """Of a tile, from SAMPLES and STEPS: SLOPES and, of each level, TOTALS."""
     of_low, of_middle, of_high = (
         weights_of(weights, 0),
@@ -230,7 +254,7 @@ def turn_back(room, weights, limits):
 
 
 @compiled("float64(float32[::1], intp, float32, intp)", fastmath={"reassoc", "contract"})
-def clipped_sum(room, away, limit, steps):
+def clipped_sum(room: np.ndarray, away: int, limit: Real, steps: int) -> Real:
     """Over a tile: the clipped differences of a pair of neighbours, times the steps."""
     here, step = room[HERE:], room[steps + HERE :]
     one, opposite = room[HERE + away :], room[HERE - away :]
@@ -243,7 +267,7 @@ def clipped_sum(room, away, limit, steps):
 
 
 @compiled("float64(float32[::1])", fastmath={"reassoc", "contract"})
-def unit_sum(room):
+def unit_sum(room: np.ndarray) -> Real:
     """Over a tile: the gradient of the unit, times the unit."""
     total = np.float32(0)
     for i in range(ROWS):
@@ -260,7 +284,7 @@ def unit_sum(room):
 
 
 @compiled("void(float32[:,:,::1], float32[:,:,::1])")
-def strengths_of(logits, strengths):
+def strengths_of(logits: np.ndarray, strengths: np.ndarray) -> None:
     """logits (H/8, W/8, 192) -> (3, H, W)."""
     for level in range(LEVELS):
         for y in range(strengths.shape[1]):
@@ -275,7 +299,7 @@ def strengths_of(logits, strengths):
 
 
 @compiled("void(float32[:,:,::1], float32[:,:,::1], float32[:,:,::1])")
-def strengths_back(of_strengths, strengths, of_logits):
+def strengths_back(of_strengths: np.ndarray, strengths: np.ndarray, of_logits: np.ndarray) -> None:
     """Their gradient becomes that of the logits."""
     for level in range(LEVELS):
         for y in range(strengths.shape[1]):
@@ -296,19 +320,19 @@ def strengths_back(of_strengths, strengths, of_logits):
     fastmath={"contract"},
 )
 def smooth_back(
-    planes,
-    units,
-    weights,
-    limits,
-    logits,
-    gradient,
-    of_planes,
-    of_units,
-    of_weights,
-    of_logits,
-    first,
-    end,
-):
+    planes: np.ndarray,
+    units: np.ndarray,
+    weights: np.ndarray,
+    limits: np.ndarray,
+    logits: np.ndarray,
+    gradient: np.ndarray,
+    of_planes: np.ndarray,
+    of_units: np.ndarray,
+    of_weights: np.ndarray,
+    of_logits: np.ndarray,
+    first: int,
+    end: int,
+) -> None:
     """Planes first..end - 1: from the gradient of the smoothed planes to those of all that they
     were made of; units and weights for each plane. All are zero before."""
     count, height, width = planes.shape
@@ -429,8 +453,8 @@ def smoothed(
     planes: Tensor, unit: Tensor, weights: Tensor, limits: np.ndarray, logits: Tensor | None
 ) -> Tensor:
     """planes (B, C, H, W) of float32, H and W multiples of 8; unit (B,); weights (B, 18) of each
-    limit of each pair; limits (3,); logits (B, 192, H/8, W/8) of half the strength of each limit for each sample of
-    a block, the planes having one channel; or None: the strength is 1."""
+    limit of each pair; limits (3,); logits (B, 192, H/8, W/8) of half the strength of each limit
+    for each sample of a block, the planes having one channel; or None: the strength is 1."""
     tokens = planes.new_empty(0, 0, 0, 0) if logits is None else logits.permute(0, 2, 3, 1)
     result: Tensor = _Smoothing.apply(
         planes, unit.contiguous(), weights.contiguous(), limits, tokens

@@ -3,6 +3,7 @@ reference."""
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,30 +15,28 @@ CHANNELS = LUMA**2 + 2 * CHROMA**2
 
 
 @compiled("void(float32[:,:,::1], float32[:,:,:,::1], float32[:,:,:,::1], intp, intp)")
-def gather(y, uv, tokens, first, end):
+def gather(y: np.ndarray, uv: np.ndarray, tokens: np.ndarray, first: int, end: int) -> None:
     """Rows of tokens first..end - 1, counted over all items. y (B, H, W), uv (B, 2, H/2, W/2),
     tokens (B, H/8, W/8, 96)."""
     rows, columns = tokens.shape[1:3]
     for number in range(first, end):
         item, row = number // rows, number % rows
-        for i in range(LUMA):
-            line = y[item, LUMA * row + i]
-            for column in range(columns):
-                token = tokens[item, row, column]
+        for column in range(columns):
+            token = tokens[item, row, column]
+            for i in range(LUMA):
+                line = y[item, LUMA * row + i]
                 for j in range(LUMA):
                     token[LUMA * i + j] = line[LUMA * column + j]
-        for channel in range(2):
-            for i in range(CHROMA):
-                line = uv[item, channel, CHROMA * row + i]
-                at = LUMA**2 + CHROMA * (CHROMA * channel + i)
-                for column in range(columns):
-                    token = tokens[item, row, column]
+            for channel in range(2):
+                for i in range(CHROMA):
+                    line = uv[item, channel, CHROMA * row + i]
+                    at = LUMA**2 + CHROMA * (CHROMA * channel + i)
                     for j in range(CHROMA):
                         token[at + j] = line[CHROMA * column + j]
 
 
 @compiled("void(float32[:,:,:,::1], float32[:,:,::1], float32[:,:,:,::1], intp, intp)")
-def scatter(tokens, y, uv, first, end):
+def scatter(tokens: np.ndarray, y: np.ndarray, uv: np.ndarray, first: int, end: int) -> None:
     """The inverse of `gather`."""
     rows, columns = tokens.shape[1:3]
     for number in range(first, end):
