@@ -96,7 +96,7 @@ class VectorPrior(nn.Module):
     def _walk_arrays(
         self, vectors: Tensor, last: Tensor, q: Tensor, log_table: Tensor
     ) -> Iterator[StepContext]:
-        items = zip(vectors, last, q.tolist(), strict=True)
+        items = zip(vectors, last, map(int, q.tolist()), strict=True)
         walks = [self.array_walk(*item, log_table) for item in items]
         for steps in zip(*walks, strict=True):
             yield StepContext(
