@@ -20,7 +20,8 @@ from neuralcodec.entropy import Coder, SymbolEncoder
 from neuralcodec.entropy.coder import Malformed
 from neuralcodec.model.loop_filters import Filtered
 from neuralcodec.model.model_file import InstalledModel
-from neuralcodec.model.motion_prior import STEPS, VECTOR_LIMIT
+from neuralcodec.model.motion_prior import VECTOR_LIMIT
+from neuralcodec.model.motion_steps import STEPS
 
 QUALITIES = (5, 63, 0, 32)
 

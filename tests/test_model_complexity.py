@@ -30,8 +30,9 @@ def counted_while_decoding(config: ModelConfig) -> float:
         latent,
     )
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        for _ in model.vector_prior.walk(vectors, vectors, q, model.log_table):
-            pass
+        with torch.enable_grad():  # by layers: what kernels do is not counted
+            for _ in model.vector_prior.walk(vectors, vectors, q, model.log_table):
+                pass
         prior = model.inter_prior
         history = History.begin(maps)
         side = prior.side_information(q, (1, rows, columns), model.log_table, history, vectors)

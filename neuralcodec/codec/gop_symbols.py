@@ -23,7 +23,8 @@ from neuralcodec.model.config import BLOCK, VECTOR_BLOCK
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.gop_scales import gop_scales
 from neuralcodec.model.model_file import InstalledModel
-from neuralcodec.model.motion_prior import VECTOR_LIMIT, OpenBlocks, StepArrays
+from neuralcodec.model.motion_integers import OpenBlocks, StepArrays
+from neuralcodec.model.motion_prior import VECTOR_LIMIT
 from neuralcodec.model.tables import PRECISION
 
 

@@ -112,6 +112,8 @@ class Groups:
         return places, supports[self.indices[self.at(places)]]
 
     def _by_index(self, places: np.ndarray) -> np.ndarray:
+        if not len(places):  # as nearly always
+            return places
         return places[np.argsort(self.indices[self.at(places)], kind="stable")]
 
 

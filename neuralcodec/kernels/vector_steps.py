@@ -12,6 +12,10 @@ from neuralcodec.kernels.compiled import compiled
 from neuralcodec.kernels.exact_layers import ACTIVATION_UNITS
 
 CANDIDATES = 6  # zero, last frame's, four neighbours
+# A 3x3 of vectors known or not, one of the last field, the prediction, a 3x3 of what has changed
+# since that field, the candidates, q: see `motion_prior._Surroundings.inputs`.
+INPUTS = 9 * 3 + 9 * 2 + 2 + 9 * 2 + CANDIDATES + 1
+OUTPUTS = CANDIDATES + 2
 
 
 @compiled("void(float32[:,::1], int64[::1], int64, int64, int32[:,::1], int8[::1])")

@@ -8,7 +8,7 @@ activations k * 2**-4 with |k| <= 127, so products and sums are integers in unit
 as every partial sum stays under 2**24 units, float32 represents it without rounding.
 `prove_exact` checks that bound for each output channel when weights are loaded. No algorithm that
 leaves this grid is ever used: matrix products and depthwise 3x3 convolutions only, outside of any
-autocast, TF32 off.
+autocast, TF32 off. Kernels compute the same in the integers k themselves, see `in_integers`.
 """
 
 from collections.abc import Iterator

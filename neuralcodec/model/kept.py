@@ -16,6 +16,12 @@ class _Kept:
     versions: list[int]
     made: Any
 
+    def is_of(self, parameters: list[nn.Parameter]) -> bool:
+        return [p._version for p in parameters] == self.versions and all(
+            now.data_ptr() == then.data_ptr()
+            for now, then in zip(parameters, self.parameters, strict=True)
+        )
+
 
 _all_kept: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
 
@@ -25,14 +31,11 @@ def kept(module: nn.Module, make: Callable[[], Made]) -> Made:
     parameters = list(module.parameters())
     if any(p.requires_grad or p.is_inference() for p in parameters):
         return make()
-    memory = [p.detach() for p in parameters]
-    versions = [p._version for p in memory]
     found = _all_kept.get(module)
-    if found is not None and found.versions == versions:
-        pairs = zip(found.parameters, memory, strict=True)
-        if all(one.data_ptr() == other.data_ptr() for one, other in pairs):
-            made: Made = found.made
-            return made
+    if found is not None and found.is_of(parameters):
+        made: Made = found.made
+        return made
     fresh = make()
-    _all_kept[module] = _Kept(memory, versions, fresh)
+    versions = [p._version for p in parameters]
+    _all_kept[module] = _Kept([p.detach() for p in parameters], versions, fresh)
     return fresh
