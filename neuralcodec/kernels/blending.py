@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from neuralcodec.kernels.compiled import compiled
@@ -53,45 +54,6 @@ def blend(
             one, other, result = ones[plane, y], others[plane, y], blended[plane, y]
             for x in range(width):
                 result[x] = between(one[x], other[x], share[x])
-
-
-@compiled(
-    "void(float32[:,:,::1], float32[:,:,::1], float32[:,:,::1], float32[:,:,::1],"
-    " float32[:,:,::1], float32[:,:,::1], float32[:,:,::1], intp, intp)"
-)
-def blend_back(
-    ones: np.ndarray,
-    others: np.ndarray,
-    shares: np.ndarray,
-    gradient: np.ndarray,
-    of_ones: np.ndarray,
-    of_others: np.ndarray,
-    of_shares: np.ndarray,
-    first: int,
-    end: int,
-) -> None:
-    """Items first..end - 1 of the batch: from the gradient of the blended planes to those of all
-    that they were made of. of_shares is zero before."""
-    count, height, width = ones.shape
-    rows, columns = shares.shape[1:]
-    side, block, channels = height // rows, width // columns, count // len(shares)
-    share, total = np.empty(width, np.float32), np.empty(width, np.float32)
-    for number in range(first * channels * rows, end * channels * rows):
-        plane, row = number // rows, number % rows
-        item = plane // channels
-        spread(shares[item, row], share)
-        total[:] = 0
-        for y in range(side * row, side * (row + 1)):
-            one, other, given = ones[plane, y], others[plane, y], gradient[plane, y]
-            of_one, of_other = of_ones[plane, y], of_others[plane, y]
-            for x in range(width):
-                of_other[x] = given[x] * share[x]
-                of_one[x] = given[x] * (ONE - share[x])
-            for x in range(width):
-                total[x] += given[x] * (other[x] - one[x])
-        for n in range(columns):
-            for j in range(block):
-                of_shares[item, row, n] += total[block * n + j]
 
 
 @compiled(
@@ -147,12 +109,12 @@ class _Blending(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        ones, _, shares = ctx.saved_tensors
-        of_ones, of_others = torch.empty(ones.shape), torch.empty(ones.shape)
-        of_shares = torch.zeros(shares.shape)
-        known = _planes(*ctx.saved_tensors, gradient, of_ones, of_others, of_shares)
-        in_strips(blend_back, len(ones), *known)
-        return of_ones, of_others, of_shares
+        ones, others, shares = ctx.saved_tensors
+        side = ones.shape[-1] // shares.shape[-1]
+        of_others = gradient * F.interpolate(shares, scale_factor=side)
+        of_samples = (gradient * (others - ones)).sum(1, keepdim=True)
+        of_shares = F.avg_pool2d(of_samples, side, divisor_override=1)
+        return gradient - of_others, of_others, of_shares
 
 
 def blended(ones: Tensor, others: Tensor, shares: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from neuralcodec.kernels.compiled import compiled
@@ -283,117 +284,55 @@ def unit_sum(room: np.ndarray) -> Real:
     return total
 
 
-@compiled("void(float32[:,:,::1], float32[:,:,::1])")
-def strengths_of(logits: np.ndarray, strengths: np.ndarray) -> None:
-    """logits (H/8, W/8, 192) -> (3, H, W)."""
-    for level in range(LEVELS):
-        for y in range(strengths.shape[1]):
-            line = strengths[level, y]
-            at = TOKEN * (ROWS * level + y % TOKEN)
-            for token in range(logits.shape[1]):
-                given = logits[y // TOKEN, token]
-                for j in range(TOKEN):
-                    line[TOKEN * token + j] = given[at + j]
-            for x in range(len(line)):
-                line[x] = strength(line[x])
-
-
-@compiled("void(float32[:,:,::1], float32[:,:,::1], float32[:,:,::1])")
-def strengths_back(of_strengths: np.ndarray, strengths: np.ndarray, of_logits: np.ndarray) -> None:
-    """Their gradient becomes that of the logits."""
-    for level in range(LEVELS):
-        for y in range(strengths.shape[1]):
-            line, value = of_strengths[level, y], strengths[level, y]
-            for x in range(len(line)):
-                line[x] *= value[x] - HALF * value[x] * value[x]
-            at = TOKEN * (ROWS * level + y % TOKEN)
-            for token in range(of_logits.shape[1]):
-                given = of_logits[y // TOKEN, token]
-                for j in range(TOKEN):
-                    given[at + j] = line[TOKEN * token + j]
-
-
 @compiled(
-    "void(float32[:,:,::1], float32[::1], float32[:,::1], float32[::1],"
-    " float32[:,:,:,::1], float32[:,:,::1], float32[:,:,::1], float64[::1], float64[:,::1],"
-    " float32[:,:,:,::1], intp, intp)",
-    fastmath={"contract"},
+    "void(float32[:,:,::1], float32[:,:,:,::1], float32[:,::1], float32[::1], float32[:,:,::1],"
+    " float32[:,:,:,::1], float64[::1], float64[:,::1], intp, intp)"
 )
 def smooth_back(
-    planes: np.ndarray,
-    units: np.ndarray,
+    samples: np.ndarray,
+    steps: np.ndarray,
     weights: np.ndarray,
     limits: np.ndarray,
-    logits: np.ndarray,
-    gradient: np.ndarray,
-    of_planes: np.ndarray,
+    slopes: np.ndarray,
+    totals: np.ndarray,
     of_units: np.ndarray,
     of_weights: np.ndarray,
-    of_logits: np.ndarray,
     first: int,
     end: int,
 ) -> None:
-    """Planes first..end - 1: from the gradient of the smoothed planes to those of all that they
-    were made of; units and weights for each plane. All are zero before."""
-    count, height, width = planes.shape
-    channels = count // len(units)
+    """Planes first..end - 1, of whole tiles and a margin of REACH samples.
+
+    samples: in units; steps, for each level: their strength, times the gradient, times the unit.
+    slopes become the gradient of the samples, totals that of each strength over gradient and unit;
+    of_units and of_weights, of each plane, are zero before."""
+    channels = len(samples) // len(weights)
     room = np.zeros(ROOM, np.float32)
-    strengths = np.ones((LEVELS, height, width), np.float32)
-    steps = np.empty((LEVELS, height, width), np.float32)
-    totals = np.empty((LEVELS, height, width), np.float32)
     aways = (1, 2, PITCH - 1, PITCH, PITCH + 1, 2 * PITCH)
     for plane in range(first, end):
-        item = plane // channels
-        unit, source, result = units[item], planes[plane], of_planes[plane]
-        per_unit = np.float32(1) / unit
-        if len(logits):
-            strengths_of(logits[item], strengths)
-        for level in range(LEVELS):
-            for y in range(height):
-                line, step, value = gradient[plane, y], steps[level, y], strengths[level, y]
-                for x in range(width):
-                    step[x] = unit * line[x] * value[x]
-        for top in range(-REACH, height + REACH, ROWS):
-            for left in range(-REACH, width + REACH, COLUMNS):
-                load_tile(source, top, left, per_unit, np.float32(1), room, SAMPLES)
+        for top in range(0, slopes.shape[1], ROWS):
+            for left in range(0, slopes.shape[2], COLUMNS):
+                for i in range(ROWS + 2 * REACH):
+                    for j in range(COLUMNS + 2 * REACH):
+                        room[SAMPLES + PITCH * i + j] = samples[plane, top + i, left + j]
                 for level in range(LEVELS):
-                    part = STEPS + PART * level
-                    load_tile(steps[level], top, left, np.float32(1), np.float32(0), room, part)
-                turn_back(room, weights[item], limits)
-                of_units[plane] += unit_sum(room) / unit
+                    for i in range(ROWS + 2 * REACH):
+                        at = STEPS + PART * level + PITCH * i
+                        for j in range(COLUMNS + 2 * REACH):
+                            room[at + j] = steps[plane, level, top + i, left + j]
+                turn_back(room, weights[plane // channels], limits)
+                of_units[plane] += unit_sum(room)
                 for pair in range(PAIRS):
                     for level in range(LEVELS):
                         of_weights[plane, LEVELS * pair + level] += clipped_sum(
                             room, aways[pair], limits[level], STEPS + PART * level
                         )
-                before, after = max(-left, 0), min(COLUMNS, width - left)
-                for i in range(min(ROWS, height + REACH - top)):
-                    line = result[min(max(top + i, 0), height - 1)]
-                    slopes = room[SLOPES + PITCH * i : SLOPES + PITCH * (i + 1)]
-                    for j in range(before):
-                        line[0] += per_unit * slopes[j]
-                    inside = line[left + before : left + after]
-                    for j in range(after - before):
-                        inside[j] += per_unit * slopes[before + j]
-                    for j in range(after, COLUMNS):
-                        line[width - 1] += per_unit * slopes[j]
-                    if 0 <= top + i < height:
+                for i in range(ROWS):
+                    for j in range(COLUMNS):
+                        at = PITCH * i + j
+                        slopes[plane, top + i, left + j] = room[SLOPES + at]
                         for level in range(LEVELS):
-                            total = totals[level, top + i, left + before : left + after]
-                            found = room[TOTALS + PART * level + PITCH * i + before :]
-                            for j in range(len(total)):
-                                total[j] = found[j]
-        for y in range(height):
-            line, own = gradient[plane, y], result[y]
-            for x in range(width):
-                own[x] += line[x]
-        if len(logits):
-            for level in range(LEVELS):
-                for y in range(height):
-                    line, total = gradient[plane, y], totals[level, y]
-                    for x in range(width):
-                        total[x] *= unit * line[x]
-            strengths_back(totals, strengths, of_logits[item])
+                            total = room[TOTALS + PART * level + at]
+                            totals[plane, level, top + i, left + j] = total
 
 
 class _Smoothing(torch.autograd.Function):
@@ -413,25 +352,50 @@ class _Smoothing(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         planes, unit, weights, logits = ctx.saved_tensors
-        count = planes.shape[0] * planes.shape[1]
-        of_planes, of_logits = torch.zeros_like(planes), torch.zeros_like(logits)
-        of_units = torch.zeros(count, dtype=torch.float64)
-        of_weights = torch.zeros(count, weights.shape[1], dtype=torch.float64)
+        batch, channels, height, width = planes.shape
+        per_item = unit.view(-1, 1, 1, 1)
+        if len(logits):
+            maps = F.pixel_shuffle(logits.permute(0, 3, 1, 2), TOKEN)
+            strengths = 2 * maps.contiguous().sigmoid()
+        else:
+            strengths = torch.ones(1, LEVELS, 1, 1)
+        pull = gradient * per_item
+        steps = (pull[:, :, None] * strengths[:, None]).flatten(0, 1)
+        # Neighbours beyond the border have a share too, which the border is given.
+        rows, columns = height + 2 * REACH, width + 2 * REACH
+        below, beyond = -rows % ROWS, -columns % COLUMNS
+        margin = 2 * REACH, 2 * REACH + beyond, 2 * REACH, 2 * REACH + below
+        slopes = torch.empty(batch * channels, rows + below, columns + beyond)
+        totals = torch.empty(batch * channels, LEVELS, rows + below, columns + beyond)
+        of_units = torch.zeros(batch * channels, dtype=torch.float64)
+        of_weights = torch.zeros(batch * channels, weights.shape[1], dtype=torch.float64)
         in_strips(
             smooth_back,
-            count,
-            *_arrays(planes, unit, weights, ctx.limits, logits),
-            gradient.contiguous().flatten(0, 1).numpy(),
-            of_planes.flatten(0, 1).numpy(),
+            batch * channels,
+            F.pad(planes / per_item, margin, mode="replicate").flatten(0, 1).contiguous().numpy(),
+            F.pad(steps, margin).contiguous().numpy(),
+            weights.numpy(),
+            ctx.limits,
+            slopes.numpy(),
+            totals.numpy(),
             of_units.numpy(),
             of_weights.numpy(),
-            of_logits.numpy(),
         )
-        channels = planes.shape[1]
+        inner = slice(REACH, REACH + height), slice(REACH, REACH + width)
+        for axis, length in ((1, height), (2, width)):
+            for border, outside in ((REACH, 0), (REACH + length - 1, REACH + length)):
+                outer = slopes.narrow(axis, outside, REACH).sum(axis)
+                slopes.select(axis, border).add_(outer)
+        of_planes = gradient + slopes[:, *inner].reshape(planes.shape) / per_item
+        of_logits = None
+        if len(logits):
+            slope = pull * totals[:, :, *inner] * (strengths - strengths.square() / 2)
+            of_logits = F.pixel_unshuffle(slope, TOKEN).permute(0, 2, 3, 1)
+        of_items = of_units.unflatten(0, (batch, channels)).sum(1).float() / unit
         return (
             of_planes,
-            of_units.unflatten(0, (-1, channels)).sum(1).float(),
-            of_weights.unflatten(0, (-1, channels)).sum(1).float(),
+            of_items,
+            of_weights.unflatten(0, (batch, channels)).sum(1).float(),
             None,
             of_logits,
         )

@@ -41,18 +41,16 @@ def scatter(tokens: np.ndarray, y: np.ndarray, uv: np.ndarray, first: int, end: 
     rows, columns = tokens.shape[1:3]
     for number in range(first, end):
         item, row = number // rows, number % rows
-        for i in range(LUMA):
-            line = y[item, LUMA * row + i]
-            for column in range(columns):
-                token = tokens[item, row, column]
+        for column in range(columns):
+            token = tokens[item, row, column]
+            for i in range(LUMA):
+                line = y[item, LUMA * row + i]
                 for j in range(LUMA):
                     line[LUMA * column + j] = token[LUMA * i + j]
-        for channel in range(2):
-            for i in range(CHROMA):
-                line = uv[item, channel, CHROMA * row + i]
-                at = LUMA**2 + CHROMA * (CHROMA * channel + i)
-                for column in range(columns):
-                    token = tokens[item, row, column]
+            for channel in range(2):
+                for i in range(CHROMA):
+                    line = uv[item, channel, CHROMA * row + i]
+                    at = LUMA**2 + CHROMA * (CHROMA * channel + i)
                     for j in range(CHROMA):
                         line[CHROMA * column + j] = token[at + j]
 
