@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.kernels.compiled import compiled
+from neuralcodec.kernels.compiled import compiled, inlined
 from neuralcodec.kernels.strips import in_strips
 
 HALF, ONE = np.float32(0.5), np.float32(1)
@@ -15,14 +15,14 @@ HALF, ONE = np.float32(0.5), np.float32(1)
 Real = Any  # a float32
 
 
-@compiled("float32(float32, float32, float32)")
+@inlined()
 def between(one: Real, other: Real, share: Real) -> Real:
     """As `torch.lerp`: exact at both ends."""
     away = other - one
     return one + share * away if share < HALF else other - away * (ONE - share)
 
 
-@compiled("void(float32[::1], float32[::1])")
+@inlined()
 def spread(shares: np.ndarray, line: np.ndarray) -> None:
     """Each share over the samples of its block."""
     side = len(line) // len(shares)

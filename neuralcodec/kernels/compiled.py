@@ -1,84 +1,82 @@
 """What makes machine code of a loop, and whether this machine can.
 
-Numba keeps the code beside the source, or where that cannot be written in the user's cache folder,
-or in NUMBA_CACHE_DIR: it is made once for each machine and version.
+A kernel is made when it is first called, or loaded from where Numba has kept it: beside the source,
+in the user's cache folder where that cannot be written, or in NUMBA_CACHE_DIR.
 """
 
+import hashlib
 import logging
 import threading
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import CellType, FunctionType
 from typing import Any, cast
 
 import torch
 
 Loop = Callable[..., Any]
+FastMath = bool | set[str]
 _log = logging.getLogger("neuralcodec")
+_lock = threading.RLock()
+_has_told = False
 
 
-class _Compiler:
-    """Numba, loaded with the first kernel.
+class Kernel:
+    """Machine code of a loop, to be called like it; does not hold Python's lock."""
 
-    Attributes:
-        fault: why nothing can be compiled here; None where it can.
-    """
+    def __init__(self, loop: Loop, signatures: tuple[str, ...], fastmath: FastMath) -> None:
+        self._loop, self._signatures, self._fastmath = loop, signatures, fastmath
+        self._made: Loop | None = None
+        self.__doc__ = loop.__doc__
 
-    def __init__(self) -> None:
-        self.fault: str | None = None
-        self._has_told = False
-        self._lock = threading.Lock()
-        try:
-            import numba
-        except Exception as error:
-            self._fail(f"Numba cannot be loaded: {error}")
-        else:
-            self._numba = numba
+    def __call__(self, *arguments: Any) -> Any:
+        made = self._made or self.make()
+        return made(*arguments)
 
-    def compile(self, loop: Loop, signatures: list[str], fastmath: bool | set[str]) -> Loop:
-        if self.fault is not None:
-            return loop
-        try:
-            kernel: Any = self._numba.njit(
-                signatures, cache=True, nogil=True, error_model="numpy", fastmath=fastmath
-            )(loop)
-        except Exception as error:
-            self._fail(str(error).strip().splitlines()[0])
-            return loop
-        if kernel.stats.cache_misses:
-            self._tell("compiling kernels, once for this machine and version: some 20 seconds")
-        return cast(Loop, kernel)
+    def make(self) -> Loop:
+        """Compiles or loads it, once. Raises what Numba does."""
+        import numba
 
-    def emit(self, typed: Loop) -> Loop:
-        if self.fault is not None:
-            return typed
-        from numba.extending import intrinsic
-
-        return cast(Loop, intrinsic(typed))
-
-    def _fail(self, fault: str) -> None:
-        self.fault = fault
-        if "no locator available" in fault:
-            fault = "no folder to keep them in; set NUMBA_CACHE_DIR to one that can be written"
-        _log.warning("no compiled kernels here, coding is several times slower: %s", fault)
-
-    def _tell(self, line: str) -> None:
-        with self._lock:
-            if not self._has_told:
-                self._has_told = True
-                _log.warning(line)
+        with _lock:
+            if self._made is None:
+                made: Any = numba.njit(
+                    list(self._signatures),
+                    cache=True,
+                    nogil=True,
+                    error_model="numpy",
+                    fastmath=self._fastmath,
+                )(_marked(self._loop))
+                if made.stats.cache_misses:
+                    _tell_of_compiling()
+                self._made = cast(Loop, made)
+            return self._made
 
 
-_compiler = _Compiler()
-
-
-def compiled(*signatures: str, fastmath: bool | set[str] = False) -> Callable[[Loop], Loop]:
-    """A decorator: machine code of a loop for arguments of these types, in Numba's notation. Other
-    types are refused when it is called. It does not hold Python's lock.
+def compiled(*signatures: str, fastmath: FastMath = False) -> Callable[[Loop], Kernel]:
+    """A decorator: a kernel for arguments of these types, in Numba's notation. Others are refused
+    when it is called.
 
     fastmath: what may be done to sums of floats, see Numba; {"contract"}: multiply and add in one
-    instruction. Where nothing can be compiled, the loop stays as it is and must not be used."""
+    instruction."""
+
+    def decorate(loop: Loop) -> Kernel:
+        return Kernel(loop, signatures, fastmath)
+
+    return decorate
+
+
+def inlined(fastmath: FastMath = False) -> Callable[[Loop], Loop]:
+    """A decorator: what kernels call. It has no code of its own, and no types but those of its
+    arguments in each place."""
 
     def decorate(loop: Loop) -> Loop:
-        return _compiler.compile(loop, list(signatures), fastmath)
+        if _loading_fault() is not None:
+            return loop
+        import numba
+
+        made: Any = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)(loop)
+        return cast(Loop, made)
 
     return decorate
 
@@ -86,12 +84,16 @@ def compiled(*signatures: str, fastmath: bool | set[str] = False) -> Callable[[L
 def emitted(typed: Loop) -> Loop:
     """A decorator: Numba's `intrinsic`, what a kernel calls to have given instructions in its
     place. For loops of which LLVM makes poor code."""
-    return _compiler.emit(typed)
+    if _loading_fault() is not None:
+        return typed
+    from numba.extending import intrinsic
+
+    return cast(Loop, intrinsic(typed))
 
 
 def has_feature(name: str) -> bool:
     """Whether this processor has an extension, in LLVM's words: "avx512f"."""
-    if _compiler.fault is not None:
+    if _loading_fault() is not None:
         return False
     from llvmlite import binding
 
@@ -99,5 +101,58 @@ def has_feature(name: str) -> bool:
 
 
 def can_run(*tensors: torch.Tensor) -> bool:
-    """Whether kernels work for these tensors: on a CPU, where they could be compiled."""
-    return _compiler.fault is None and all(tensor.device.type == "cpu" for tensor in tensors)
+    """Whether kernels work for these tensors: on a CPU, where they can be compiled."""
+    return all(tensor.device.type == "cpu" for tensor in tensors) and _fault() is None
+
+
+@cache
+def _loading_fault() -> str | None:
+    try:
+        import numba  # noqa: F401
+    except Exception as error:
+        return f"Numba cannot be loaded: {error}"
+    return None
+
+
+@cache
+def _fault() -> str | None:
+    """Why nothing can be compiled here, said once; None where it can."""
+    fault = _loading_fault()
+    if fault is None:
+        try:
+            _nothing.make()
+            return None
+        except Exception as error:
+            fault = str(error).strip().splitlines()[0]
+    if "no locator available" in fault:
+        fault = "no folder to keep them in; set NUMBA_CACHE_DIR to one that can be written"
+    _log.warning("no compiled kernels here, coding is several times slower: %s", fault)
+    return fault
+
+
+@compiled("void()")
+def _nothing() -> None:
+    """Whose compilation shows whether others can be."""
+
+
+def _tell_of_compiling() -> None:
+    global _has_told
+    if not _has_told:
+        _has_told = True
+        _log.warning("compiling kernels, once for this machine and version: some 20 seconds")
+
+
+def _marked(loop: Loop) -> Loop:
+    """The same loop, for Numba another one as soon as any of the kernels' files changes: by itself
+    it looks only at the file that a kernel is in, not at those of what it calls."""
+    function = cast(FunctionType, loop)
+    code = function.__code__.replace(co_freevars=("sources",))
+    mark = (CellType(_sources()),)
+    return FunctionType(code, function.__globals__, function.__name__, None, mark)
+
+
+@cache
+def _sources() -> str:
+    folder = Path(__file__).parent
+    files = sorted(folder.rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

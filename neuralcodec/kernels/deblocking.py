@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralcodec.kernels.compiled import compiled
+from neuralcodec.kernels.compiled import compiled, inlined
 from neuralcodec.kernels.strips import in_strips
 
 SIDE = 8  # samples across an edge that see it and change
@@ -31,7 +31,7 @@ Real = Any  # a float32
 Reals = tuple[Real, ...]
 
 
-@compiled(f"{_EIGHT}(float32[::1], intp, intp)")
+@inlined()
 def eight(room: np.ndarray, at: int, stride: int) -> Reals:
     return (
         room[at],
@@ -45,7 +45,7 @@ def eight(room: np.ndarray, at: int, stride: int) -> Reals:
     )
 
 
-@compiled(f"void(float32[::1], intp, intp, {_EIGHT})")
+@inlined()
 def put_eight(room: np.ndarray, at: int, stride: int, values: Reals) -> None:
     room[at] = values[0]
     room[at + stride] = values[1]
@@ -57,7 +57,7 @@ def put_eight(room: np.ndarray, at: int, stride: int, values: Reals) -> None:
     room[at + 7 * stride] = values[7]
 
 
-@compiled(f"UniTuple(float32, 2)({_EIGHT})")
+@inlined()
 def step_and_steepest(a: Reals) -> Reals:
     """How far the two sides are apart, and their steepest slope."""
     step = (a[4] - a[3]) - ((a[3] - a[2]) + (a[5] - a[4])) * HALF
@@ -66,7 +66,7 @@ def step_and_steepest(a: Reals) -> Reals:
     return step, max(before, after)
 
 
-@compiled(f"{_EIGHT}({_EIGHT}, float32, float32, {_FOUR})")
+@inlined()
 def deblocked_eight(a: Reals, step_limit: Real, slope_limit: Real, ramp: Reals) -> Reals:
     step, steepest = step_and_steepest(a)
     near = min(max(TWO - abs(step) / step_limit, ZERO), ONE)
@@ -84,7 +84,7 @@ def deblocked_eight(a: Reals, step_limit: Real, slope_limit: Real, ramp: Reals) 
     )
 
 
-@compiled("void(float32[:,::1], intp, intp, float32[::1], intp)")
+@inlined()
 def load_tile(plane: np.ndarray, top: int, left: int, room: np.ndarray, part: int) -> None:
     """Zeros stand for what is outside of the plane."""
     height, width = plane.shape
@@ -101,7 +101,7 @@ def load_tile(plane: np.ndarray, top: int, left: int, room: np.ndarray, part: in
         line[after:] = 0
 
 
-@compiled("void(float32[::1], intp, float32[:,::1], intp, intp)")
+@inlined()
 def store_tile(room: np.ndarray, part: int, plane: np.ndarray, top: int, left: int) -> None:
     height, width = plane.shape
     before, after = max(-left, 0), min(COLUMNS, width - left)
@@ -112,13 +112,13 @@ def store_tile(room: np.ndarray, part: int, plane: np.ndarray, top: int, left: i
             inner[j] = line[j]
 
 
-@compiled("UniTuple(intp, 2)(intp, intp)")
+@inlined()
 def edges_of(left: int, width: int) -> tuple[int, int]:
     """Which eights of a row of a tile have a vertical edge of the plane in their middle."""
     return (1 if left < 0 else 0), min(COLUMNS, width - left - REACH) // SIDE
 
 
-@compiled(f"void(float32[::1], intp, intp, float32, float32, {_FOUR})")
+@inlined()
 def deblock_rows(
     room: np.ndarray, first: int, end: int, step: Real, slope: Real, ramp: Reals
 ) -> None:
@@ -168,12 +168,12 @@ def deblock(
                 store_tile(room, ACROSS, deblocked[plane], top, left)
 
 
-@compiled("float32(float32)")
+@inlined()
 def sign(x: Real) -> Real:
     return (ONE if x > ZERO else ZERO) - (ONE if x < ZERO else ZERO)
 
 
-@compiled("UniTuple(float32, 3)(float32, float32, float32, float32)")
+@inlined()
 def steepest_back(first: Real, second: Real, third: Real, gradient: Real) -> Reals:
     """From the gradient of the steepest of three differences to theirs. Equals share it."""
     a, b, c = abs(first), abs(second), abs(third)
@@ -189,10 +189,7 @@ def steepest_back(first: Real, second: Real, third: Real, gradient: Real) -> Rea
     )
 
 
-@compiled(
-    f"Tuple(({_EIGHT}, UniTuple(float32, {PARAMETERS})))"
-    f"({_EIGHT}, {_EIGHT}, float32, float32, {_FOUR})"
-)
+@inlined()
 def deblocked_eight_back(
     a: Reals, g: Reals, step_limit: Real, slope_limit: Real, ramp: Reals
 ) -> tuple[Reals, Reals]:
@@ -237,7 +234,7 @@ def deblocked_eight_back(
     return of_samples, of_parameters
 
 
-@compiled(f"void(float32[::1], intp, UniTuple(float32, {PARAMETERS}))")
+@inlined()
 def add_sums(room: np.ndarray, at: int, values: Reals) -> None:
     room[SUMS + at] += values[0]
     room[SUMS + COLUMNS + at] += values[1]

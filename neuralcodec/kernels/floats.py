@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neuralcodec.kernels.compiled import compiled, emitted
+from neuralcodec.kernels.compiled import emitted, inlined
 
 
 @emitted
@@ -39,7 +39,7 @@ L3, L4, L5 = np.float32(-1.2420140846e-1), np.float32(1.4249322787e-1), np.float
 L6, L7, L8 = np.float32(2.0000714765e-1), np.float32(-2.4999993993e-1), np.float32(3.3333331174e-1)
 
 
-@compiled("float32(float32)")
+@inlined()
 def exponential(x: Any) -> Any:
     """From -87 to 88; beyond, as there."""
     x = min(max(x, SMALLEST), LARGEST)
@@ -50,7 +50,7 @@ def exponential(x: Any) -> Any:
     return power * reinterpreted(np.uint32((np.int32(whole) + np.int32(127)) << np.int32(23)))
 
 
-@compiled("float32(float32)")
+@inlined()
 def logarithm(x: Any) -> Any:
     """The natural one, of a normal number above 0."""
     bits = reinterpreted(x)
@@ -69,12 +69,12 @@ def logarithm(x: Any) -> Any:
     return rest + y + power * LN2_HIGH
 
 
-@compiled("float32(uint16)")
+@inlined()
 def from_bfloat16(bits: Any) -> Any:
     return reinterpreted(np.uint32(bits) << np.uint32(16))
 
 
-@compiled("uint16(float32)")
+@inlined()
 def to_bfloat16(value: Any) -> Any:
     """The nearest one, ties to even, of a number that is finite."""
     bits = reinterpreted(value)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralcodec.kernels.compiled import compiled, emitted, has_feature
+from neuralcodec.kernels.compiled import compiled, emitted, has_feature, inlined
 from neuralcodec.kernels.strips import in_strips
 
 # Of a tile: sums of all its rows and columns, columns of one row of weights and a row's input fill
@@ -101,10 +101,7 @@ def multiply_tile(
     return signature, generate
 
 
-@compiled(
-    "void(float32[::1], int64, int64, int64, float32[::1], float32[::1], float32[::1], int64, "
-    "int64, int64)"
-)
+@inlined()
 def multiply_rows(
     x: Any, start: Any, stride: Any, inputs: Any,
     weights: Any, bias: Any, out: Any, place: Any, row: Any, rows: Any,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from neuralcodec.kernels.compiled import compiled
+from neuralcodec.kernels.compiled import compiled, inlined
 from neuralcodec.kernels.lanes import transformed_differences
 from neuralcodec.kernels.motion_planes import BORDER, CURRENT_BORDER
 from neuralcodec.kernels.motion_search import REACH
@@ -22,7 +22,7 @@ _NEVER = np.iinfo(np.int64).max
 _errors = transformed_differences(SIDE, SIDE)
 
 
-@compiled("int64(int16[:,:,::1], int16[:,:,:,::1], int64, int64, int64, int64, int64)")
+@inlined()
 def _error(samples, planes, item, left, top, x, y):  # type: ignore[no-untyped-def]
     """Transformed error of the block at (left, top) for a vector; -1 if it leaves the reference."""
     rows, columns = planes.shape[2:]

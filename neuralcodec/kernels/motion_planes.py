@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralcodec.kernels.compiled import compiled
+from neuralcodec.kernels.compiled import compiled, inlined
 from neuralcodec.kernels.strips import in_strips
 
 PEAK = 1023  # white
@@ -39,10 +39,7 @@ def _round(picture, border, samples, first, end):  # type: ignore[no-untyped-def
         out[border + width :] = inner[width - 1]
 
 
-@compiled(
-    "void(int16[:,::1], int64, int64, float32[::1], float32[:,::1], float32[:,::1])",
-    fastmath={"contract"},
-)
+@inlined(fastmath={"contract"})
 def _filter_row(picture, y, border, line, weights, phases):  # type: ignore[no-untyped-def]
     """The row of a picture at all four positions between samples, in 32nds."""
     height, width = picture.shape

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralcodec.kernels.compiled import compiled
+from neuralcodec.kernels.compiled import compiled, inlined
 from neuralcodec.kernels.lanes import absolute_differences
 from neuralcodec.kernels.motion_planes import BORDER, CURRENT_BORDER
 from neuralcodec.kernels.strips import in_strips
@@ -49,7 +49,7 @@ _PICTURES = "int16[:,:,::1], int16[:,:,:,::1]"
 _FIELD, _ERRORS = "int32[:,:,:,::1]", "int32[:,:,::1]"
 
 
-@compiled(f"int64({_PICTURES}, int64, int64, int64, int64, int64, int64, int64)")
+@inlined()
 def _error(samples, planes, block, side, item, row, column, x, y):  # type: ignore[no-untyped-def]
     """Sum of absolute differences of a block for the vector (x, y)."""
     rows, columns = planes.shape[2:]
@@ -68,19 +68,19 @@ def _error(samples, planes, block, side, item, row, column, x, y):  # type: igno
     return np.int64(_errors_24(samples, here, stride, planes, there, columns))
 
 
-@compiled("UniTuple(int64, 2)(int64, int64, int64, int64)")
+@inlined()
 def _limits(position, size, room, limit):  # type: ignore[no-untyped-def]
     """Of a component of a vector, so that the window of a block that begins at `position` stays
     within `room` of the picture."""
     return max(-4 * (position + room), -limit), min(4 * (size - position + room), limit)
 
 
-@compiled(f"UniTuple(int64, 2)({_FIELD}, int64, int64, int64)")
+@inlined()
 def _vector(field, item, row, column):  # type: ignore[no-untyped-def]
     return np.int64(field[item, row, column, 0]), np.int64(field[item, row, column, 1])
 
 
-@compiled("int64(int64, int64)")
+@inlined()
 def _key(x, y):  # type: ignore[no-untyped-def]
     return x * 65536 + y
 
@@ -103,7 +103,7 @@ def _begin(samples, planes, block, side, limit, best, errors, first, end):  # ty
             )
 
 
-@compiled("int64(int64, int64, int64, int64, int64)")
+@inlined()
 def _median(a, b, c, d, e):  # type: ignore[no-untyped-def]
     low, high = max(min(a, b), min(c, d)), min(max(a, b), max(c, d))
     return max(min(low, high), min(max(low, high), e))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralcodec.kernels.compiled import compiled
+from neuralcodec.kernels.compiled import compiled, inlined
 from neuralcodec.kernels.strips import in_strips
 
 LOBES = 3  # of the filter between samples, on each side
@@ -32,7 +32,7 @@ SPREAD, LINES_GRADIENT, PATCH_GRADIENT, SQUARE_GRADIENT = 0, 304, 512, 768
 ROOM = 896
 
 
-@compiled("void(int32[:,:,::1], intp, intp, int32[:,::1])")
+@inlined()
 def find_vectors(field: np.ndarray, row: int, column: int, corners: np.ndarray) -> None:
     """corners (4, 2): vectors of the blocks around a square; those at the border are repeated."""
     upper, lower = max(row - 1, 0), min(row, field.shape[1] - 1)
@@ -44,7 +44,7 @@ def find_vectors(field: np.ndarray, row: int, column: int, corners: np.ndarray) 
         corners[3, axis] = field[axis, lower, after]
 
 
-@compiled("intp(int32[:,::1], intp)")
+@inlined()
 def same_vectors(corners: np.ndarray, k: int) -> int:
     """Which of the corners from k on have the vector of k, as bits."""
     group = 0
@@ -54,7 +54,7 @@ def same_vectors(corners: np.ndarray, k: int) -> int:
     return group
 
 
-@compiled("void(float32[:,::1], intp, intp, intp, float32[::1])")
+@inlined()
 def cut(plane: np.ndarray, top: int, left: int, support: int, room: np.ndarray) -> None:
     """A square of `support` samples, to PATCH. The border of the plane is repeated."""
     height, width = plane.shape
@@ -70,7 +70,7 @@ def cut(plane: np.ndarray, top: int, left: int, support: int, room: np.ndarray) 
                 room[PATCH + PITCH * i + j] = line[min(max(left + j, 0), width - 1)]
 
 
-@compiled("void(float32[::1], intp, int32, int32, float32[:,::1])", fastmath={"contract"})
+@inlined(fastmath={"contract"})
 def interpolate(room: np.ndarray, block: int, right: int, down: int, filters: np.ndarray) -> None:
     """From PATCH, which begins BEFORE samples before the square in both directions, to FILTERED.
     right, down: fractions, in units."""
@@ -167,7 +167,7 @@ def predict(
                         predicted[plane, top + i, left + j] = room[SQUARE + PITCH * i + j]
 
 
-@compiled("void(float32[::1], intp, int32, int32, float32[:,::1])", fastmath={"contract"})
+@inlined(fastmath={"contract"})
 def interpolate_back(
     room: np.ndarray, block: int, right: int, down: int, filters: np.ndarray
 ) -> None:
@@ -206,7 +206,7 @@ def interpolate_back(
             room[PATCH_GRADIENT + at] = room[LINES_GRADIENT - BEFORE + at]
 
 
-@compiled("void(float32[:,::1], intp, intp, intp, float32[::1])")
+@inlined()
 def add_patch(plane: np.ndarray, top: int, left: int, support: int, room: np.ndarray) -> None:
     """`cut`, transposed."""
     height, width = plane.shape

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.kernels.compiled import compiled
+from neuralcodec.kernels.compiled import compiled, inlined
 from neuralcodec.kernels.strips import in_strips
 
 REACH = 2  # samples that a neighbour is away at most
@@ -36,7 +36,7 @@ Real = Any  # a float32
 Reals = tuple[Real, ...]
 
 
-@compiled("float32(float32)", fastmath={"contract"})
+@inlined(fastmath={"contract"})
 def strength(x: Real) -> Real:
     """2 * sigmoid(x). The exponential is that of a remainder, by its series, times a power of 2:
     loops over it become vector code, which those over a library's function do not."""
@@ -54,7 +54,7 @@ def strength(x: Real) -> Real:
     return TWO / (ONE + scale * series)
 
 
-@compiled(f"{_VALUES}(float32[::1], intp)")
+@inlined()
 def neighbours(room: np.ndarray, at: int) -> Reals:
     """Of a sample; at: the corner of the square of its neighbours. The second of each pair is
     opposite the first."""
@@ -74,13 +74,13 @@ def neighbours(room: np.ndarray, at: int) -> Reals:
     )
 
 
-@compiled("float32(float32, float32, float32, float32)")
+@inlined()
 def clipped(one: Real, opposite: Real, here: Real, limit: Real) -> Real:
     one, opposite = one - here, opposite - here
     return min(max(one, -limit), limit) + min(max(opposite, -limit), limit)
 
 
-@compiled(f"float32({_VALUES}, float32, {_WEIGHTS}, float32)", fastmath={"contract"})
+@inlined(fastmath={"contract"})
 def clipped_total(around: Reals, here: Real, weights: Reals, limit: Real) -> Real:
     return (
         weights[0] * clipped(around[0], around[1], here, limit)
@@ -92,7 +92,7 @@ def clipped_total(around: Reals, here: Real, weights: Reals, limit: Real) -> Rea
     )
 
 
-@compiled(f"{_WEIGHTS}(float32[::1], intp)")
+@inlined()
 def weights_of(weights: np.ndarray, level: int) -> Reals:
     return (
         weights[level],
@@ -104,7 +104,7 @@ def weights_of(weights: np.ndarray, level: int) -> Reals:
     )
 
 
-@compiled("void(float32[:,::1], intp, intp, float32, float32, float32[::1], intp)")
+@inlined()
 def load_tile(
     plane: np.ndarray,
     top: int,
@@ -200,7 +200,7 @@ def smooth(
                     result[j] = source[j] + unit * correction[j]
 
 
-@compiled("float32(float32, float32, float32, float32, float32, float32)")
+@inlined()
 def passed(
     one: Real, opposite: Real, here: Real, limit: Real, one_step: Real, opposite_step: Real
 ) -> Real:
@@ -209,9 +209,7 @@ def passed(
     return total + (opposite_step if abs(opposite - here) <= limit else np.float32(0))
 
 
-@compiled(
-    f"float32({_VALUES}, float32, {_VALUES}, float32, {_WEIGHTS}, float32)", fastmath={"contract"}
-)
+@inlined(fastmath={"contract"})
 def passed_total(
     around: Reals, here: Real, steps: Reals, step: Real, weights: Reals, limit: Real
 ) -> Real:
@@ -227,7 +225,7 @@ def passed_total(
     )
 
 
-@compiled("void(float32[::1], float32[::1], float32[::1])", fastmath={"contract"})
+@inlined(fastmath={"contract"})
 def turn_back(room: np.ndarray, weights: np.ndarray, limits: np.ndarray) -> None:
     """Of a tile, from SAMPLES and STEPS: SLOPES and, of each level, TOTALS."""
     of_low, of_middle, of_high = (
@@ -254,7 +252,7 @@ def turn_back(room: np.ndarray, weights: np.ndarray, limits: np.ndarray) -> None
             )
 
 
-@compiled("float64(float32[::1], intp, float32, intp)", fastmath={"reassoc", "contract"})
+@inlined(fastmath={"reassoc", "contract"})
 def clipped_sum(room: np.ndarray, away: int, limit: Real, steps: int) -> Real:
     """Over a tile: the clipped differences of a pair of neighbours, times the steps."""
     here, step = room[HERE:], room[steps + HERE :]
@@ -267,7 +265,7 @@ def clipped_sum(room: np.ndarray, away: int, limit: Real, steps: int) -> Real:
     return total
 
 
-@compiled("float64(float32[::1])", fastmath={"reassoc", "contract"})
+@inlined(fastmath={"reassoc", "contract"})
 def unit_sum(room: np.ndarray) -> Real:
     """Over a tile: the gradient of the unit, times the unit."""
     total = np.float32(0)

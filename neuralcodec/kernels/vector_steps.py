@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neuralcodec.kernels.compiled import compiled
+from neuralcodec.kernels.compiled import compiled, inlined
 from neuralcodec.kernels.exact_layers import ACTIVATION_UNITS
 
 CANDIDATES = 6  # zero, last frame's, four neighbours
@@ -35,7 +35,7 @@ def fill_blocks(
         known[at] = 1
 
 
-@compiled("int8(int32, int8[::1])")
+@inlined()
 def _signed_log(difference: Any, table: np.ndarray) -> Any:
     magnitude = table[min(abs(difference), np.int32(len(table) - 1))]
     return np.int8(magnitude if difference >= 0 else -magnitude)
