@@ -96,19 +96,13 @@ def __getattr__(name: str) -> Any:
     """torch takes a second to import; only what is used is loaded."""
     if name not in _HOMES:
         raise AttributeError(f"module 'neuralcodec' has no attribute '{name}'")
-    import gc
     import importlib
 
+    from neuralcodec.imports import collecting_no_garbage
+
     module, attribute = _HOMES[name]
-    # An import makes some hundred thousand objects and hardly any garbage: looking for it again
-    # and again takes an eighth of the time that PyTorch needs to load.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with collecting_no_garbage():
         return getattr(importlib.import_module(module), attribute)
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def __dir__() -> list[str]:

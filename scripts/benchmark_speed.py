@@ -10,7 +10,8 @@ import argparse
 import os
 import statistics
 import tempfile
-from itertools import islice
+from collections.abc import Iterator
+from itertools import cycle, islice
 from pathlib import Path
 
 import neuralcodec
@@ -18,6 +19,7 @@ from neuralcodec.bench.clips import write_y4m
 from neuralcodec.bench.job import JobReport, JobRequest
 from neuralcodec.bench.processes import run_job
 from neuralcodec.media import VideoReader
+from neuralcodec.video import Frame
 
 STAGES = ("reading", "networks", "entropy coding", "writing")
 X264_CRF = 26  # about the PSNR of q 32
@@ -38,9 +40,10 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, folder: Path) -> None:
     source = folder / "source.y4m"
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in `ncodec` itself
     with VideoReader(options.clip) as reader:
         size, bit_depth = f"{reader.format.width}x{reader.format.height}", reader.format.bit_depth
-        frames = write_y4m(islice(reader, options.frames), source)
+        frames = write_y4m(islice(to_and_fro(list(reader)), options.frames), source)
     print(f"{options.clip.name}, {size}, {frames} frames, {len(os.sched_getaffinity(0))} cores")
 
     def job(name: str, verb: str, quality: int) -> JobReport:
@@ -77,6 +80,12 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         memory = max(run.peak_memory or 0 for run in runs) / 2**20
         print(f"{label:22}{rate:10.1f}{rate / beside:10.3f}{memory:10.0f}")
     print_stages(options, source, folder)
+
+
+def to_and_fro(frames: list[Frame]) -> Iterator[Frame]:
+    """Without end, and without a cut: a short clip will do."""
+    there_and_back = frames + frames[-2:0:-1]
+    return cycle(there_and_back)
 
 
 def print_stages(options: argparse.Namespace, source: Path, folder: Path) -> None:

@@ -6,6 +6,7 @@ part of the time.
 """
 
 import json
+import os
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -49,6 +50,7 @@ class JobReport:
 
 
 def main() -> None:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in `ncodec` itself
     request = JobRequest(**json.loads(sys.stdin.read()))
     try:
         report = perform(request)

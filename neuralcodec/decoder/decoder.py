@@ -14,6 +14,7 @@ from neuralcodec.container import Damage, FrameRecord, GopPlace, GopRecord, Loss
 from neuralcodec.decoder.frame_decoder import DecodeTask, FrameDecoder, Shown, ToPictures
 from neuralcodec.entropy.coder import Malformed
 from neuralcodec.errors import DamagedFile
+from neuralcodec.kernels.strips import core_taken
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.recurrence import Recurrence
 from neuralcodec.video import Frame, VideoFormat
@@ -135,7 +136,7 @@ class Decoder:
             length = max(len(gop.frames) for gop in batch)
             for t in range(length):
                 items = [i for i, gop in enumerate(batch) if t < len(gop.frames)]
-                with self.stopwatch.running("entropy coding"):
+                with self.stopwatch.running("entropy coding"), core_taken():
                     symbols = [next(parsers[i]) for i in items]
                 records = [batch[i].frames[t] for i in items]
                 numbers = [batch[i].first_frame + t for i in items]

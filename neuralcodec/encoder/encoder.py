@@ -22,6 +22,7 @@ from neuralcodec.encoder.gop_trials import BonusTrials
 from neuralcodec.encoder.lookahead import SequenceReader, SourceFrame, look_ahead, split_batches
 from neuralcodec.encoder.presets import MEDIUM, Effort
 from neuralcodec.encoder.quality_control import Feedback, FrameResult, QualityControl
+from neuralcodec.kernels.strips import core_taken
 from neuralcodec.metrics import PlanePsnr, frame_psnr
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.recurrence import Recurrence
@@ -128,7 +129,7 @@ class Encoder:
                     pending.append([])
                 if step.position == 0:
                     pending[step.sequence].append(_GopInProgress(self, step.source.number))
-                with self.stopwatch.running("entropy coding"):
+                with self.stopwatch.running("entropy coding"), core_taken():
                     result = pending[step.sequence][-1].add(step)
                 if self.feedback:
                     self.feedback.put(result)

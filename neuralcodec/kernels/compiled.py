@@ -15,6 +15,8 @@ from typing import Any, cast
 
 import torch
 
+from neuralcodec.imports import collecting_no_garbage
+
 Loop = Callable[..., Any]
 FastMath = bool | set[str]
 _log = logging.getLogger("neuralcodec")
@@ -36,9 +38,9 @@ class Kernel:
 
     def make(self) -> Loop:
         """Compiles or loads it, once. Raises what Numba does."""
-        import numba
+        with _lock, collecting_no_garbage():
+            import numba
 
-        with _lock:
             if self._made is None:
                 made: Any = numba.njit(
                     list(self._signatures),

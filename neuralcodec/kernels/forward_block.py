@@ -5,6 +5,7 @@ The torch reference is `neuralcodec.model.layers.Block` without this file.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from neuralcodec.kernels.compiled import compiled
 from neuralcodec.kernels.floats import exponential
-from neuralcodec.kernels.matrix import ROWS, multiply_rows, packed, padded_columns
+from neuralcodec.kernels.matrix import ROWS, Packed, multiply_rows, packed
 from neuralcodec.kernels.strips import in_strips
 
 ONE = np.float32(1)
@@ -138,25 +139,42 @@ def _gated(
                     result[c] = min(max(above[c] + raw[c], -limit), limit)
 
 
-def forward_block(
-    x: Tensor, layers: Sequence[tuple[Tensor, Tensor]], slope: float, limit: float
-) -> Tensor:
-    """x (B, C, h, w) float32; layers: weight and bias of `Block`'s five, in their order; slope: of
-    its leaky rectifier; limit: of what it gives, which is in channels-last layout."""
+@dataclass(frozen=True)
+class PackedBlock:
+    """The layers of `Block` as its kernels read them; taps (9, C): of the depthwise one."""
+
+    mix_in: Packed
+    taps: np.ndarray
+    taps_bias: np.ndarray
+    others: tuple[Packed, ...]
+
+
+def packed_block(layers: Sequence[tuple[Tensor, Tensor]]) -> PackedBlock:
+    """layers: weight and bias of the five, float32, in their order."""
+    (mix_in, mix_in_bias), (depthwise, depthwise_bias), *others = layers
+    return PackedBlock(
+        packed(mix_in.flatten(1), mix_in_bias),
+        depthwise.detach().view(-1, 9).t().contiguous().numpy(),
+        depthwise_bias.detach().contiguous().numpy(),
+        tuple(packed(weight.flatten(1), bias) for weight, bias in others),
+    )
+
+
+def forward_block(x: Tensor, block: PackedBlock, slope: float, limit: float) -> Tensor:
+    """x (B, C, h, w) float32; slope: of its leaky rectifier; limit: of what it gives, which is in
+    channels-last layout."""
     batch, channels, height, width = x.shape
     rows = x.detach().permute(0, 2, 3, 1).reshape(-1, channels).contiguous()
-    (mix_in, mix_in_bias), (depthwise, depthwise_bias), *others = layers
     tiles = -(-len(rows) // POSITIONS)
-    mixed = np.empty(tiles * POSITIONS * padded_columns(channels), np.float32)
+    first = block.mix_in
+    mixed = np.empty(tiles * POSITIONS * first.bias.size, np.float32)
     in_strips(
-        _mix_in, tiles, rows.numpy(), *packed(mix_in.flatten(1), mix_in_bias),
-        np.float32(slope), mixed, least=4,
-    )  # fmt: skip
+        _mix_in, tiles, rows.numpy(), first.weights, first.bias, np.float32(slope), mixed, least=4
+    )
     out = torch.empty_like(rows)
-    taps = depthwise.detach().view(channels, 9).t().contiguous().numpy()
-    products = [part for layer in others for part in packed(layer[0].flatten(1), layer[1])]
+    arrays = [array for layer in block.others for array in (layer.weights, layer.bias)]
     in_strips(
-        _gated, batch * height, rows.numpy(), mixed, out.numpy(), height, width, taps,
-        depthwise_bias.detach().numpy(), *products, np.float32(limit),
+        _gated, batch * height, rows.numpy(), mixed, out.numpy(), height, width, block.taps,
+        block.taps_bias, *arrays, np.float32(limit),
     )  # fmt: skip
     return out.view(batch, height, width, channels).permute(0, 3, 1, 2)

@@ -7,6 +7,7 @@ the library that PyTorch calls reaches 70 to 85 % of it. A sum begins with the b
 the order of the inputs, on every machine.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -128,21 +129,24 @@ def _pack(weight: Any, packed: Any, padded: Any) -> None:
             padded[n] = 0
 
 
-def padded_columns(outputs: int) -> int:
-    """Whole tiles."""
-    return -(-outputs // COLUMNS) * COLUMNS
+@dataclass(frozen=True)
+class Packed:
+    """A layer as `multiply_rows` reads it: weights and bias with zeros up to whole tiles."""
+
+    weights: np.ndarray
+    bias: np.ndarray
+    outputs: int
 
 
-def packed(weight: Tensor, bias: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
-    """weight (N, K) -> its columns in the order in which `multiply_rows` reads them, and the bias
-    (N,), both with zeros up to whole tiles."""
+def packed(weight: Tensor, bias: Tensor | None) -> Packed:
+    """weight (N, K), float32; bias (N,), None for zeros."""
     outputs, inputs = weight.shape
-    columns = padded_columns(outputs)
+    columns = -(-outputs // COLUMNS) * COLUMNS
     weights, padded = np.empty(columns * inputs, np.float32), np.zeros(columns, np.float32)
     if bias is not None:
         padded[:outputs] = bias.detach().numpy()
     _pack(weight.detach().contiguous().numpy(), weights, padded)
-    return weights, padded
+    return Packed(weights, padded, outputs)
 
 
 TILE = 64  # rows that are multiplied before they are copied to where they belong
@@ -171,9 +175,9 @@ def _product(x: Any, weights: Any, bias: Any, out: Any, first: Any, end: Any) ->
                 result[n] = buffer[r * columns + n]
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x (..., K) float32 by weight (N, K), and bias (N,) if any -> (..., N). Without gradients."""
+def product(x: Tensor, layer: Packed) -> Tensor:
+    """x (..., K) float32 -> (..., N). Without gradients."""
     rows = x.detach().reshape(-1, x.shape[-1]).contiguous()
-    out = torch.empty(len(rows), len(weight), dtype=torch.float32)
-    in_strips(_product, len(rows), rows.numpy(), *packed(weight, bias), out.numpy(), least=TILE)
-    return out.view(*x.shape[:-1], len(weight))
+    out = torch.empty(len(rows), layer.outputs, dtype=torch.float32)
+    in_strips(_product, len(rows), rows.numpy(), layer.weights, layer.bias, out.numpy(), least=TILE)
+    return out.view(*x.shape[:-1], layer.outputs)

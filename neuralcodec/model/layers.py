@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from neuralcodec.kernels import tokens as kernels
 from neuralcodec.kernels.compiled import can_run
-from neuralcodec.kernels.forward_block import forward_block
+from neuralcodec.kernels.forward_block import forward_block, packed_block
 from neuralcodec.kernels.learning_block import GatedBlock
-from neuralcodec.kernels.matrix import product
+from neuralcodec.kernels.matrix import Packed, packed, product
 from neuralcodec.model.config import QUALITIES
+from neuralcodec.model.kept import kept
 
 SLOPE = 0.1  # of leaky rectifiers
 FEATURE_LIMIT = 1.25  # natural pictures reach 1.1
@@ -68,7 +69,23 @@ def reference_planes(tokens: Tensor) -> tuple[Tensor, Tensor]:
     return F.pixel_shuffle(tokens[:, :64], 8), F.pixel_shuffle(tokens[:, 64:], 4)
 
 
-class Pointwise(nn.Conv2d):
+class _Convolution(nn.Conv2d):
+    """One whose weights are not drawn where they are to be loaded: on the meta device, where
+    PyTorch takes a millisecond for each."""
+
+    def reset_parameters(self) -> None:
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
+
+class Depthwise(_Convolution):
+    """A 3x3 convolution of each channel by itself."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 3, padding=1, groups=channels)
+
+
+class Pointwise(_Convolution):
     """A 1x1 convolution: on a CPU a matrix product, which in channels-last layout needs no copy and
     is differentiated in three quarters of the time."""
 
@@ -76,39 +93,56 @@ class Pointwise(nn.Conv2d):
         super().__init__(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return mix_channels(x, self.weight, self.bias)
+        layer = kept(self, self._packed) if _only_forward(x, self.weight) else None
+        return mix_channels(x, self.weight, self.bias, layer)
+
+    def _packed(self) -> Packed:
+        return packed(self.weight.flatten(1), self.bias)
 
 
-class Downsample(nn.Conv2d):
+class Downsample(_Convolution):
     """A 2x2 convolution of stride 2: each square of four positions to one."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 2, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return mix_squares(x, self.weight, self.bias)
+        layer = kept(self, self._packed) if _only_forward(x, self.weight) else None
+        return mix_squares(x, self.weight, self.bias, layer)
+
+    def _packed(self) -> Packed:
+        return packed(_rows_of_squares(self.weight), self.bias)
 
 
-def mix_channels(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """(B, C, h, w) by a weight (N, C, 1, 1) -> (B, N, h, w)."""
+def mix_channels(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, layer: Packed | None = None
+) -> Tensor:
+    """(B, C, h, w) by a weight (N, C, 1, 1) -> (B, N, h, w). layer: the same, where kernels are to
+    do it."""
     if x.device.type != "cpu":
         return F.conv2d(x, weight, bias)
-    return _product(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+    rows = x.permute(0, 2, 3, 1)
+    mixed = F.linear(rows, weight.flatten(1), bias) if layer is None else product(rows, layer)
+    return mixed.permute(0, 3, 1, 2)
 
 
-def mix_squares(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """(B, C, h, w) by a weight (N, C, 2, 2) -> (B, N, h/2, w/2)."""
+def mix_squares(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, layer: Packed | None = None
+) -> Tensor:
+    """(B, C, h, w) by a weight (N, C, 2, 2) -> (B, N, h/2, w/2). layer: as for `mix_channels`."""
     if x.device.type != "cpu":
         return F.conv2d(x, weight, bias, stride=2)
     batch, channels, height, width = x.shape
-    squares = x.permute(0, 2, 3, 1).reshape(batch, height // 2, 2, width // 2, 2, channels)
-    squares = squares.transpose(2, 3).flatten(3)
-    return _product(squares, weight.permute(0, 2, 3, 1).flatten(1), bias).permute(0, 3, 1, 2)
+    rows = x.permute(0, 2, 3, 1).reshape(batch, height // 2, 2, width // 2, 2, channels)
+    rows = rows.transpose(2, 3).flatten(3)
+    if layer is None:
+        return F.linear(rows, _rows_of_squares(weight), bias).permute(0, 3, 1, 2)
+    return product(rows, layer).permute(0, 3, 1, 2)
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x (..., K) by a weight (N, K) -> (..., N)."""
-    return product(x, weight, bias) if _only_forward(x, weight) else F.linear(x, weight, bias)
+def _rows_of_squares(weight: Tensor) -> Tensor:
+    """(N, C, 2, 2) -> (N, 4 C), in the order of `mix_squares`."""
+    return weight.permute(0, 2, 3, 1).flatten(1)
 
 
 def _only_forward(x: Tensor, weight: Tensor) -> bool:
@@ -131,7 +165,7 @@ class Block(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.mix_in = Pointwise(channels, channels)
-        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.depthwise = Depthwise(channels)
         self.mix_out = Pointwise(channels, channels)
         self.gate_in = Pointwise(channels, 2 * channels)
         self.gate_out = Pointwise(channels, channels)
@@ -139,7 +173,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if can_run(x):
             if _only_forward(x, self.mix_in.weight):
-                return forward_block(x, self._parameters_in_order(), SLOPE, FEATURE_LIMIT)
+                block = kept(self, lambda: packed_block(self._parameters_in_order()))
+                return forward_block(x, block, SLOPE, FEATURE_LIMIT)
             parameters = chain.from_iterable(self._parameters_in_order())
             result: Tensor = GatedBlock.apply(x, *parameters, SLOPE, FEATURE_LIMIT)
             return result
@@ -211,9 +246,19 @@ class LinearTransform(nn.Module):
     def analyse(self, tokens: Tensor) -> Tensor:
         """(B, 96, h, w) -> (B, N, h/2, w/2)."""
         with torch.autocast(tokens.device.type, enabled=False):
-            return mix_squares(tokens.float(), self.forward_basis)
+            return mix_squares(tokens.float(), self.forward_basis, layer=self._layer(tokens, 0))
 
     def synthesise(self, latent: Tensor) -> Tensor:
         """(B, N, h, w) -> (B, 96, 2h, 2w)."""
         with torch.autocast(latent.device.type, enabled=False):
-            return F.pixel_shuffle(mix_channels(latent.float(), self.inverse_basis), 2)
+            layer = self._layer(latent, 1)
+            return F.pixel_shuffle(mix_channels(latent.float(), self.inverse_basis, layer=layer), 2)
+
+    def _layer(self, x: Tensor, number: int) -> Packed | None:
+        if not _only_forward(x.float(), self.forward_basis):
+            return None
+        return kept(self, self._packed)[number]
+
+    def _packed(self) -> tuple[Packed, Packed]:
+        rows = _rows_of_squares(self.forward_basis), self.inverse_basis.flatten(1)
+        return packed(rows[0], None), packed(rows[1], None)
