@@ -15,6 +15,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import neuralcodec
+from neuralcodec import own_process
 from neuralcodec.bench.clips import write_y4m
 from neuralcodec.bench.job import JobReport, JobRequest
 from neuralcodec.bench.processes import run_job
@@ -40,7 +41,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, folder: Path) -> None:
     source = folder / "source.y4m"
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in `ncodec` itself
+    own_process.settle()
     with VideoReader(options.clip) as reader:
         size, bit_depth = f"{reader.format.width}x{reader.format.height}", reader.format.bit_depth
         frames = write_y4m(islice(to_and_fro(list(reader)), options.frames), source)

@@ -6,12 +6,12 @@ part of the time.
 """
 
 import json
-import os
 import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from neuralcodec import own_process
 from neuralcodec.bench.settings import NCODEC, CodecSetting
 from neuralcodec.errors import NcodecError
 
@@ -50,7 +50,7 @@ class JobReport:
 
 
 def main() -> None:
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in `ncodec` itself
+    own_process.settle()  # as in `ncodec` itself
     request = JobRequest(**json.loads(sys.stdin.read()))
     try:
         report = perform(request)

@@ -1,7 +1,5 @@
 """`ncodec`: the verbs, and what becomes of errors."""
 
-import atexit
-import gc
 import os
 import signal
 import sys
@@ -12,6 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
+from neuralcodec import own_process
 from neuralcodec.atomic_file import remove_all_temporaries
 from neuralcodec.cli.bench import bench
 from neuralcodec.cli.check import check
@@ -29,12 +28,7 @@ from neuralcodec.version import __version__
 SIGNALLED = 128  # + the number of the signal: the exit code, as shells have it
 BROKEN_PIPE = SIGNALLED + 13
 
-# PyTorch's threads would wait for their next work at full speed, and take the cores that ours need.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Hardly anything here is garbage that counting references leaves behind. To look for it among all
-# that PyTorch and Numba make takes 0.2 s of a start, and at the end of the process 0.3 s.
-gc.set_threshold(100_000)
-atexit.register(gc.freeze)
+own_process.settle()
 
 
 class Verbs(click.Group):
