@@ -1,4 +1,4 @@
-"""One thread pool that all kernels share, each by strips of its rows.
+"""Threads that all kernels share, each by strips of its rows.
 
 Strips are taken by whichever thread is free, and by fewer threads while another stage of a pipeline
 has a core (`core_taken`): a strip whose thread has to share its core would keep all others waiting
@@ -8,19 +8,56 @@ at its end. A kernel gives the same whatever the strips are, and so does any num
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
 import torch
 
-STRIPS_A_THREAD = (
-    2  # the last ones end half of a thread's work apart; to take one costs Python's lock
-)
-_pool: ThreadPoolExecutor | None = None
+STRIPS_A_THREAD = 2  # more would end closer together, but each waits for Python's lock
 _lock = threading.Lock()
 _taken = 0  # cores
+
+
+class _Helper:
+    """A thread that does one piece of work after the other.
+
+    Locks only: futures and queues would cost more than a small kernel."""
+
+    def __init__(self) -> None:
+        self._work: Callable[[], None] = _nothing
+        self._failure: BaseException | None = None
+        self._begun, self._ended = threading.Lock(), threading.Lock()
+        self._begun.acquire()
+        self._ended.acquire()
+        threading.Thread(target=self._run, name="kernels", daemon=True).start()
+
+    def begin(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._begun.release()
+
+    def wait(self) -> None:
+        """For the end of the work that was begun; raises what it raised."""
+        self._ended.acquire()
+        failure, self._failure, self._work = self._failure, None, _nothing
+        if failure is not None:
+            raise failure
+
+    def _run(self) -> None:
+        while True:
+            self._begun.acquire()
+            try:
+                self._work()
+            except BaseException as error:
+                self._failure = error
+            self._ended.release()
+
+
+def _nothing() -> None:
+    pass
+
+
+_idle: list[_Helper] = []
 
 
 @contextmanager
@@ -46,8 +83,7 @@ def in_strips(kernel: Callable[..., Any], rows: int, *arguments: Any, least: int
     if count == 1:
         kernel(*arguments, 0, rows)
         return
-    bounds = [rows * i // count for i in range(count + 1)]
-    waiting = list(pairwise(bounds))
+    waiting = list(pairwise(rows * i // count for i in range(count + 1)))
 
     def work() -> None:
         while True:
@@ -57,27 +93,30 @@ def in_strips(kernel: Callable[..., Any], rows: int, *arguments: Any, least: int
                 return
             kernel(*arguments, *strip)
 
-    helpers: list[Future[None]] = [_threads().submit(work) for _ in range(threads - 1)]
+    helpers = [_helper() for _ in range(min(threads, count) - 1)]
+    for helper in helpers:
+        helper.begin(work)
     try:
         work()
     finally:
+        waiting.clear()  # where this thread has failed
         for helper in helpers:
-            if not helper.cancel():  # one that has not begun finds nothing to do
-                helper.result()
+            helper.wait()
+            _idle.append(helper)
 
 
-def _threads() -> ThreadPoolExecutor:
-    global _pool
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="kernels")
-        return _pool
+def _helper() -> _Helper:
+    try:
+        return _idle.pop()
+    except IndexError:
+        return _Helper()
 
 
 def _forget() -> None:
     """A child process has no threads but the one that forked."""
-    global _pool, _lock, _taken
-    _pool, _lock, _taken = None, threading.Lock(), 0
+    global _lock, _taken
+    _lock, _taken = threading.Lock(), 0
+    _idle.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,6 +8,8 @@ parsing: they move the picture by rounding errors between machines, never the pa
 import torch
 from torch import Tensor, nn
 
+from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.means import both_halves, known_half
 from neuralcodec.model.exact import round_through
 from neuralcodec.model.layers import Block, Float32Pointwise, Pointwise
 from neuralcodec.model.scale_prior import parity_map
@@ -34,21 +36,33 @@ class LatentMeans(nn.Module):
 
     def restore(self, symbols: Tensor, side: Tensor | None, scale: Tensor) -> Tensor:
         """The rounded latent from its symbols: what `quantise` gave, up to float rounding."""
+        if can_run(symbols) and not torch.is_grad_enabled():
+            known, seen = known_half(symbols, self._unscaled_first(symbols, side), scale)
+            return both_halves(symbols, self._unscaled_second(seen, side), scale, known)
+        return self.reference_restore(symbols, side, scale)
+
+    def reference_restore(self, symbols: Tensor, side: Tensor | None, scale: Tensor) -> Tensor:
         chosen = self._chosen(symbols)
         means = self._first_means(symbols, side, scale)
         known = (symbols + means) * chosen
         return known + (symbols + self._second_means(known, side, scale)) * (1 - chosen)
 
     def _first_means(self, like: Tensor, side: Tensor | None, scale: Tensor) -> Tensor:
+        return self._unscaled_first(like, side) * scale
+
+    def _second_means(self, known: Tensor, side: Tensor | None, scale: Tensor) -> Tensor:
+        return self._unscaled_second(known / scale, side) * scale
+
+    def _unscaled_first(self, like: Tensor, side: Tensor | None) -> Tensor:
+        """In latent units."""
         if self.first is None:
             return torch.zeros_like(like)
         means: Tensor = self.first(side)
-        return means.float() * scale
+        return means.float()
 
-    def _second_means(self, known: Tensor, side: Tensor | None, scale: Tensor) -> Tensor:
-        seen = known / scale
+    def _unscaled_second(self, seen: Tensor, side: Tensor | None) -> Tensor:
         means: Tensor = self.second(seen if side is None else torch.cat([side, seen], 1))
-        return means.float() * scale
+        return means.float()
 
     def _chosen(self, like: Tensor) -> Tensor:
         _, channels, height, width = like.shape

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from neuralcodec.kernels import overlapped_blocks as kernels
 from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.warped_features import sample_features
 from neuralcodec.model.config import VECTOR_BLOCK
 
 QUARTER = 4  # vector units per luma sample
@@ -31,6 +32,12 @@ TAPS = kernels.TAPS  # of the filter between samples
 
 def warp_feature(feature: Tensor, vectors: Tensor) -> Tensor:
     """(B, C, H/8, W/8) by vectors (B, 2, H/8, W/8): one block is one position, bilinear."""
+    if can_run(feature):
+        return sample_features(feature.float(), vectors.float(), 1 / (QUARTER * VECTOR_BLOCK))
+    return reference_warp_feature(feature, vectors)
+
+
+def reference_warp_feature(feature: Tensor, vectors: Tensor) -> Tensor:
     height, width = feature.shape[-2:]
     flow = vectors.float() / (QUARTER * VECTOR_BLOCK)
     columns = torch.arange(width, dtype=torch.float32, device=feature.device)
