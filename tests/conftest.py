@@ -15,10 +15,17 @@ from codec_clips import city_frames, cropped
 
 import neuralcodec
 from neuralcodec.bench.svt import usual_scheduling
+from neuralcodec.kernels.compiled import can_run
 from neuralcodec.media import open_writer
 
 if TYPE_CHECKING:
     from neuralcodec.model.model_file import InstalledModel
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Kernels are compiled once, not by each of several processes at the same time."""
+    if not hasattr(config, "workerinput"):
+        can_run(torch.zeros(1))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from neuralcodec.kernels import exact_layers
-from neuralcodec.kernels.exact_layers import (
+from neuralcodec.kernels.parsing import exact_layers
+from neuralcodec.kernels.parsing.exact_layers import (
     ACTIVATION_UNITS,
     LIMIT,
     IntegerLayer,

@@ -5,7 +5,7 @@ import torch
 from motion_cases import clip, noise, tensor_operations
 
 from neuralcodec.encoder.motion_search import padded_planes, samples_of
-from neuralcodec.kernels.motion_planes import PEAK
+from neuralcodec.kernels.motion.planes import PEAK
 
 
 @pytest.mark.parametrize(("batch", "height", "width"), [(1, 16, 16), (3, 48, 16), (2, 32, 80)])

@@ -20,8 +20,8 @@ from neuralcodec.encoder.motion_search import (
     search_vectors,
 )
 from neuralcodec.encoder.presets import MEDIUM
-from neuralcodec.kernels.motion_planes import CURRENT_BORDER
-from neuralcodec.kernels.motion_search import COARSE, FINE, THOROUGH, SearchLevel, Support
+from neuralcodec.kernels.motion.planes import CURRENT_BORDER
+from neuralcodec.kernels.motion.search import COARSE, FINE, THOROUGH, SearchLevel, Support
 from neuralcodec.model.motion_prior import VECTOR_LIMIT
 
 EFFORTS = [NORMAL_SEARCH, THOROUGH_SEARCH, MEDIUM.search, SearchEffort(False, False)]

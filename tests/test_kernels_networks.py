@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from neuralcodec.kernels.matrix import packed, product
+from neuralcodec.kernels.networks.matrix import packed, product
 from neuralcodec.model.layers import Block, Downsample, Pointwise
 
 
@@ -16,20 +16,35 @@ def test_a_product_is_that_of_tensors(rows: int, inputs: int, outputs: int):
     torch.manual_seed(rows)
     x, weight, bias = torch.randn(rows, inputs), torch.randn(outputs, inputs), torch.randn(outputs)
     assert torch.allclose(
-        product(x, packed(weight, bias)), F.linear(x, weight, bias), rtol=0, atol=2e-5
+        product([x], packed(weight, bias)), F.linear(x, weight, bias), rtol=0, atol=2e-5
     )
-    assert torch.allclose(product(x, packed(weight, None)), F.linear(x, weight), rtol=0, atol=2e-5)
+    assert torch.allclose(
+        product([x], packed(weight, None)), F.linear(x, weight), rtol=0, atol=2e-5
+    )
 
 
 def test_a_product_takes_rows_that_are_not_side_by_side():
     x, weight = torch.randn(10, 12), torch.randn(3, 10)
-    assert torch.allclose(product(x.t(), packed(weight, None)), F.linear(x.t(), weight), atol=1e-5)
+    assert torch.allclose(
+        product([x.t()], packed(weight, None)), F.linear(x.t(), weight), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("rows", [3, 64, 150])
+def test_a_product_takes_its_inputs_in_parts_and_adds_to_its_results(rows: int):
+    torch.manual_seed(rows)
+    x, weight, bias = torch.randn(rows, 40), torch.randn(50, 40), torch.randn(50)
+    plus = torch.randn(rows, 50)
+    wanted = F.linear(x, weight, bias) + plus
+    for sizes in ([40], [25, 15], [30, 9, 1]):
+        found = product(x.split(sizes, 1), packed(weight, bias), plus)
+        assert torch.allclose(found, wanted, rtol=0, atol=2e-5)
 
 
 def test_a_product_of_whole_numbers_is_exact():
     torch.manual_seed(0)
     x, weight = torch.randint(-127, 128, (33, 700)).float(), torch.randint(-7, 8, (50, 700)).float()
-    assert torch.equal(product(x, packed(weight, None)), F.linear(x, weight))
+    assert torch.equal(product([x], packed(weight, None)), F.linear(x, weight))
 
 
 @pytest.mark.parametrize(

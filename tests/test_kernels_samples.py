@@ -6,7 +6,7 @@ import torch
 from codec_clips import city_frames
 
 from neuralcodec.codec.tensors import reference_floats, reference_integers
-from neuralcodec.kernels.samples import to_floats, to_integers
+from neuralcodec.kernels.pixels.samples import to_floats, to_integers
 
 CPU = torch.device("cpu")
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from neuralcodec.kernels.exact_layers import ACTIVATION_UNITS
-from neuralcodec.kernels.scale_inputs import advance_history, write_magnitudes, write_motion
+from neuralcodec.kernels.parsing.exact_layers import ACTIVATION_UNITS
+from neuralcodec.kernels.parsing.scale_inputs import advance_history, write_magnitudes, write_motion
 from neuralcodec.model.exact import log_magnitude, log_magnitude_table, table_in_units
 from neuralcodec.model.scale_prior import History, _motion_of_positions
 

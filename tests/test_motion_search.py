@@ -13,7 +13,7 @@ from neuralcodec.encoder.motion_search import (
     padded_planes,
     search_vectors,
 )
-from neuralcodec.kernels.motion_planes import BORDER, FILTER_UNITS, FILTERS, PEAK
+from neuralcodec.kernels.motion.planes import BORDER, FILTER_UNITS, FILTERS, PEAK
 from neuralcodec.model.code_length import vector_field_bits
 from neuralcodec.model.config import VECTOR_BLOCK
 from neuralcodec.model.model_file import InstalledModel

@@ -1,5 +1,6 @@
 """`ncodec`: the verbs, and what becomes of errors."""
 
+import logging
 import os
 import signal
 import sys
@@ -29,6 +30,16 @@ SIGNALLED = 128  # + the number of the signal: the exit code, as shells have it
 BROKEN_PIPE = SIGNALLED + 13
 
 own_process.settle()
+
+
+class _Told(logging.Handler):
+    """What the package logs, as one of our lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tell(record.getMessage())
+
+
+logging.getLogger("neuralcodec").addHandler(_Told())
 
 
 class Verbs(click.Group):

@@ -18,7 +18,7 @@ from neuralcodec.codec.filtered_symbols import (
 )
 from neuralcodec.entropy import Coder, SymbolDecoder, SymbolEncoder
 from neuralcodec.entropy.coder import Malformed
-from neuralcodec.kernels.vector_steps import CANDIDATES
+from neuralcodec.kernels.parsing.vector_steps import CANDIDATES
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.gop_scales import gop_scales

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.kernels import samples as kernels
 from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.pixels import samples as kernels
 from neuralcodec.model.config import BLOCK
 from neuralcodec.video import Frame, VideoFormat
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from neuralcodec.encoder.motion_levels import Windows, corners, limits, targets
 from neuralcodec.encoder.motion_search import bit_weights, samples_of
 from neuralcodec.kernels.compiled import can_run
-from neuralcodec.kernels.motion_choice import BIT_COST, BLOCK, ERROR_COST, SIDE, StepChoice
-from neuralcodec.kernels.motion_planes import BORDER, CURRENT_BORDER
-from neuralcodec.kernels.motion_search import Support
+from neuralcodec.kernels.motion.choice import BIT_COST, BLOCK, ERROR_COST, SIDE, StepChoice
+from neuralcodec.kernels.motion.planes import BORDER, CURRENT_BORDER
+from neuralcodec.kernels.motion.search import Support
 from neuralcodec.model.code_length import NOT_TO_BE_HAD, option_bits, price_tables
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.motion_prior import StepContext, VectorPrior

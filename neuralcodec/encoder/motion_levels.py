@@ -8,8 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from neuralcodec.kernels.motion_planes import BORDER, CURRENT_BORDER, PHASES
-from neuralcodec.kernels.motion_search import (
+from neuralcodec.kernels.motion.planes import BORDER, CURRENT_BORDER, PHASES
+from neuralcodec.kernels.motion.search import (
     BIT_UNITS,
     COST_UNITS,
     NEW_BITS,

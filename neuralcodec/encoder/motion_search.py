@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from neuralcodec.encoder.motion_levels import Level, TorchLevel, bit_table
-from neuralcodec.kernels import full_search as full_search_kernels
-from neuralcodec.kernels import motion_planes as plane_kernels
 from neuralcodec.kernels.compiled import can_run
-from neuralcodec.kernels.motion_planes import (
+from neuralcodec.kernels.motion import full_search as full_search_kernels
+from neuralcodec.kernels.motion import planes as plane_kernels
+from neuralcodec.kernels.motion.planes import (
     BORDER,
     CURRENT_BORDER,
     FILTER_UNITS,
@@ -28,7 +28,7 @@ from neuralcodec.kernels.motion_planes import (
     MIDDLE_UNITS,
     PEAK,
 )
-from neuralcodec.kernels.motion_search import (
+from neuralcodec.kernels.motion.search import (
     BIT_UNITS,
     COARSE,
     COST_UNITS,

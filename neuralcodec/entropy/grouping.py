@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from neuralcodec.kernels import symbol_groups
 from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.parsing import symbol_groups
 
 INDICES = 64
 ZERO_INDEX = 0

@@ -21,7 +21,6 @@ Loop = Callable[..., Any]
 FastMath = bool | set[str]
 _log = logging.getLogger("neuralcodec")
 _lock = threading.RLock()
-_has_told = False
 
 
 class Kernel:
@@ -30,7 +29,9 @@ class Kernel:
     def __init__(self, loop: Loop, signatures: tuple[str, ...], fastmath: FastMath) -> None:
         self._loop, self._signatures, self._fastmath = loop, signatures, fastmath
         self._made: Loop | None = None
+        self.was_compiled = False  # not loaded
         self.__doc__ = loop.__doc__
+        all_kernels.append(self)
 
     def __call__(self, *arguments: Any) -> Any:
         made = self._made or self.make()
@@ -49,10 +50,12 @@ class Kernel:
                     error_model="numpy",
                     fastmath=self._fastmath,
                 )(_marked(self._loop))
-                if made.stats.cache_misses:
-                    _tell_of_compiling()
+                self.was_compiled = bool(made.stats.cache_misses)
                 self._made = cast(Loop, made)
             return self._made
+
+
+all_kernels: list[Kernel] = []  # of the files that are loaded
 
 
 def compiled(*signatures: str, fastmath: FastMath = False) -> Callable[[Loop], Kernel]:
@@ -110,7 +113,8 @@ def can_run(*tensors: torch.Tensor) -> bool:
 @cache
 def _loading_fault() -> str | None:
     try:
-        import numba  # noqa: F401
+        with collecting_no_garbage():
+            import numba  # noqa: F401
     except Exception as error:
         return f"Numba cannot be loaded: {error}"
     return None
@@ -122,7 +126,8 @@ def _fault() -> str | None:
     fault = _loading_fault()
     if fault is None:
         try:
-            _nothing.make()
+            with _lock:
+                _compile_on_first_use()
             return None
         except Exception as error:
             fault = str(error).strip().splitlines()[0]
@@ -132,16 +137,20 @@ def _fault() -> str | None:
     return fault
 
 
+def _compile_on_first_use() -> None:
+    """Raises what Numba does."""
+    from neuralcodec.kernels.first_use import compile_all
+
+    _nothing.make()
+    if _nothing.was_compiled:  # so nothing has been, of this version
+        _nothing.was_compiled = False
+        _log.warning("compiling kernels, once for this machine and version: some 15 seconds")
+        compile_all()
+
+
 @compiled("void()")
 def _nothing() -> None:
     """Whose compilation shows whether others can be."""
-
-
-def _tell_of_compiling() -> None:
-    global _has_told
-    if not _has_told:
-        _has_told = True
-        _log.warning("compiling kernels, once for this machine and version: some 20 seconds")
 
 
 def _marked(loop: Loop) -> Loop:

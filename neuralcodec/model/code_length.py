@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from neuralcodec.kernels.compiled import can_run
-from neuralcodec.kernels.laplace import LaplaceBits
-from neuralcodec.kernels.vector_steps import CANDIDATES
+from neuralcodec.kernels.networks.laplace import LaplaceBits
+from neuralcodec.kernels.parsing.vector_steps import CANDIDATES
 from neuralcodec.model.config import SCALES
 from neuralcodec.model.motion_prior import VECTOR_LIMIT, StepContext, VectorPrior
 

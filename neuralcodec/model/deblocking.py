@@ -10,8 +10,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.kernels import deblocking as kernels
 from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.pixels import deblocking as kernels
 from neuralcodec.model.layers import QualityVector
 
 SIDE = kernels.SIDE  # samples per side of a block, of luma as of chroma

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralcodec.kernels.exact_layers import (
+from neuralcodec.kernels.parsing.exact_layers import (
     ACTIVATION_UNITS,
     INDEX_CENTRE,
     INDEX_GAIN,

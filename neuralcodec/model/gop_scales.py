@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from neuralcodec.kernels.compiled import can_run
-from neuralcodec.kernels.exact_layers import (
+from neuralcodec.kernels.parsing.exact_layers import (
     ACTIVATION_UNITS,
     IntegerLayer,
     index_sums,
@@ -20,7 +20,7 @@ from neuralcodec.kernels.exact_layers import (
     rectify_sums,
     sums,
 )
-from neuralcodec.kernels.scale_inputs import advance_history, write_magnitudes, write_motion
+from neuralcodec.kernels.parsing.scale_inputs import advance_history, write_magnitudes, write_motion
 from neuralcodec.model.exact import QUALITY_CENTRE, log_magnitude, table_in_units
 from neuralcodec.model.kept import kept
 from neuralcodec.model.scale_prior import (

@@ -76,11 +76,12 @@ class InterCoder(nn.Module):
         warped = planes_to_tokens(y, uv)
         feature = warp_feature(state.feature, vectors)
         motion = vectors / (QUARTER * BLOCK)
-        gathered = self.gather(torch.cat([warped - MIDDLE, feature, motion, motion.abs()], 1))
+        motion = torch.cat([motion, motion.abs()], 1)
+        gathered = self.gather(warped - MIDDLE, feature, motion)
         context: Tensor = self.context(gathered + self.context_bias(q).to(gathered.dtype))
-        correction: Tensor = self.correct(context)
+        tokens: Tensor = self.correct(context, plus=warped)
         side = torch.cat([self.summary(context).float(), state.latent], 1)
-        return Prediction(warped + correction.float(), context, side)
+        return Prediction(tokens, context, side)
 
     def analyse(self, y: Tensor, uv: Tensor, prediction: Prediction, q: Tensor) -> Tensor:
         """Planes of the frame -> latent (B, N, H/16, W/16) in symbol units."""
@@ -124,10 +125,8 @@ class InterCoder(nn.Module):
     ) -> tuple[State, Tensor]:
         """And the tokens that were added to the prediction."""
         latent = rounded * self.log_step(q).exp()
-        feature = self.fuse(torch.cat([self.expand(latent), prediction.context], 1))
-        feature = self.synthesis(feature)
-        detail: Tensor = self.head(feature)
-        change = self.linear.synthesise(latent) + detail.float()
+        feature = self.synthesis(self.fuse(self.expand(latent), prediction.context))
+        change: Tensor = self.head(feature, plus=self.linear.synthesise(latent))
         y, uv = tokens_to_planes(bounded(prediction.tokens + change, *PICTURE_RANGE))
         return State(y, uv, feature, latent), change
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neuralcodec.kernels.compiled import can_run
-from neuralcodec.kernels.means import both_halves, known_half
+from neuralcodec.kernels.networks.means import both_halves, known_half
 from neuralcodec.model.exact import round_through
 from neuralcodec.model.layers import Block, Float32Pointwise, Pointwise
 from neuralcodec.model.scale_prior import parity_map
@@ -61,7 +61,9 @@ class LatentMeans(nn.Module):
         return means.float()
 
     def _unscaled_second(self, seen: Tensor, side: Tensor | None) -> Tensor:
-        means: Tensor = self.second(seen if side is None else torch.cat([side, seen], 1))
+        read, block, write = self.second
+        hidden = read(seen) if side is None else read(side, seen)
+        means: Tensor = write(block(hidden))
         return means.float()
 
     def _chosen(self, like: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Building blocks of the float networks, all at 1/8 resolution in channels-last layout."""
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any, cast
 
@@ -7,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralcodec.kernels import tokens as kernels
 from neuralcodec.kernels.compiled import can_run
-from neuralcodec.kernels.forward_block import forward_block, packed_block
-from neuralcodec.kernels.learning_block import GatedBlock
-from neuralcodec.kernels.matrix import Packed, packed, product
+from neuralcodec.kernels.networks.forward_block import forward_block, packed_block
+from neuralcodec.kernels.networks.learning_block import GatedBlock
+from neuralcodec.kernels.networks.matrix import Packed, packed, product
+from neuralcodec.kernels.pixels import tokens as kernels
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.model.kept import kept
 
@@ -92,9 +93,15 @@ class Pointwise(_Convolution):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        layer = kept(self, self._packed) if _only_forward(x, self.weight) else None
-        return mix_channels(x, self.weight, self.bias, layer)
+    def forward(self, *parts: Tensor, plus: Tensor | None = None) -> Tensor:
+        """parts (B, any, h, w): the inputs, as `torch.cat` would join them; plus (B, N, h, w),
+        float32: to be added."""
+        if _only_forward(parts[0], self.weight):
+            return _mixed(parts, kept(self, self._packed), plus)
+        mixed = mix_channels(
+            parts[0] if len(parts) == 1 else torch.cat(parts, 1), self.weight, self.bias
+        )
+        return mixed if plus is None else plus + mixed.float()
 
     def _packed(self) -> Packed:
         return packed(self.weight.flatten(1), self.bias)
@@ -114,22 +121,25 @@ class Downsample(_Convolution):
         return packed(_rows_of_squares(self.weight), self.bias)
 
 
-def mix_channels(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, layer: Packed | None = None
-) -> Tensor:
-    """(B, C, h, w) by a weight (N, C, 1, 1) -> (B, N, h, w). layer: the same, where kernels are to
-    do it."""
+def mix_channels(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(B, C, h, w) by a weight (N, C, 1, 1) -> (B, N, h, w)."""
     if x.device.type != "cpu":
         return F.conv2d(x, weight, bias)
-    rows = x.permute(0, 2, 3, 1)
-    mixed = F.linear(rows, weight.flatten(1), bias) if layer is None else product(rows, layer)
-    return mixed.permute(0, 3, 1, 2)
+    return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+
+
+def _mixed(parts: Sequence[Tensor], layer: Packed, plus: Tensor | None = None) -> Tensor:
+    """The same by kernels, of maps (B, any, h, w) side by side."""
+    rows = [part.permute(0, 2, 3, 1) for part in parts]
+    more = None if plus is None else plus.permute(0, 2, 3, 1)
+    return product(rows, layer, more).permute(0, 3, 1, 2)
 
 
 def mix_squares(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, layer: Packed | None = None
 ) -> Tensor:
-    """(B, C, h, w) by a weight (N, C, 2, 2) -> (B, N, h/2, w/2). layer: as for `mix_channels`."""
+    """(B, C, h, w) by a weight (N, C, 2, 2) -> (B, N, h/2, w/2). layer: the same, where kernels are
+    to do it."""
     if x.device.type != "cpu":
         return F.conv2d(x, weight, bias, stride=2)
     batch, channels, height, width = x.shape
@@ -137,7 +147,7 @@ def mix_squares(
     rows = rows.transpose(2, 3).flatten(3)
     if layer is None:
         return F.linear(rows, _rows_of_squares(weight), bias).permute(0, 3, 1, 2)
-    return product(rows, layer).permute(0, 3, 1, 2)
+    return product([rows], layer).permute(0, 3, 1, 2)
 
 
 def _rows_of_squares(weight: Tensor) -> Tensor:
@@ -226,9 +236,9 @@ class Float32Pointwise(Pointwise):
     """One that stays in float32 where others run in bfloat16: what it gives is added to
     samples or symbols as it is, and large values would be off by a good part of a step."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            return super().forward(x.float())
+    def forward(self, *parts: Tensor, plus: Tensor | None = None) -> Tensor:
+        with torch.autocast(parts[0].device.type, enabled=False):
+            return super().forward(*(part.float() for part in parts), plus=plus)
 
 
 class LinearTransform(nn.Module):
@@ -252,7 +262,9 @@ class LinearTransform(nn.Module):
         """(B, N, h, w) -> (B, 96, 2h, 2w)."""
         with torch.autocast(latent.device.type, enabled=False):
             layer = self._layer(latent, 1)
-            return F.pixel_shuffle(mix_channels(latent.float(), self.inverse_basis, layer=layer), 2)
+            if layer is None:
+                return F.pixel_shuffle(mix_channels(latent.float(), self.inverse_basis), 2)
+            return F.pixel_shuffle(_mixed([latent], layer), 2)
 
     def _layer(self, x: Tensor, number: int) -> Packed | None:
         if not _only_forward(x.float(), self.forward_basis):

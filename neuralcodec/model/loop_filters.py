@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralcodec.kernels import blending as kernels
 from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.pixels import blending as kernels
 from neuralcodec.model.deblocking import DeblockingFilter
 from neuralcodec.model.layers import QualityVector
 from neuralcodec.model.smoothing import SmoothingFilter

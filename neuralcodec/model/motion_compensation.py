@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.kernels import overlapped_blocks as kernels
 from neuralcodec.kernels.compiled import can_run
-from neuralcodec.kernels.warped_features import sample_features
+from neuralcodec.kernels.motion import overlapped_blocks as kernels
+from neuralcodec.kernels.motion.warped_features import sample_features
 from neuralcodec.model.config import VECTOR_BLOCK
 
 QUARTER = 4  # vector units per luma sample

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from neuralcodec.kernels.compiled import can_run
-from neuralcodec.kernels.exact_layers import IntegerLayer, index_sums, rectify_sums, sums
-from neuralcodec.kernels.vector_steps import (
+from neuralcodec.kernels.parsing.exact_layers import IntegerLayer, index_sums, rectify_sums, sums
+from neuralcodec.kernels.parsing.vector_steps import (
     CANDIDATES,
     INPUTS,
     OUTPUTS,

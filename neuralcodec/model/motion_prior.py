@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralcodec.kernels.compiled import can_run
-from neuralcodec.kernels.vector_steps import CANDIDATES, INPUTS, OUTPUTS
+from neuralcodec.kernels.parsing.vector_steps import CANDIDATES, INPUTS, OUTPUTS
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.exact import (
     ExactLinear,

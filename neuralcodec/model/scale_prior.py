@@ -15,7 +15,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.kernels.exact_layers import ACTIVATION_UNITS, LIMIT
+from neuralcodec.kernels.parsing.exact_layers import ACTIVATION_UNITS, LIMIT
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.exact import (
     ExactDepthwise,

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuralcodec.kernels import smoothing as kernels
 from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.pixels import smoothing as kernels
 from neuralcodec.model.layers import Pointwise, QualityVector
 
 # Rows and columns away; the neighbour opposite has the same weights.

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from neuralcodec.kernels.compiled import compiled, inlined
-from neuralcodec.kernels.lanes import absolute_differences
-from neuralcodec.kernels.motion_planes import BORDER, CURRENT_BORDER
+from neuralcodec.kernels.motion.lanes import absolute_differences
+from neuralcodec.kernels.motion.planes import BORDER, CURRENT_BORDER
 from neuralcodec.kernels.strips import in_strips
 
 REACH = 64  # samples that a window may reach out of the reference

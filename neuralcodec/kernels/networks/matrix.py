@@ -7,6 +7,7 @@ the library that PyTorch calls reaches 70 to 85 % of it. A sum begins with the b
 the order of the inputs, on every machine.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,32 +153,66 @@ def packed(weight: Tensor, bias: Tensor | None) -> Packed:
 TILE = 64  # rows that are multiplied before they are copied to where they belong
 
 
-@compiled("void(float32[:,::1], float32[::1], float32[::1], float32[:,::1], int64, int64)")
-def _product(x: Any, weights: Any, bias: Any, out: Any, first: Any, end: Any) -> None:
-    inputs, outputs = x.shape[1], out.shape[1]
+@compiled(
+    "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[::1], float32[::1], "
+    "float32[:,::1], float32[:,::1], int64, int64)"
+)
+def _product(
+    x: Any, second: Any, third: Any, weights: Any, bias: Any, plus: Any, out: Any,
+    first: Any, end: Any,
+) -> None:  # fmt: skip
+    """x, second, third: parts of the inputs; those without columns, and a `plus` without rows, are
+    not there."""
+    inputs, outputs = x.shape[1] + second.shape[1] + third.shape[1], out.shape[1]
     columns = bias.size
+    is_whole = x.shape[1] == inputs
     flat = x.reshape(x.size)
-    buffer, rest = np.empty(TILE * columns, np.float32), np.zeros(ROWS * inputs, np.float32)
+    buffer, seen = np.empty(TILE * columns, np.float32), np.zeros(TILE * inputs, np.float32)
     for top in range(first, end, TILE):
         rows = min(TILE, end - top)
-        whole = rows // ROWS * ROWS
-        multiply_rows(flat, top * inputs, inputs, inputs, weights, bias, buffer, 0, columns, whole)
-        if whole < rows:
-            for r in range(rows - whole):
-                for k in range(inputs):
-                    rest[r * inputs + k] = x[top + whole + r, k]
+        if is_whole and rows == TILE:
             multiply_rows(
-                rest, 0, inputs, inputs, weights, bias, buffer, whole * columns, columns, ROWS
+                flat, top * inputs, inputs, inputs, weights, bias, buffer, 0, columns, TILE
             )
+        else:
+            for r in range(rows):
+                at = r * inputs
+                for part in (x, second, third):
+                    target = seen[at : at + part.shape[1]]
+                    for k in range(target.size):
+                        target[k] = part[top + r, k]
+                    at += target.size
+            whole = (rows + ROWS - 1) // ROWS * ROWS
+            multiply_rows(seen, 0, inputs, inputs, weights, bias, buffer, 0, columns, whole)
         for r in range(rows):
-            result = out[top + r]
-            for n in range(outputs):
-                result[n] = buffer[r * columns + n]
+            result, found = out[top + r], buffer[r * columns : r * columns + outputs]
+            if plus.size:
+                more = plus[top + r]
+                for n in range(outputs):
+                    result[n] = found[n] + more[n]
+            else:
+                for n in range(outputs):
+                    result[n] = found[n]
 
 
-def product(x: Tensor, layer: Packed) -> Tensor:
-    """x (..., K) float32 -> (..., N). Without gradients."""
-    rows = x.detach().reshape(-1, x.shape[-1]).contiguous()
-    out = torch.empty(len(rows), layer.outputs, dtype=torch.float32)
-    in_strips(_product, len(rows), rows.numpy(), layer.weights, layer.bias, out.numpy(), least=TILE)
-    return out.view(*x.shape[:-1], layer.outputs)
+_NO_ROWS = np.empty((0, 0), np.float32)
+
+
+def product(parts: Sequence[Tensor], layer: Packed, plus: Tensor | None = None) -> Tensor:
+    """parts (..., K) float32, up to three, whose K are the layer's inputs; plus (..., N), to be
+    added -> (..., N). Without gradients."""
+    shape = parts[0].shape[:-1]
+    rows = [_rows(part) for part in parts]
+    missing = [np.empty((len(rows[0]), 0), np.float32)] * (3 - len(rows))
+    out = torch.empty(len(rows[0]), layer.outputs, dtype=torch.float32)
+    more = _NO_ROWS if plus is None else _rows(plus)
+    in_strips(
+        _product, len(out), *rows, *missing, layer.weights, layer.bias, more, out.numpy(),
+        least=TILE,
+    )  # fmt: skip
+    return out.view(*shape, layer.outputs)
+
+
+def _rows(x: Tensor) -> np.ndarray:
+    array: np.ndarray = x.detach().reshape(-1, x.shape[-1]).contiguous().numpy()
+    return array

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neuralcodec.kernels.compiled import compiled, inlined
-from neuralcodec.kernels.exact_layers import ACTIVATION_UNITS
+from neuralcodec.kernels.parsing.exact_layers import ACTIVATION_UNITS
 
 CANDIDATES = 6  # zero, last frame's, four neighbours
 # A 3x3 of vectors known or not, one of the last field, the prediction, a 3x3 of what has changed

@@ -7,9 +7,9 @@ import numpy as np
 from torch import Tensor
 
 from neuralcodec.kernels.compiled import compiled, inlined
-from neuralcodec.kernels.lanes import transformed_differences
-from neuralcodec.kernels.motion_planes import BORDER, CURRENT_BORDER
-from neuralcodec.kernels.motion_search import REACH
+from neuralcodec.kernels.motion.lanes import transformed_differences
+from neuralcodec.kernels.motion.planes import BORDER, CURRENT_BORDER
+from neuralcodec.kernels.motion.search import REACH
 from neuralcodec.kernels.strips import in_strips
 
 BLOCK, SIDE = 8, 12  # of what is compared, all rows

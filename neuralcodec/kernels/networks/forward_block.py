@@ -14,7 +14,7 @@ from torch import Tensor
 
 from neuralcodec.kernels.compiled import compiled
 from neuralcodec.kernels.floats import exponential
-from neuralcodec.kernels.matrix import ROWS, Packed, multiply_rows, packed
+from neuralcodec.kernels.networks.matrix import ROWS, Packed, multiply_rows, packed
 from neuralcodec.kernels.strips import in_strips
 
 ONE = np.float32(1)

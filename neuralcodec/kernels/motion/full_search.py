@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from neuralcodec.kernels.compiled import compiled
-from neuralcodec.kernels.motion_planes import BORDER, CURRENT_BORDER
-from neuralcodec.kernels.motion_search import COARSE, COST_UNITS
+from neuralcodec.kernels.motion.planes import BORDER, CURRENT_BORDER
+from neuralcodec.kernels.motion.search import COARSE, COST_UNITS
 from neuralcodec.kernels.strips import in_strips
 
 _BLOCK = COARSE.block

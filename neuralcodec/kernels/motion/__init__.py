@@ -1,0 +1,1 @@
+"""Loops of motion search and motion compensation."""

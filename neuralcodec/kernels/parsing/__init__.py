@@ -1,0 +1,1 @@
+"""Loops of the parser, which are exact."""

@@ -1,0 +1,1 @@
+"""Loops over planes: samples, tokens and loop filters."""
