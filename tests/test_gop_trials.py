@@ -106,7 +106,7 @@ def test_a_cut_within_a_sequence_begins_a_gop_with_a_choice_of_its_own(
     settings = EncoderSettings(QUALITY, 7, 2, CPU, torch.float32, effort=TRYING)
     encoder = Encoder(installed_model, fmt, settings)
     placed = (source_frame(f, t, t in (0, 3)) for t, f in enumerate(frames))
-    by_networks = list(encoder._run_networks(placed, torch.get_num_threads()))
+    by_networks = list(encoder._run_networks(placed))
     assert [f.position for f in by_networks] == [0, 1, 2, 0, 1, 2, 3]
     assert by_networks[0].q < by_networks[3].q == QUALITY + max(BONUSES)
 

@@ -86,7 +86,7 @@ def full_search(
     height, width = rows - 2 * CURRENT_BORDER, columns - 2 * CURRENT_BORDER
     small = _pooled(samples[:, None], CURRENT_BORDER, scale, 0)
     other = _pooled(planes, BORDER, scale, reach)
-    best = torch.empty(batch, height // _BLOCK, width // _BLOCK, 2, dtype=torch.int32)
+    best = torch.empty(batch, height // _BLOCK, width // _BLOCK, 2, dtype=torch.int32, device="cpu")
     in_strips(
         _search, batch * best.shape[1], small, other, reach, scale, prices.numpy(),
         weights.numpy(), best.numpy(), least=2,

@@ -289,7 +289,7 @@ class _OverlappedBlocks(torch.autograd.Function):
         ctx.save_for_backward(vectors)
         ctx.block, ctx.filters = block, filters
         planes = x.detach().contiguous().flatten(0, 1).numpy()
-        predicted = torch.empty(x.shape, dtype=x.dtype)
+        predicted = torch.empty(x.shape, dtype=x.dtype, device="cpu")
         rows = planes.shape[0] * (vectors.shape[2] + 1)
         known = planes, vectors.numpy(), block, filters, _weights(block)
         in_strips(predict, rows, *known, predicted.flatten(0, 1).numpy())
@@ -298,7 +298,7 @@ class _OverlappedBlocks(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (vectors,) = ctx.saved_tensors
-        of_x = torch.zeros(gradient.shape, dtype=gradient.dtype)
+        of_x = torch.zeros(gradient.shape, dtype=gradient.dtype, device="cpu")
         planes = gradient.contiguous().flatten(0, 1).numpy()
         known = planes, vectors.numpy(), ctx.block, ctx.filters, _weights(ctx.block)
         in_strips(predict_back, len(planes), *known, of_x.flatten(0, 1).numpy())

@@ -99,7 +99,9 @@ def samples_of(picture: Tensor, border: int) -> Tensor:
     W + 2 border), int16, 0..PEAK."""
     source = picture.detach().float()[:, 0].contiguous()
     batch, height, width = source.shape
-    samples = torch.empty(batch, height + 2 * border, width + 2 * border, dtype=torch.int16)
+    samples = torch.empty(
+        batch, height + 2 * border, width + 2 * border, dtype=torch.int16, device="cpu"
+    )
     rows = batch * samples.shape[1]
     in_strips(_round, rows, source.numpy(), border, samples.numpy(), least=64)
     return samples
@@ -110,7 +112,7 @@ def padded_planes(reference: Tensor) -> Tensor:
     samples = samples_of(reference, 0)
     batch, height, width = samples.shape
     planes = torch.empty(
-        batch, PHASES**2, height + 2 * BORDER, width + 2 * BORDER, dtype=torch.int16
+        batch, PHASES**2, height + 2 * BORDER, width + 2 * BORDER, dtype=torch.int16, device="cpu"
     )
     weights = np.array(FILTERS, np.float32)
     rows = batch * planes.shape[2]

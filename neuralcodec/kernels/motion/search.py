@@ -199,7 +199,7 @@ class SearchLevel:
 
     def begin(self, vectors: Tensor) -> None:
         self.best = vectors.to(torch.int32, copy=True).contiguous()
-        self._errors = torch.empty(vectors.shape[:3], dtype=torch.int32)
+        self._errors = torch.empty(vectors.shape[:3], dtype=torch.int32, device="cpu")
         side = self._support.block, self._support.side
         field, errors = self.best.numpy(), self._errors.numpy()
         self._run(_begin, *self._pictures, *side, self._limit, field, errors)
@@ -214,7 +214,11 @@ class SearchLevel:
         before: Tensor | None = None,
     ) -> None:
         chosen, errors = torch.empty_like(self.best), torch.empty_like(self._errors)
-        offered = torch.stack(list(fields)) if fields else torch.empty(0, 1, 1, 1, 2)
+        offered = (
+            torch.stack(list(fields))
+            if fields
+            else torch.empty(0, 1, 1, 1, 2, dtype=torch.float32, device="cpu")
+        )
         self._run(
             _offer, *self._pictures, *self._prices, self.best.numpy(), self._errors.numpy(),
             chosen.numpy(), errors.numpy(), neighbours,

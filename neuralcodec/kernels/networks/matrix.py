@@ -204,7 +204,7 @@ def product(parts: Sequence[Tensor], layer: Packed, plus: Tensor | None = None) 
     shape = parts[0].shape[:-1]
     rows = [_rows(part) for part in parts]
     missing = [np.empty((len(rows[0]), 0), np.float32)] * (3 - len(rows))
-    out = torch.empty(len(rows[0]), layer.outputs, dtype=torch.float32)
+    out = torch.empty(len(rows[0]), layer.outputs, dtype=torch.float32, device="cpu")
     more = _NO_ROWS if plus is None else _rows(plus)
     in_strips(
         _product, len(out), *rows, *missing, layer.weights, layer.bias, more, out.numpy(),

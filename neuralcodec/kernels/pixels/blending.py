@@ -101,7 +101,7 @@ class _Blending(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, ones: Tensor, others: Tensor, shares: Tensor) -> Tensor:
         ctx.save_for_backward(ones, others, shares)
-        blended = torch.empty(ones.shape)
+        blended = torch.empty(ones.shape, dtype=torch.float32, device="cpu")
         known = _planes(ones, others, shares)
         rows = len(known[0]) * shares.shape[2]
         in_strips(blend, rows, *known, *_planes(blended), least=4)
@@ -127,6 +127,6 @@ def squared_errors(ones: Tensor, others: Tensor, shares: Tensor, source: Tensor)
     """Means over an item: of `ones`, of what `blended` gives, and of `others`; (3, B)."""
     known = _planes(ones, others, shares, source)
     batch, channels, rows = len(ones), ones.shape[1], shares.shape[2]
-    errors = torch.zeros(batch * channels, rows, 3, dtype=torch.float64)
+    errors = torch.zeros(batch * channels, rows, 3, dtype=torch.float64, device="cpu")
     in_strips(measure, batch * channels * rows, *known, errors.numpy(), least=4)
     return (errors.view(batch, -1, 3).sum(1).T / ones[0].numel()).float()

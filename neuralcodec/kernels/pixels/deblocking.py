@@ -311,7 +311,7 @@ class _Deblocking(torch.autograd.Function):
         planes = ctx.saved_tensors[0]
         batch, channels = planes.shape[:2]
         of_planes = torch.empty_like(planes)
-        sums = torch.zeros(batch * channels, PARAMETERS, dtype=torch.float64)
+        sums = torch.zeros(batch * channels, PARAMETERS, dtype=torch.float64, device="cpu")
         in_strips(
             deblock_back,
             batch * channels,

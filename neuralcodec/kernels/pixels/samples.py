@@ -45,7 +45,9 @@ def multiply(planes: np.ndarray, peak: Real, samples: np.ndarray, first: int, en
 
 def to_floats(samples: list[list[np.ndarray]], rows: int, columns: int, peak: int) -> Tensor:
     """Planes of uint8 or uint16 of each frame -> (B, C, rows, columns), `peak` becoming 1."""
-    planes = torch.empty(len(samples), len(samples[0]), rows, columns)
+    planes = torch.empty(
+        len(samples), len(samples[0]), rows, columns, dtype=torch.float32, device="cpu"
+    )
     for frame, of_frame in zip(samples, planes.numpy(), strict=True):
         for given, plane in zip(frame, of_frame, strict=True):
             in_strips(divide, rows, np.ascontiguousarray(given), np.float32(peak), plane, least=64)
@@ -56,7 +58,7 @@ def to_integers(planes: Tensor, height: int, width: int, peak: int) -> Tensor:
     """The inverse, (B, C, height, width) of the top left corner, clipped; of uint8 or, for a peak
     above 255, int16."""
     kind = torch.uint8 if peak <= 255 else torch.int16
-    samples = torch.empty(*planes.shape[:2], height, width, dtype=kind)
+    samples = torch.empty(*planes.shape[:2], height, width, dtype=kind, device="cpu")
     array = samples.flatten(0, 1).numpy()
     target = array if peak <= 255 else array.view(np.uint16)
     source = planes.detach().contiguous().flatten(0, 1).numpy()

@@ -356,17 +356,28 @@ class _Smoothing(torch.autograd.Function):
             maps = F.pixel_shuffle(logits.permute(0, 3, 1, 2), TOKEN)
             strengths = 2 * maps.contiguous().sigmoid()
         else:
-            strengths = torch.ones(1, LEVELS, 1, 1)
+            strengths = torch.ones(1, LEVELS, 1, 1, dtype=torch.float32, device="cpu")
         pull = gradient * per_item
         steps = (pull[:, :, None] * strengths[:, None]).flatten(0, 1)
         # Neighbours beyond the border have a share too, which the border is given.
         rows, columns = height + 2 * REACH, width + 2 * REACH
         below, beyond = -rows % ROWS, -columns % COLUMNS
         margin = 2 * REACH, 2 * REACH + beyond, 2 * REACH, 2 * REACH + below
-        slopes = torch.empty(batch * channels, rows + below, columns + beyond)
-        totals = torch.empty(batch * channels, LEVELS, rows + below, columns + beyond)
-        of_units = torch.zeros(batch * channels, dtype=torch.float64)
-        of_weights = torch.zeros(batch * channels, weights.shape[1], dtype=torch.float64)
+        slopes = torch.empty(
+            batch * channels, rows + below, columns + beyond, dtype=torch.float32, device="cpu"
+        )
+        totals = torch.empty(
+            batch * channels,
+            LEVELS,
+            rows + below,
+            columns + beyond,
+            dtype=torch.float32,
+            device="cpu",
+        )
+        of_units = torch.zeros(batch * channels, dtype=torch.float64, device="cpu")
+        of_weights = torch.zeros(
+            batch * channels, weights.shape[1], dtype=torch.float64, device="cpu"
+        )
         in_strips(
             smooth_back,
             batch * channels,

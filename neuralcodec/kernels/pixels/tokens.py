@@ -57,7 +57,9 @@ def scatter(tokens: np.ndarray, y: np.ndarray, uv: np.ndarray, first: int, end: 
 
 def _to_tokens(y: Tensor, uv: Tensor) -> Tensor:
     batch, _, height, width = y.shape
-    tokens = torch.empty(batch, height // LUMA, width // LUMA, CHANNELS)
+    tokens = torch.empty(
+        batch, height // LUMA, width // LUMA, CHANNELS, dtype=torch.float32, device="cpu"
+    )
     planes = y.detach().contiguous().squeeze(1).numpy(), uv.detach().contiguous().numpy()
     in_strips(gather, batch * tokens.shape[1], *planes, tokens.numpy(), least=8)
     return tokens.permute(0, 3, 1, 2)
@@ -65,8 +67,8 @@ def _to_tokens(y: Tensor, uv: Tensor) -> Tensor:
 
 def _to_planes(tokens: Tensor) -> tuple[Tensor, Tensor]:
     batch, _, rows, columns = tokens.shape
-    y = torch.empty(batch, 1, LUMA * rows, LUMA * columns)
-    uv = torch.empty(batch, 2, CHROMA * rows, CHROMA * columns)
+    y = torch.empty(batch, 1, LUMA * rows, LUMA * columns, dtype=torch.float32, device="cpu")
+    uv = torch.empty(batch, 2, CHROMA * rows, CHROMA * columns, dtype=torch.float32, device="cpu")
     known = tokens.detach().permute(0, 2, 3, 1).contiguous().numpy()
     in_strips(scatter, batch * rows, known, y.squeeze(1).numpy(), uv.numpy(), least=8)
     return y, uv
