@@ -29,7 +29,7 @@ docs:  ## Write docs/cli.md anew from the commands' own help
 
 # What made the shipped file, stage by stage, is in docs/models; this trains one like it from nothing.
 HELD_OUT = $(foreach clip,davis_bus gopro_max_walk intel_car-detection sam3_0001,--held-out $(clip))
-TRAIN = $(PYTHON) -m neuralcodec.training runs/cache $(HELD_OUT) --threads 1
+TRAIN = $(PYTHON) -m neuralcodec.training runs/cache $(HELD_OUT)
 weights:  ## Train weights like those that the package ships: make weights TRAINING_CLIPS=folder
 	@test -n "$(TRAINING_CLIPS)" || { echo "Name a folder: make weights TRAINING_CLIPS=clips" >&2; exit 2; }
 	$(PYTHON) -m neuralcodec.training.frame_cache $(TRAINING_CLIPS) -o runs/cache --exclude kivy_cityCC0

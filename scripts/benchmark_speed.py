@@ -41,7 +41,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, folder: Path) -> None:
     source = folder / "source.y4m"
-    own_process.settle()
+    own_process.wait_asleep()
     with VideoReader(options.clip) as reader:
         size, bit_depth = f"{reader.format.width}x{reader.format.height}", reader.format.bit_depth
         frames = write_y4m(islice(to_and_fro(list(reader)), options.frames), source)

@@ -2,15 +2,18 @@
 
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
 import forked
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import nn
 from training_runs import make_cache, start
 
+import neuralcodec.training.__main__ as command
 import neuralcodec.training.trainer as trainer_module
 from neuralcodec.model.layers import Block
 from neuralcodec.training.run_log import read_log
@@ -109,3 +112,17 @@ def test_a_gpu_trains_in_channels_last_and_resumes(cache: Path, tmp_path: Path):
     assert again.state.position.step == 2
     found: Any = again.state.model.intra.head.weight
     assert torch.equal(found, weight)
+
+
+def test_a_cpu_trains_with_a_process_for_each_core(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    launched: list[list[str]] = []
+    arguments = [str(cache), "-o", str(tmp_path / "run"), "--device", "cpu"]
+    monkeypatch.setattr(command, "launch", launched.append)
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    monkeypatch.setattr("sys.argv", ["training", *arguments, "--threads", "2"])
+    CliRunner().invoke(command.main, sys.argv[1:], catch_exceptions=False)
+    [given] = launched
+    assert given[given.index("--nproc-per-node") + 1] == "3"
+    assert given[-len(arguments) - 4 :] == ["-m", "neuralcodec.training", *sys.argv[1:]]

@@ -50,7 +50,8 @@ class JobReport:
 
 
 def main() -> None:
-    own_process.settle()  # as in `ncodec` itself
+    own_process.collect_less_garbage()  # as in `ncodec` itself
+    own_process.wait_asleep()
     request = JobRequest(**json.loads(sys.stdin.read()))
     try:
         report = perform(request)

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import click
 
+from neuralcodec import own_process
 from neuralcodec.cli.completion import complete_file, complete_model, complete_nlc
 from neuralcodec.cli.options import device_options, max_pixels_option, output_options
 from neuralcodec.cli.progress import show_progress
@@ -87,6 +88,7 @@ def decode(
     \b
     ncodec decode holiday.nlc holiday.mp4 --reference original.mp4
     """
+    own_process.wait_asleep()
     import neuralcodec
 
     with show_progress("decoding", quiet) as progress:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from neuralcodec import own_process
 from neuralcodec.cli.completion import complete_file, complete_model, complete_nlc
 from neuralcodec.cli.options import device_options, output_options
 from neuralcodec.cli.progress import show_progress
@@ -178,6 +179,7 @@ def encode(
     written = output_name(output)
     rate = _rate_target(others)
     source = _source(**others)
+    own_process.wait_asleep()
     import neuralcodec
 
     with show_progress("encoding", quiet) as progress:

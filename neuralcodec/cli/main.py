@@ -29,7 +29,7 @@ from neuralcodec.version import __version__
 SIGNALLED = 128  # + the number of the signal: the exit code, as shells have it
 BROKEN_PIPE = SIGNALLED + 13
 
-own_process.settle()
+own_process.collect_less_garbage()
 
 
 class _Told(logging.Handler):

@@ -1,6 +1,7 @@
 """`python -m neuralcodec.training`: train a model from a cache of clips, with all the options."""
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import click
 import torch
+from torch.distributed.run import main as launch
 
 from neuralcodec.codec.device import find_device
 from neuralcodec.errors import NcodecError
@@ -17,6 +19,8 @@ from neuralcodec.training.models import MODELS
 from neuralcodec.training.run_log import Observer
 from neuralcodec.training.run_options import RunOptions
 from neuralcodec.training.team import team_of
+
+MODULE = "neuralcodec.training"
 
 
 class JsonLines(Observer):
@@ -59,7 +63,13 @@ class JsonLines(Observer):
     "clips got better; 0: never.",
 )
 @click.option("--seed", default=0, type=click.IntRange(0))
-@click.option("--threads", type=int, help="CPU threads of the networks [default: all cores].")
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    help="That train together, each on batches of its own, of which the gradients are averaged.  "
+    "[default: one for each core of a CPU]",
+)
+@click.option("--threads", type=click.IntRange(1), default=1, help="CPU threads of each process.")
 @click.option(
     "--vectors/--no-vectors",
     default=True,
@@ -79,7 +89,8 @@ def main(
     validate_every: int,
     patience: int,
     seed: int,
-    threads: int | None,
+    processes: int | None,
+    threads: int,
     vectors: bool,
     device: str,
     compiled: bool,
@@ -87,8 +98,13 @@ def main(
     """Train on the clips in CACHE (made by `python -m neuralcodec.training.frame_cache`).
 
     On several GPUs: torchrun --nproc-per-node 8 -m neuralcodec.training CACHE ..."""
-    if threads:
-        torch.set_num_threads(threads)
+    on_cpu = find_device(device).type == "cpu"
+    if processes is None:
+        processes = max(1, (os.cpu_count() or 1) // threads) if on_cpu else 1
+    if processes > 1 and "WORLD_SIZE" not in os.environ:
+        launch(["--standalone", "--nproc-per-node", str(processes), "-m", MODULE, *sys.argv[1:]])
+        return
+    torch.set_num_threads(threads)
     options = RunOptions(
         cache,
         out,

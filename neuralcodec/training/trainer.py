@@ -59,7 +59,9 @@ class Trainer:
         self.clips = [clip for clip in clips if clip.name not in held_out]
         self.held_out = [clip for clip in clips if clip.name in held_out]
         self._check_clips()
-        model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(self.device)
+        if self.device.type == "cuda":  # convolutions; on a CPU they are matrix products
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         model.vector_prior.requires_grad_(options.count_vectors)
         self.state = TrainingState(model, schedule.learning_rate)
         if options.compile:
