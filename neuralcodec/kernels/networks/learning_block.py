@@ -137,7 +137,8 @@ class GatedBlock(torch.autograd.Function):
         of_inner = torch.ops.aten.leaky_relu_backward(_rows(of_mixed), mixed, ctx.slope, True)
         of_x = torch.addmm(of_middle, of_inner, mix_in)
         found = [
-            *_of_layer(of_inner, seen), of_depthwise.flatten().view_as(depthwise), of_depthwise_bias,
+            *_of_layer(of_inner, seen),
+            of_depthwise.flatten().view_as(depthwise), of_depthwise_bias,
             *_of_layer(of_middle, around), *_of_layer(of_pair, middle), *_of_layer(of_raw, gated),
         ]  # fmt: skip
         typed = [part.to(kind) for part, kind in zip(found, ctx.types, strict=True)]
