@@ -82,3 +82,14 @@ def test_numbas_folder_is_the_one_that_is_asked_for(tmp_path: Path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(package)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     assert [path.suffix for path in sorted(tmp_path.rglob("*.nb?"))] == [".nbc", ".nbi"]
+
+
+def test_numba_keeps_nothing_in_the_package(tmp_path: Path):
+    """A package that is removed would leave a folder behind, which hides the next one."""
+    assert not list(Path(neuralcodec.__file__).parent.rglob("*.nbi"))
+    code = "from neuralcodec.kernels.compiled import _nothing; _nothing.make()"
+    package = Path(neuralcodec.__file__).parents[1]
+    own = {"PYTHONPATH": str(package), "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | own
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert len(list(tmp_path.rglob("*.nbi"))) == 1

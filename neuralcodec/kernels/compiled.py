@@ -1,13 +1,15 @@
 """What makes machine code of a loop, and whether this machine can.
 
-A kernel is made when it is first called, or loaded from where Numba has kept it: beside the source,
-in the user's cache folder where that cannot be written, or in NUMBA_CACHE_DIR.
+A kernel is made when it is first called, or loaded from where Numba has kept it: in the user's cache
+folder, or in NUMBA_CACHE_DIR. Not beside the source, as Numba would by itself: a package that is
+removed would leave a folder of its name behind, which hides the next one.
 """
 
 import hashlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import CellType, FunctionType
@@ -43,13 +45,14 @@ class Kernel:
             import numba
 
             if self._made is None:
-                made: Any = numba.njit(
-                    list(self._signatures),
-                    cache=True,
-                    nogil=True,
-                    error_model="numpy",
-                    fastmath=self._fastmath,
-                )(_marked(self._loop))
+                with _cache_folder():
+                    made: Any = numba.njit(
+                        list(self._signatures),
+                        cache=True,
+                        nogil=True,
+                        error_model="numpy",
+                        fastmath=self._fastmath,
+                    )(_marked(self._loop))
                 self.was_compiled = bool(made.stats.cache_misses)
                 self._made = cast(Loop, made)
             return self._made
@@ -139,10 +142,10 @@ def _fault() -> str | None:
 
 def _compile_on_first_use() -> None:
     """Raises what Numba does."""
-    from neuralcodec.kernels.first_use import compile_all
-
     _nothing.make()
     if _nothing.was_compiled:  # so nothing has been, of this version
+        from neuralcodec.kernels.first_use import compile_all
+
         _nothing.was_compiled = False
         _log.warning("compiling kernels, once for this machine and version: some 15 seconds")
         compile_all()
@@ -151,6 +154,20 @@ def _compile_on_first_use() -> None:
 @compiled("void()")
 def _nothing() -> None:
     """Whose compilation shows whether others can be."""
+
+
+@contextmanager
+def _cache_folder() -> Iterator[None]:
+    """Within it Numba keeps what it compiles in our own folder, unless it is told another."""
+    from numba.core import config
+    from numba.misc.appdirs import user_cache_dir
+
+    before = config.CACHE_DIR
+    config.CACHE_DIR = before or user_cache_dir("neuralcodec", appauthor=False)
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = before
 
 
 def _marked(loop: Loop) -> Loop:
