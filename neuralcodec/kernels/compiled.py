@@ -1,8 +1,8 @@
 """What makes machine code of a loop, and whether this machine can.
 
-A kernel is made when it is first called, or loaded from where Numba has kept it: in the user's cache
-folder, or in NUMBA_CACHE_DIR. Not beside the source, as Numba would by itself: a package that is
-removed would leave a folder of its name behind, which hides the next one.
+A kernel is made when it is first called, or loaded from where Numba has kept it: in the user's
+cache folder, or in NUMBA_CACHE_DIR. Not beside the source, as Numba would by itself: a package that
+is removed would leave a folder of its name behind, which hides the next one.
 """
 
 import hashlib
@@ -159,11 +159,13 @@ def _nothing() -> None:
 @contextmanager
 def _cache_folder() -> Iterator[None]:
     """Within it Numba keeps what it compiles in our own folder, unless it is told another."""
-    from numba.core import config
+    import numba
     from numba.misc.appdirs import user_cache_dir
 
+    config: Any = numba.config
     before = config.CACHE_DIR
-    config.CACHE_DIR = before or user_cache_dir("neuralcodec", appauthor=False)
+    own = Path(user_cache_dir("neuralcodec", appauthor=False), "kernels")
+    config.CACHE_DIR = before or str(own)
     try:
         yield
     finally:
