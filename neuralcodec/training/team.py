@@ -35,7 +35,7 @@ class Team:
         if self.size == 1:
             return step
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(step, devices, forward_sync_buffers=False)
+        return DistributedDataParallel(step, devices, broadcast_buffers=False)
 
     def gather(self, values: Sequence[float]) -> torch.Tensor:
         """What each of the team has: (size, values), float64. All wait for the last one."""
