@@ -154,7 +154,8 @@ def test_the_figure_is_that_of_real_files(
         coded = tmp_path / "x265.mkv"
         done = encode_to_file(ends, fmt, coded, X265, quality=crf, gop=96)
         theirs.append(point(done.payload_bytes, decode_file(coded, X265, 8)))
-    assert found == pytest.approx(bd_rate(theirs, ours), abs=0.01)
+    # x265 writes some bytes more or fewer from one time to the next where its threads share cores.
+    assert found == pytest.approx(bd_rate(theirs, ours), abs=0.1)
 
 
 def test_before_and_after_are_measured_on_the_same_frames_and_told(
