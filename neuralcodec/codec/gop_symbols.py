@@ -6,6 +6,7 @@ It sees symbols only, no picture: a whole GOP can be parsed, checked or cut with
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.motion_integers import OpenBlocks, StepArrays
 from neuralcodec.model.motion_prior import VECTOR_LIMIT
 from neuralcodec.model.tables import PRECISION
+from neuralcodec.references import SLOTS, Placement
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,15 @@ def build_coder(installed: InstalledModel) -> Coder:
     return Coder.build(symbols, tables.decisions.numpy(), PRECISION)
 
 
+@dataclass(frozen=True)
+class _Memory:
+    """What the symbols of a frame leave to those that refer to it."""
+
+    vectors: torch.Tensor  # (1, 2, 2h, 2w)
+    filtered: FilteredPlanes
+    scales: Any  # as `GopScales.end` gave it
+
+
 class _GopContext:
     """What the frames of a GOP so far mean for the next; starts afresh with each GOP."""
 
@@ -59,9 +70,8 @@ class _GopContext:
         self.model, self.coder = installed.model, coder
         self.height, self.width = height, width
         self.scales = gop_scales(installed.model, height, width)
-        self.last_vectors = self._no_vectors()
-        self.last_filtered = AFTER_INTRA
         self.checksum = 0
+        self._slots: list[_Memory | None] = [None] * SLOTS
 
     @property
     def vector_grid(self) -> tuple[int, int]:
@@ -72,31 +82,48 @@ class _GopContext:
     def _no_vectors(self) -> torch.Tensor:
         return torch.zeros(1, 2, *self.vector_grid, dtype=torch.float32, device="cpu")
 
-    def _walk(self, vectors: torch.Tensor, q: int) -> Iterator[StepArrays]:
-        prior, log_table = self.model.vector_prior, self.model.log_table
-        return prior.array_walk(vectors[0], self.last_vectors[0], q, log_table)
+    def _before(self, place: Placement) -> tuple[_Memory, _Memory] | None:
+        """Of both frames referred to. Raises Malformed where a slot is empty."""
+        if place.slots is None:
+            return None
+        first, second = (self._slots[slot] for slot in place.slots)
+        if first is None or second is None:
+            raise Malformed("it refers to a frame that is not there")
+        return first, second
 
-    def _advance(self, symbols: FrameSymbols, vectors: torch.Tensor | None) -> None:
-        self.scales.end()
-        if vectors is not None:
-            self.last_vectors = vectors
-        self.last_filtered = symbols.filtered or AFTER_INTRA
+    def _begin(self, q: int, vectors: torch.Tensor | None, before: "_Both | None") -> None:
+        self.scales.begin(q, vectors, before and (before[0].scales, before[1].scales))
+
+    def _walk(self, vectors: torch.Tensor, q: int, before: "_Both") -> Iterator[StepArrays]:
+        prior, log_table = self.model.vector_prior, self.model.log_table
+        return prior.array_walk(vectors[0], before[0].vectors[0], q, log_table)
+
+    def _end(self, symbols: FrameSymbols, vectors: torch.Tensor | None, place: Placement) -> None:
+        scales = self.scales.end()
+        if place.stored is not None:
+            if vectors is None:
+                vectors = self._no_vectors()
+            memory = _Memory(vectors, symbols.filtered or AFTER_INTRA, scales)
+            self._slots[place.stored] = memory
         self.checksum = symbols.checksum(self.checksum)
+
+
+_Both = tuple[_Memory, _Memory]
 
 
 class GopSymbolEncoder(_GopContext):
     """Frame after frame of one GOP to bytes; `checksum` covers all frames so far."""
 
-    def encode(self, symbols: FrameSymbols, q: int) -> bytes:
+    def encode(self, symbols: FrameSymbols, q: int, place: Placement) -> bytes:
         encoder = SymbolEncoder(self.coder)
-        vectors = None
+        vectors, before = None, self._before(place)
         with torch.no_grad(), exact_float32("cpu"):
-            if symbols.filtered is not None:
-                encode_filtered(encoder, symbols.filtered, self.last_filtered)
-            if symbols.vectors is not None:
+            if before is not None:
+                assert symbols.filtered is not None and symbols.vectors is not None
+                encode_filtered(encoder, symbols.filtered, before[0].filtered)
                 vectors = torch.from_numpy(symbols.vectors.astype(np.float32))[None]
-                self._encode_vectors(encoder, vectors, q)
-            self.scales.begin(q, vectors)
+                self._encode_vectors(encoder, vectors, q, before)
+            self._begin(q, vectors, before)
             for coded in self.scales.passes(vectors is None):
                 indices = self.scales.indices(coded)
                 values = symbols.latent[:, :, coded.channels]
@@ -104,12 +131,14 @@ class GopSymbolEncoder(_GopContext):
                 encoder.symbols(values, indices, chosen)
                 known = values if chosen is None or coded.is_second else values * chosen
                 self.scales.tell(coded, known)
-            self._advance(symbols, vectors)
+            self._end(symbols, vectors, place)
         return encoder.to_bytes()
 
-    def _encode_vectors(self, encoder: SymbolEncoder, vectors: torch.Tensor, q: int) -> None:
+    def _encode_vectors(
+        self, encoder: SymbolEncoder, vectors: torch.Tensor, q: int, before: _Both
+    ) -> None:
         field = vectors[0].flatten(1).numpy()
-        for step in self._walk(vectors, q):
+        for step in self._walk(vectors, q, before):
             wanted = np.ascontiguousarray(field[:, step.blocks].T, np.int32)
             blocks = OpenBlocks(step)
             for i in range(CANDIDATES):
@@ -126,15 +155,18 @@ class GopSymbolEncoder(_GopContext):
 class GopSymbolDecoder(_GopContext):
     """Bytes to symbols, frame after frame of one GOP."""
 
-    def decode(self, payload: bytes, q: int, intra: bool) -> FrameSymbols:
-        """Raises Malformed when these bytes are no frame."""
+    def decode(self, payload: bytes, q: int, place: Placement) -> FrameSymbols:
+        """Raises Malformed when these bytes are no frame of that place."""
+        before = self._before(place)
         decoder = SymbolDecoder(self.coder, payload)
+        filtered = vectors = None
         with torch.no_grad(), exact_float32("cpu"):
-            filtered = None if intra else decode_filtered(decoder, self.last_filtered)
-            vectors = None if intra else self._decode_vectors(decoder, q)
+            if before is not None:
+                filtered = decode_filtered(decoder, before[0].filtered)
+                vectors = self._decode_vectors(decoder, q, before)
             latent = np.zeros((self.height, self.width, self.model.config.latents), np.int16)
-            self.scales.begin(q, vectors)
-            for coded in self.scales.passes(intra):
+            self._begin(q, vectors, before)
+            for coded in self.scales.passes(before is None):
                 indices = self.scales.indices(coded)
                 chosen = None if coded.chosen is None else coded.chosen.numpy()
                 values = latent[:, :, coded.channels]
@@ -142,13 +174,13 @@ class GopSymbolDecoder(_GopContext):
             decoder.finish()
             array = None if vectors is None else vectors[0].numpy().astype(np.int16)
             symbols = FrameSymbols(array, latent, filtered)
-            self._advance(symbols, vectors)
+            self._end(symbols, vectors, place)
         return symbols
 
-    def _decode_vectors(self, decoder: SymbolDecoder, q: int) -> torch.Tensor:
+    def _decode_vectors(self, decoder: SymbolDecoder, q: int, before: _Both) -> torch.Tensor:
         vectors = self._no_vectors()
         field = vectors[0].flatten(1).numpy()  # the same memory
-        for step in self._walk(vectors, q):
+        for step in self._walk(vectors, q, before):
             blocks = OpenBlocks(step)
             for i in range(CANDIDATES):
                 asked, indices = blocks.asked(i)

@@ -17,6 +17,7 @@ from neuralcodec.errors import DamagedFile
 from neuralcodec.kernels.strips import core_taken
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.recurrence import Recurrence
+from neuralcodec.references import chain
 from neuralcodec.video import Frame, VideoFormat
 
 FRAMES_AHEAD = 6
@@ -111,7 +112,7 @@ class Decoder:
         decoder = GopSymbolDecoder(self.installed, self.coder, rows, columns)
         for t, frame in enumerate(gop.frames):
             try:
-                symbols = decoder.decode(frame.payload, frame.q, intra=t == 0)
+                symbols = decoder.decode(frame.payload, frame.q, chain(t))
             except Malformed as error:
                 raise Malformed(f"frame {gop.first_frame + t}: {error}") from error
             is_last = t == len(gop.frames) - 1
@@ -174,7 +175,13 @@ class Decoder:
                 left = {}
                 waiting = [[] for _ in step.items]
             tasks = [
-                DecodeTask(symbols=symbols, q=record.q, pts=record.pts, before=left.get(i))
+                DecodeTask(
+                    symbols=symbols,
+                    q=record.q,
+                    pts=record.pts,
+                    place=chain(step.number),
+                    references=(left[i], left[i]) if i in left else None,
+                )
                 for i, symbols, record in zip(step.items, step.symbols, step.records, strict=True)
             ]
             with self.stopwatch.running("networks"):

@@ -14,6 +14,7 @@ from neuralcodec.codec.tensors import TensorFrame
 from neuralcodec.codec.turns import Turns, running_networks
 from neuralcodec.model.recurrence import Recurrence
 from neuralcodec.model.video_model import VideoModel
+from neuralcodec.references import Placement
 from neuralcodec.video import Frame, VideoFormat
 
 Shown = TypeVar("Shown", Frame, TensorFrame)
@@ -23,12 +24,14 @@ ToPictures = Callable[[Tensor, Tensor, VideoFormat, Sequence[int]], list[Shown]]
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeTask:
-    """Parsed symbols of a frame, and what the frame that it refers to has left."""
+    """Parsed symbols of a frame, and what the two frames have left that it refers to, in the order
+    of `place.slots`."""
 
     symbols: FrameSymbols
     q: int
     pts: int
-    before: Recurrence | None  # None: an intra frame
+    place: Placement
+    references: tuple[Recurrence, Recurrence] | None  # None: an intra frame
 
 
 class FrameDecoder(Generic[Shown]):
@@ -63,7 +66,7 @@ class FrameDecoder(Generic[Shown]):
         with running_networks(self.device, self.precision):
             q = torch.tensor([task.q for task in tasks], device=self.device)
             symbols = self._gather([task.symbols.latent for task in tasks]).permute(0, 3, 1, 2)
-            references = [task.before for task in tasks if task.before is not None]
+            references = [task.references[0] for task in tasks if task.references is not None]
             if references:
                 before = Recurrence.cat(references)
                 vectors = self._gather([_vectors_of(task.symbols) for task in tasks])

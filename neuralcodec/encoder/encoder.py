@@ -26,6 +26,7 @@ from neuralcodec.kernels.strips import core_taken
 from neuralcodec.metrics import PlanePsnr, frame_psnr
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.recurrence import Recurrence
+from neuralcodec.references import chain
 from neuralcodec.video import Frame, VideoFormat
 
 FRAMES_AHEAD = 6  # between two stages; bounds memory
@@ -198,7 +199,9 @@ class Encoder:
         error = luma_error(frame, coded.shown)
         if sequence.position > 0 and sequence.watch.is_suspicious(error):
             intra_q = frame_quality(planned.gop_quality, 0, planned.intra_bonus)
-            [intra] = encoder.encode([FrameTask(frame=frame, q=intra_q, before=None)])
+            [intra] = encoder.encode(
+                [FrameTask(frame=frame, q=intra_q, place=chain(0), references=None)]
+            )
             growth = self._error_growth(intra_q, planned.gop_quality)
             if sequence.watch.settle(error, growth * luma_error(frame, intra.shown)):
                 coded, q = intra, intra_q
@@ -230,7 +233,8 @@ class Encoder:
             return self.settings.quality
 
         def try_intra(quality: int) -> float:
-            task = FrameTask(frame=source.frame, q=frame_quality(quality, 0), before=None)
+            q = frame_quality(quality, 0)
+            task = FrameTask(frame=source.frame, q=q, place=chain(0), references=None)
             return frame_psnr(source.frame, encoder.encode([task])[0].shown).yuv
 
         return self.feedback.control.quality(source, try_intra)
@@ -275,7 +279,13 @@ class _PlannedFrame:
 
     @property
     def task(self) -> FrameTask:
-        return FrameTask(frame=self.source.frame, q=self.q, before=self.sequence.before)
+        before = self.sequence.before
+        return FrameTask(
+            frame=self.source.frame,
+            q=self.q,
+            place=chain(self.sequence.position),
+            references=before and (before, before),
+        )
 
 
 class _GopInProgress:
@@ -289,7 +299,7 @@ class _GopInProgress:
         self.psnr: list[PlanePsnr] = []
 
     def add(self, step: Step) -> FrameResult:
-        payload = self.symbols.encode(step.symbols, step.q)
+        payload = self.symbols.encode(step.symbols, step.q, chain(step.position))
         before = self.records[-1] if self.records else None
         self.records.append(FrameRecord(step.source.info.pts, step.q, payload))
         self.psnr.append(frame_psnr(step.source.frame, step.shown))

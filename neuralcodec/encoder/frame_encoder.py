@@ -19,16 +19,19 @@ from neuralcodec.model.frame_step import CodedStep, FrameCoding
 from neuralcodec.model.loop_filters import Filtered
 from neuralcodec.model.recurrence import Recurrence
 from neuralcodec.model.video_model import VideoModel
+from neuralcodec.references import Placement
 from neuralcodec.video import Frame, VideoFormat
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameTask:
-    """A frame to be coded at q, from the frame that left `before`; None: as an intra frame."""
+    """A frame to be coded at q. references: what the two frames have left that it refers to, in
+    the order of `place.slots`; None: an intra frame."""
 
     frame: Frame
     q: int
-    before: Recurrence | None
+    place: Placement
+    references: tuple[Recurrence, Recurrence] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,7 @@ class FrameEncoder:
         Raises DeviceError where memory does not suffice for one frame."""
         coded: dict[int, EncodedFrame] = {}
         for is_intra in (True, False):
-            chosen = [i for i, task in enumerate(tasks) if (task.before is None) == is_intra]
+            chosen = [i for i, task in enumerate(tasks) if task.place.is_intra == is_intra]
             found = self._turns.run([tasks[i] for i in chosen], self._encode)
             coded.update(zip(chosen, found, strict=True))
         return [coded[i] for i in range(len(tasks))]
@@ -87,7 +90,7 @@ class FrameEncoder:
                 return refine_latent(latent, coding, y, uv, mse_lambda, self.effort.symbol_rounds)
 
             refining = refine if self.effort.symbol_rounds else None
-            references = [task.before for task in tasks if task.before is not None]
+            references = [task.references[0] for task in tasks if task.references is not None]
             if references:
                 before = Recurrence.cat(references)
                 vectors = self._search(y, q, before)

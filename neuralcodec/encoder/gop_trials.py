@@ -17,6 +17,8 @@ from neuralcodec.encoder.presets import Effort
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.model_file import InstalledModel
+from neuralcodec.model.recurrence import Recurrence
+from neuralcodec.references import chain
 from neuralcodec.video import Frame, VideoFormat
 
 LAMBDA_FACTOR = 2.0  # λ is doubled: later frames are predicted from the trial frames
@@ -63,11 +65,15 @@ class BonusTrials:
         weight *= self.fmt.width * self.fmt.height
         if len(frames) == self.frames:  # else the GOP ends here, and nothing more leans on them
             weight *= LAMBDA_FACTOR
-        cost, before = 0.0, None
+        cost = 0.0
+        before: Recurrence | None = None
         for position, frame in enumerate(frames):
             q = frame_quality(quality, position, bonus)
-            [coded] = self._encoder.encode([FrameTask(frame=frame, q=q, before=before)])
-            bits = 8 * len(symbols.encode(coded.symbols, q))
+            place = chain(position)
+            references = before and (before, before)
+            task = FrameTask(frame=frame, q=q, place=place, references=references)
+            [coded] = self._encoder.encode([task])
+            bits = 8 * len(symbols.encode(coded.symbols, q, place))
             cost += bits + weight * _squared_error(frame, coded.shown)
             before = coded.recurrence
         return cost

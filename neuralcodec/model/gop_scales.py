@@ -6,6 +6,7 @@ Either by the layers of `scale_prior` or, where kernels can be compiled, by the 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -35,7 +36,10 @@ from neuralcodec.model.scale_prior import (
 from neuralcodec.model.video_model import VideoModel
 
 
-class GopScales(ABC):
+Memory = TypeVar("Memory")  # what the symbols of a frame leave to those that refer to it
+
+
+class GopScales(ABC, Generic[Memory]):
     """For each frame: `begin`; for each pass `indices`, then `tell`; `end`. All arrays are
     (h, w, channels of the group)."""
 
@@ -47,8 +51,11 @@ class GopScales(ABC):
         return list(self._prior(intra).passes(self.height, self.width))
 
     @abstractmethod
-    def begin(self, q: int, vectors: Tensor | None) -> None:
-        """vectors (1, 2, 2h, 2w) in quarter samples; None: an intra frame."""
+    def begin(
+        self, q: int, vectors: Tensor | None = None, before: tuple[Memory, Memory] | None = None
+    ) -> None:
+        """vectors (1, 2, 2h, 2w) in quarter samples, before: of both frames referred to; None: an
+        intra frame."""
 
     @abstractmethod
     def indices(self, coded: Pass) -> np.ndarray:
@@ -59,28 +66,28 @@ class GopScales(ABC):
         """The symbols of the group, int16: of this pass and those before, else 0."""
 
     @abstractmethod
-    def end(self) -> None:
-        """The frame becomes history."""
+    def end(self) -> Memory:
+        """What the frame leaves."""
 
     def _prior(self, intra: bool) -> ScalePrior:
         return self.model.intra_prior if intra else self.model.inter_prior
 
 
-def gop_scales(model: VideoModel, height: int, width: int) -> GopScales:
-    kind = CompiledScales if can_run(model.log_table) else TensorScales
-    return kind(model, height, width)
+def gop_scales(model: VideoModel, height: int, width: int) -> GopScales[Any]:
+    if can_run(model.log_table):
+        return CompiledScales(model, height, width)
+    return TensorScales(model, height, width)
 
 
-class TensorScales(GopScales):
+class TensorScales(GopScales[History]):
     """Float maps through the layers themselves."""
 
-    def __init__(self, model: VideoModel, height: int, width: int) -> None:
-        super().__init__(model, height, width)
-        self._history: History | None = None
-
-    def begin(self, q: int, vectors: Tensor | None) -> None:
+    def begin(
+        self, q: int, vectors: Tensor | None = None, before: tuple[History, History] | None = None
+    ) -> None:
         shape = 1, self.height, self.width
         self._is_intra = vectors is None
+        self._history = None if before is None else History.of_both(*before)
         self._side = self._prior(self._is_intra).side_information(
             torch.tensor([q], device="cpu"), shape, self.model.log_table, self._history, vectors
         )
@@ -97,11 +104,10 @@ class TensorScales(GopScales):
         magnitudes = log_magnitude(torch.from_numpy(values), self.model.log_table)
         self._magnitudes[0, :, :, coded.channels] = magnitudes
 
-    def end(self) -> None:
-        if self._is_intra or self._history is None:
-            self._history = History.begin(self._magnitudes)
-        else:
-            self._history = self._history.advance(self._magnitudes)
+    def end(self) -> History:
+        if self._history is None:
+            return History.begin(self._magnitudes)
+        return self._history.advance(self._magnitudes)
 
 
 @dataclass(frozen=True)
@@ -170,7 +176,26 @@ def _integer_network(network: GroupNetwork, side: int, before: int) -> _IntegerN
     )
 
 
-class CompiledScales(GopScales):
+@dataclass(frozen=True)
+class IntegerHistory:
+    """maps (positions, 2N) int8: `History.last`, then `History.mean`."""
+
+    maps: Tensor
+    after_intra: bool
+
+    @classmethod
+    def of_both(cls, first: "IntegerHistory", second: "IntegerHistory") -> "IntegerHistory":
+        """As `History.of_both`."""
+        if first is second:
+            return first
+        latents = first.maps.shape[1] // 2
+        last = torch.maximum(first.maps[:, :latents], second.maps[:, :latents])
+        mean = first.maps[:, latents:].to(torch.int16).add_(second.maps[:, latents:]) >> 1
+        maps = torch.cat([last, mean.to(torch.int8)], 1)
+        return cls(maps, first.after_intra or second.after_intra)
+
+
+class CompiledScales(GopScales[IntegerHistory]):
     """One wide map of integers, that passes append to. See `kernels.exact_layers`."""
 
     def __init__(self, model: VideoModel, height: int, width: int) -> None:
@@ -178,23 +203,29 @@ class CompiledScales(GopScales):
         self._positions = height * width
         self._table = table_in_units(model.log_table)
         self._maps: Tensor | None = None  # (positions and one of zeros, columns) int8
-        self._history: Tensor | None = None  # (positions, 2N) int8
-        self._is_intra = self._after_intra = False
+        self._is_intra = False
 
-    def begin(self, q: int, vectors: Tensor | None) -> None:
+    def begin(
+        self,
+        q: int,
+        vectors: Tensor | None = None,
+        before: tuple[IntegerHistory, IntegerHistory] | None = None,
+    ) -> None:
         is_intra = vectors is None
         if self._maps is None or is_intra != self._is_intra:
             self._make_maps(is_intra)
         assert self._maps is not None
         maps, side = self._maps[: self._positions], self._integers.columns.side
         maps[:, side] = q - QUALITY_CENTRE
+        self._history = None if before is None else IntegerHistory.of_both(*before)
         if vectors is not None:
             assert self._history is not None and self._integers.summarise is not None
-            layer = self._integers.summarise
-            rectify_sums(sums(self._history, layer), layer.bias, self._array, side + SIDE_CHANNELS)
+            past, layer = self._history.maps, self._integers.summarise
+            rectify_sums(sums(past, layer), layer.bias, self._array, side + SIDE_CHANNELS)
             motion = self._integers.columns.magnitudes - MOTION_CHANNELS
             write_motion(vectors[0].contiguous().numpy(), self._table, self._array, motion)
-            maps[:, motion + MOTION_CHANNELS - 1] = ACTIVATION_UNITS if self._after_intra else 0
+            after_intra = ACTIVATION_UNITS if self._history.after_intra else 0
+            maps[:, motion + MOTION_CHANNELS - 1] = after_intra
 
     def indices(self, coded: Pass) -> np.ndarray:
         assert self._maps is not None
@@ -226,14 +257,14 @@ class CompiledScales(GopScales):
         flat = values.reshape(self._positions, -1)
         write_magnitudes(flat, self._table, self._array, column)
 
-    def end(self) -> None:
+    def end(self) -> IntegerHistory:
         assert self._maps is not None
         first = self._integers.columns.magnitudes
-        if self._is_intra or self._history is None:
-            self._history = self._maps[: self._positions, first:].repeat(1, 2)
-        else:
-            advance_history(self._array, first, self._history.numpy())
-        self._after_intra = self._is_intra
+        if self._history is None:
+            return IntegerHistory(self._maps[: self._positions, first:].repeat(1, 2), True)
+        left = self._history.maps.clone()
+        advance_history(self._array, first, left.numpy())
+        return IntegerHistory(left, False)
 
     def _make_maps(self, is_intra: bool) -> None:
         prior = self._prior(is_intra)

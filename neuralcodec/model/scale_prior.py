@@ -48,6 +48,17 @@ class History:
         mean = units.floor() / ACTIVATION_UNITS
         return History(magnitudes, mean, magnitudes.new_zeros(len(magnitudes)))
 
+    @classmethod
+    def of_both(cls, first: "History", second: "History") -> "History":
+        """What two frames mean for one that refers to both: the larger magnitudes, and the mean of
+        the running means, rounded down to the grid."""
+        units = (first.mean + second.mean) * (ACTIVATION_UNITS / 2)
+        return cls(
+            torch.maximum(first.last, second.last),
+            units.floor() / ACTIVATION_UNITS,
+            torch.maximum(first.after_intra, second.after_intra),
+        )
+
     def select(self, item: int) -> "History":
         """Of one item of the batch, as a batch of one."""
         one = slice(item, item + 1)

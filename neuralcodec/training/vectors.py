@@ -23,7 +23,9 @@ from neuralcodec.model.code_length import vector_field_bits
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.model_file import load_model, model_bytes
+from neuralcodec.model.recurrence import Recurrence
 from neuralcodec.model.video_model import VideoModel
+from neuralcodec.references import chain
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.video import Frame, VideoFormat
 
@@ -55,12 +57,14 @@ def encoded_fields(model: VideoModel, sampler: Sampler, sequences: int, first: i
         sampler.start_step(number)
         y, uv, _ = sampler.batch(1, LENGTH, SIZE)
         quality = int(sampler.random.integers(-INTRA_BONUS, QUALITIES))
-        left = None
+        left: Recurrence | None = None
         last = np.zeros((2, SIZE // 8, SIZE // 8), np.int16)
         for position in range(LENGTH):
             q = frame_quality(quality, position)
             frame = _frame(y[0, position], uv[0, position])
-            [coded] = encoder.encode([FrameTask(frame=frame, q=q, before=left)])
+            references = left and (left, left)
+            task = FrameTask(frame=frame, q=q, place=chain(position), references=references)
+            [coded] = encoder.encode([task])
             symbols, left = coded.symbols, coded.recurrence
             if symbols.vectors is not None:
                 vectors.append(symbols.vectors)
