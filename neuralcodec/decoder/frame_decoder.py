@@ -69,9 +69,9 @@ class FrameDecoder(Generic[Shown]):
             references = [task.references[0] for task in tasks if task.references is not None]
             if references:
                 before = Recurrence.cat(references)
-                vectors = self._gather([_vectors_of(task.symbols) for task in tasks])
+                motion = self._gather([_motion_of(task.symbols) for task in tasks])
                 filtered = self._gather([np.array(t.symbols.filtered, np.int16) for t in tasks])
-                left = self.model.show_inter(symbols, q, vectors, filtered, before)
+                left = self.model.show_inter(symbols, q, motion, filtered, before)
             else:
                 left = self.model.show_intra(symbols, q)
             pts = [task.pts for task in tasks]
@@ -82,6 +82,6 @@ class FrameDecoder(Generic[Shown]):
         return torch.from_numpy(np.stack(arrays)).to(self.device).float()
 
 
-def _vectors_of(symbols: FrameSymbols) -> np.ndarray:
-    assert symbols.vectors is not None  # the parser gives them to every frame but the first
-    return symbols.vectors
+def _motion_of(symbols: FrameSymbols) -> np.ndarray:
+    assert symbols.motion is not None  # the parser gives them to every frame but the first
+    return symbols.motion

@@ -1,9 +1,10 @@
 """Frames to symbols: the float side of the encoder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from neuralcodec.codec.device import keep_freed_memory
@@ -11,12 +12,14 @@ from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.codec.tensors import to_frames, to_tensors
 from neuralcodec.codec.turns import Turns, running_networks
 from neuralcodec.encoder.motion_choice import choose_vectors
+from neuralcodec.encoder.motion_setting import motion_setting, references_of
 from neuralcodec.encoder.motion_search import padded_planes, search_vectors
 from neuralcodec.encoder.presets import MEDIUM, Effort
 from neuralcodec.encoder.refinement import refine_latent
 from neuralcodec.entropy.coder import LARGEST
 from neuralcodec.model.frame_step import CodedStep, FrameCoding
 from neuralcodec.model.loop_filters import Filtered
+from neuralcodec.model.motion_prior import MotionSetting
 from neuralcodec.model.recurrence import Recurrence
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.references import Placement
@@ -90,30 +93,36 @@ class FrameEncoder:
                 return refine_latent(latent, coding, y, uv, mse_lambda, self.effort.symbol_rounds)
 
             refining = refine if self.effort.symbol_rounds else None
-            references = [task.references[0] for task in tasks if task.references is not None]
-            if references:
-                before = Recurrence.cat(references)
-                vectors = self._search(y, q, before)
-                step = self.model.code_inter(y, uv, q, vectors, before, refining)
+            references = references_of([task.references for task in tasks])
+            shown = torch.tensor([task.place.shown for task in tasks], device=self.device)
+            if references is not None:
+                level = torch.tensor([task.place.level for task in tasks], device=self.device)
+                setting = motion_setting(references, shown, level, q)
+                motion = self._search(y, references, setting)
+                step = self.model.code_inter(y, uv, q, motion, references[0], refining)
+                distances = setting.distances
             else:
                 step = self.model.code_intra(y, uv, q, refining)
-            left = step.recurrence
+                distances = torch.zeros(len(tasks), 2, dtype=torch.long, device=self.device)
+            left = replace(step.recurrence, time=shown, distances=distances)
             pts = [task.frame.pts for task in tasks]
-            shown = to_frames(left.state.y, left.state.uv, self.fmt, pts)
+            pictures = to_frames(left.state.y, left.state.uv, self.fmt, pts)
             return [
                 EncodedFrame(symbols=symbols, shown=frame, recurrence=left.select(i))
-                for i, (symbols, frame) in enumerate(zip(_to_symbols(step), shown, strict=True))
+                for i, (symbols, frame) in enumerate(zip(_to_symbols(step), pictures, strict=True))
             ]
 
-    def _search(self, y: Tensor, q: Tensor, before: Recurrence) -> Tensor:
-        last, reference = before.vectors, before.state.y
-        weights = self.model.config.quality_lambdas(q)
+    def _search(
+        self, y: Tensor, references: tuple[Recurrence, Recurrence], setting: MotionSetting
+    ) -> Tensor:
+        last, reference = setting.temporal[:, 1:3], references[0].state.y
+        weights = self.model.config.quality_lambdas(setting.q)
         planes = padded_planes(reference)
         found = search_vectors(y, reference, last, weights, self.effort.search, planes)
-        if not self.effort.priced_vectors:
-            return found
-        prior, table = self.model.vector_prior, self.model.log_table
-        return choose_vectors(prior, table, y, planes, found, last, q, weights)
+        if self.effort.priced_vectors:
+            prior, table = self.model.motion_prior, self.model.log_table
+            found = choose_vectors(prior, table, y, planes, found, setting, weights)
+        return F.pad(found, (0, 0, 0, 0, 1, 2))
 
 
 def _to_symbols(step: CodedStep) -> list[FrameSymbols]:
@@ -121,6 +130,6 @@ def _to_symbols(step: CodedStep) -> list[FrameSymbols]:
     latents = maps.contiguous().cpu().numpy()
     if step.filtered is None:
         return [FrameSymbols(None, latent) for latent in latents]
-    fields = step.recurrence.vectors.to(torch.int16).cpu().numpy()
+    fields = step.recurrence.motion.to(torch.int16).cpu().numpy()
     planes = [(Filtered(luma), Filtered(chroma)) for luma, chroma in step.filtered.tolist()]
     return [FrameSymbols(*frame) for frame in zip(fields, latents, planes, strict=True)]

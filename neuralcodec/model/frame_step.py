@@ -26,7 +26,7 @@ class FrameCoding:
     show: Callable[[Tensor], State]
     prediction: Prediction | None = None
     before: Recurrence | None = None
-    vectors: Tensor | None = None
+    motion: Tensor | None = None
 
     def quantise(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """latent (B, N, h, w) in symbol units -> its means and the rounded latent: the symbols
@@ -37,9 +37,10 @@ class FrameCoding:
     def side_information(self, rows: int, columns: int) -> Tensor:
         """What the scale prior sees beside the symbols of the frame, (B, rows, columns, ...)."""
         history = None if self.before is None else self.before.history
+        vectors = None if self.motion is None else self.motion[:, 1:3]
         with exact_float32(self.q.device.type):
             return self.prior.side_information(
-                self.q, (len(self.q), rows, columns), self.log_table, history, self.vectors
+                self.q, (len(self.q), rows, columns), self.log_table, history, vectors
             )
 
 

@@ -27,19 +27,26 @@ class Recurrence:
     """All that a frame leaves to others, for B items. A value: who codes a frame is given those it
     refers to and gets a new one back, and may keep as many as there are frames to refer to.
 
-    vectors (B, 2, H/8, W/8): the frame's own motion, in quarter samples; zero after an intra frame.
+    motion (B, 5, H/8, W/8): of each block, which references predict it (see `motion_values`), then
+    dx and dy in the first and dx and dy in the second, in quarter samples; 0 where a reference is
+    not used, and after an intra frame. time (B,): the frame's number in its GOP, as shown.
+    distances (B, 2): by how much that is later than each reference's, 0 after an intra frame.
     history: what its symbols mean for the scale prior; None in a decoder, whose parser has its own.
     """
 
     state: State
-    vectors: Tensor
+    motion: Tensor
+    time: Tensor
+    distances: Tensor
     history: History | None
 
     def select(self, item: int) -> "Recurrence":
         """Of one item of the batch, as a batch of one."""
         one = slice(item, item + 1)
         state = State(*(tensor[one] for tensor in _tensors(self.state)))
-        return Recurrence(state, self.vectors[one], self.history and self.history.select(item))
+        history = self.history and self.history.select(item)
+        of_motion = self.motion[one], self.time[one], self.distances[one]
+        return Recurrence(state, *of_motion, history)
 
     @classmethod
     def cat(cls, parts: Sequence["Recurrence"]) -> "Recurrence":
@@ -50,7 +57,9 @@ class Recurrence:
         histories = [part.history for part in parts if part.history is not None]
         return cls(
             State(*(torch.cat(tensors) for tensors in joined)),
-            torch.cat([part.vectors for part in parts]),
+            torch.cat([part.motion for part in parts]),
+            torch.cat([part.time for part in parts]),
+            torch.cat([part.distances for part in parts]),
             History.cat(histories) if len(histories) == len(parts) else None,
         )
 

@@ -5,23 +5,23 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.model.config import BLOCK, VECTOR_BLOCK, ModelConfig
+from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.exact import ExactLayer, exact_float32, log_magnitude, log_magnitude_table
 from neuralcodec.model.frame_step import BestFiltered, CodedStep, FrameCoding, Refine
 from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
 from neuralcodec.model.layers import Float32Pointwise
 from neuralcodec.model.loop_filters import FILTER_GAIN
-from neuralcodec.model.motion_prior import VectorPrior
-from neuralcodec.model.recurrence import Recurrence
+from neuralcodec.model.motion_prior import MotionPrior
+from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History, ScalePrior
 
 
 class VideoModel(nn.Module):
-    """Intra and inter transforms (float) and the priors of latent and vectors (exact).
+    """Intra and inter transforms (float) and the priors of latent and motion (exact).
 
     Of frames of B items: planes y (B, 1, H, W) and uv (B, 2, H/2, W/2) in [0, 1], H and W multiples
-    of 16, q (B,) in 0..63, vectors (B, 2, H/8, W/8) in quarter samples.
+    of 16, q (B,) in 0..63, motion (B, 5, H/8, W/8) as in `Recurrence`.
     """
 
     log_table: Tensor
@@ -33,7 +33,7 @@ class VideoModel(nn.Module):
         self.inter = InterCoder(config)
         self.intra_prior = ScalePrior(config, inter=False)
         self.inter_prior = ScalePrior(config, inter=True)
-        self.vector_prior = VectorPrior(config)
+        self.motion_prior = MotionPrior(config)
         self.register_buffer("log_table", log_magnitude_table())
         self.float()  # whatever PyTorch's default is in this program
 
@@ -56,13 +56,13 @@ class VideoModel(nn.Module):
         y: Tensor,
         uv: Tensor,
         q: Tensor,
-        vectors: Tensor,
+        motion: Tensor,
         before: Recurrence,
         refine: Refine | None = None,
         filter_gain: float = FILTER_GAIN,
     ) -> CodedStep:
         """A frame that is predicted from `before`, which must have its history."""
-        prediction = self.inter.predict(before.state, vectors, q)
+        prediction = self.inter.predict(before.state, motion[:, 1:3], q)
         show = BestFiltered(self.inter, prediction, q, (y, uv), filter_gain)
         coding = FrameCoding(
             coder=self.inter,
@@ -72,7 +72,7 @@ class VideoModel(nn.Module):
             show=show,
             prediction=prediction,
             before=before,
-            vectors=vectors,
+            motion=motion,
         )
         return self._code(coding, self.inter.analyse(y, uv, prediction, q), refine)
 
@@ -80,18 +80,15 @@ class VideoModel(nn.Module):
         """symbols (B, N, h, w) of a frame -> what `code_intra` left, up to the history and to the
         rounding of floats."""
         rounded = self.intra.means.restore(symbols, None, self.intra.gain(q))
-        batch, _, rows, columns = symbols.shape
-        per_side = BLOCK // VECTOR_BLOCK
-        still = symbols.new_zeros(batch, 2, per_side * rows, per_side * columns)
-        return Recurrence(self.intra.synthesise(rounded, q), still, None)
+        return _left(self.intra.synthesise(rounded, q), None, None)
 
     def show_inter(
-        self, symbols: Tensor, q: Tensor, vectors: Tensor, filtered: Tensor, before: Recurrence
+        self, symbols: Tensor, q: Tensor, motion: Tensor, filtered: Tensor, before: Recurrence
     ) -> Recurrence:
         """The same of `code_inter`; filtered (B, 2): see `loop_filters.Filtered`."""
-        prediction = self.inter.predict(before.state, vectors, q)
+        prediction = self.inter.predict(before.state, motion[:, 1:3], q)
         rounded = self.inter.means.restore(symbols, prediction.side, self.inter.gain(q))
-        return Recurrence(self.inter.synthesise(rounded, prediction, q, filtered), vectors, None)
+        return _left(self.inter.synthesise(rounded, prediction, q, filtered), motion, None)
 
     def _code(self, coding: FrameCoding, latent: Tensor, refine: Refine | None) -> CodedStep:
         if refine is not None:
@@ -102,9 +99,7 @@ class VideoModel(nn.Module):
         state = coding.show(rounded)
         with exact_float32(latent.device.type):
             magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), self.log_table)
-        vectors, history = coding.vectors, History.begin(magnitudes)
-        if vectors is None:
-            vectors = state.y.new_zeros(len(latent), 2, *state.feature.shape[-2:])
+        history = History.begin(magnitudes)
         if coding.before is not None:
             assert coding.before.history is not None
             history = coding.before.history.advance(magnitudes)
@@ -115,7 +110,7 @@ class VideoModel(nn.Module):
             rounded=rounded,
             symbols=symbols,
             filtered=coding.show.filtered if isinstance(coding.show, BestFiltered) else None,
-            recurrence=Recurrence(state, vectors, history),
+            recurrence=_left(state, coding.motion, history),
         )
 
     def exact_layers(self) -> list[ExactLayer]:
@@ -130,3 +125,12 @@ class VideoModel(nn.Module):
                 if isinstance(module, nn.Conv2d) and not isinstance(module, Float32Pointwise):
                     module.to(precision)
         return fast
+
+
+def _left(state: State, motion: Tensor | None, history: History | None) -> Recurrence:
+    """Of a frame whose place among others is not known here."""
+    batch = len(state.y)
+    if motion is None:
+        motion = state.y.new_zeros(batch, 5, *state.feature.shape[-2:])
+    none = torch.zeros(batch, 2, dtype=torch.long, device=state.y.device)
+    return Recurrence(state, motion, none[:, 0], none, history)

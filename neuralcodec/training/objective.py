@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from neuralcodec.encoder.motion_search import THOROUGH_SEARCH, search_vectors
-from neuralcodec.model.code_length import laplace_bits, vector_field_bits
+from neuralcodec.model.code_length import laplace_bits, motion_bits
 from neuralcodec.model.config import VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.distortion import distortion
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.frame_step import CodedStep
 from neuralcodec.model.loop_filters import FILTER_GAIN
+from neuralcodec.model.motion_prior import MotionSetting
 from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History
 from neuralcodec.model.video_model import VideoModel
@@ -64,7 +66,7 @@ def _side_information(steps: Sequence[CodedStep]) -> Tensor:
     if coding.before is None:
         return coding.prior.side_information(q, shape, coding.log_table)
     history = History.cat([_history(step.coding.before) for step in steps])
-    fields = torch.cat([step.recurrence.vectors for step in steps])
+    fields = torch.cat([step.recurrence.motion[:, 1:3] for step in steps])
     return coding.prior.side_information(q, shape, coding.log_table, history, fields)
 
 
@@ -117,7 +119,7 @@ def _coded(model: VideoModel, y: Tensor, uv: Tensor, q: Tensor, vectors: Tensor)
         before = steps[-1].recurrence
         if model.training:
             before = replace(before, state=unsettled(before.state))
-        frame, field = (y[:, t], uv[:, t]), vectors[:, t - 1]
+        frame, field = (y[:, t], uv[:, t]), _as_motion(vectors[:, t - 1])
         steps.append(model.code_inter(*frame, q[:, t], field, before, filter_gain=filter_gain))
     return steps
 
@@ -125,16 +127,19 @@ def _coded(model: VideoModel, y: Tensor, uv: Tensor, q: Tensor, vectors: Tensor)
 def _bits_of_fields(model: VideoModel, vectors: Tensor, q: Tensor) -> Tensor:
     """vectors (B, T, 2, h, w), q (B, T) -> bits (B, T), of all frames in one walk: they depend on
     no picture, and a walk is thousands of small operations."""
-    last = torch.cat([torch.zeros_like(vectors[:, :1]), vectors[:, :-1]], 1)
+    motion = _as_motion(vectors)
+    last = torch.cat([torch.zeros_like(motion[:, :1]), motion[:, :-1]], 1).flatten(0, 1)
+    qualities = q.flatten()
+    level = torch.zeros_like(qualities, dtype=torch.long)
+    setting = MotionSetting(last, torch.stack([level + 1, level + 1], 1), level, qualities)
     with exact_float32(vectors.device.type):
-        bits = vector_field_bits(
-            model.vector_prior,
-            vectors.flatten(0, 1),
-            last.flatten(0, 1),
-            q.flatten(),
-            model.log_table,
-        )
+        bits = motion_bits(model.motion_prior, motion.flatten(0, 1), setting, model.log_table)
     return bits.unflatten(0, q.shape)
+
+
+def _as_motion(vectors: Tensor) -> Tensor:
+    """(..., 2, h, w) in the first reference -> (..., 5, h, w)."""
+    return F.pad(vectors, (0, 0, 0, 0, 1, 2))
 
 
 def unsettled(state: State) -> State:
