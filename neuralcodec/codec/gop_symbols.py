@@ -28,7 +28,7 @@ from neuralcodec.kernels.parsing.motion_walk import (
 )
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK
 from neuralcodec.model.exact import exact_float32
-from neuralcodec.model.gop_scales import gop_scales
+from neuralcodec.model.gop_scales import FramePast, gop_scales
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.motion_integers import FrameSetting, OpenBlocks, StepArrays
 from neuralcodec.model.motion_values import BOTH, FIRST, SECOND
@@ -101,9 +101,15 @@ class _GopContext:
             raise Malformed("it refers to a frame that is shown at the same time")
         return first, second
 
-    def _begin(self, q: int, motion: torch.Tensor | None, before: "_Both | None") -> None:
-        vectors = None if motion is None else motion[:, 1:3].contiguous()
-        self.scales.begin(q, vectors, before and (before[0].scales, before[1].scales))
+    def _begin_scales(
+        self, q: int, place: Placement, motion: torch.Tensor | None, before: "_Both | None"
+    ) -> None:
+        if before is None or motion is None:
+            self.scales.begin(q, None)
+            return
+        scales = before[0].scales, before[1].scales
+        distances = _distances(place, before)
+        self.scales.begin(q, FramePast(motion[0], scales, place.level, distances))
 
     def _walk(self, motion: torch.Tensor, setting: FrameSetting) -> Iterator[StepArrays]:
         return self.model.motion_prior.array_walk(motion[0], setting, self.model.log_table)
@@ -146,7 +152,7 @@ class GopSymbolEncoder(_GopContext):
                 encode_filtered(encoder, symbols.filtered, before[0].filtered)
                 motion = torch.from_numpy(symbols.motion.astype(np.float32))[None]
                 self._encode_motion(encoder, motion, _setting(q, place, before))
-            self._begin(q, motion, before)
+            self._begin_scales(q, place, motion, before)
             for coded in self.scales.passes(motion is None):
                 indices = self.scales.indices(coded)
                 values = symbols.latent[:, :, coded.channels]
@@ -209,7 +215,7 @@ class GopSymbolDecoder(_GopContext):
                 filtered = decode_filtered(decoder, before[0].filtered)
                 motion = self._decode_motion(decoder, _setting(q, place, before))
             latent = np.zeros((self.height, self.width, self.model.config.latents), np.int16)
-            self._begin(q, motion, before)
+            self._begin_scales(q, place, motion, before)
             for coded in self.scales.passes(before is None):
                 indices = self.scales.indices(coded)
                 chosen = None if coded.chosen is None else coded.chosen.numpy()

@@ -1,10 +1,9 @@
 """Frames to symbols: the float side of the encoder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from neuralcodec.codec.device import keep_freed_memory
@@ -12,15 +11,15 @@ from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.codec.tensors import to_frames, to_tensors
 from neuralcodec.codec.turns import Turns, running_networks
 from neuralcodec.encoder.motion_choice import choose_vectors
-from neuralcodec.encoder.motion_setting import motion_setting, references_of
+from neuralcodec.encoder.motion_setting import motion_setting
 from neuralcodec.encoder.motion_search import padded_planes, search_vectors
 from neuralcodec.encoder.presets import MEDIUM, Effort
 from neuralcodec.encoder.refinement import refine_latent
 from neuralcodec.entropy.coder import LARGEST
-from neuralcodec.model.frame_step import CodedStep, FrameCoding
+from neuralcodec.model.frame_step import CodedStep, FrameCoding, FramePlace
 from neuralcodec.model.loop_filters import Filtered
 from neuralcodec.model.motion_prior import MotionSetting
-from neuralcodec.model.recurrence import Recurrence
+from neuralcodec.model.recurrence import Recurrence, cat_references
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.references import Placement
 from neuralcodec.video import Frame, VideoFormat
@@ -93,23 +92,20 @@ class FrameEncoder:
                 return refine_latent(latent, coding, y, uv, mse_lambda, self.effort.symbol_rounds)
 
             refining = refine if self.effort.symbol_rounds else None
-            references = references_of([task.references for task in tasks])
-            shown = torch.tensor([task.place.shown for task in tasks], device=self.device)
+            references = cat_references([task.references for task in tasks])
             if references is not None:
-                level = torch.tensor([task.place.level for task in tasks], device=self.device)
-                setting = motion_setting(references, shown, level, q)
+                place = FramePlace.of([task.place for task in tasks], self.device)
+                setting = motion_setting(references, place, q)
                 motion = self._search(y, references, setting)
-                step = self.model.code_inter(y, uv, q, motion, references[0], refining)
-                distances = setting.distances
+                step = self.model.code_inter(y, uv, q, place, motion, references, refining)
             else:
                 step = self.model.code_intra(y, uv, q, refining)
-                distances = torch.zeros(len(tasks), 2, dtype=torch.long, device=self.device)
-            left = replace(step.recurrence, time=shown, distances=distances)
+            left = step.recurrence
             pts = [task.frame.pts for task in tasks]
-            pictures = to_frames(left.state.y, left.state.uv, self.fmt, pts)
+            shown = to_frames(left.state.y, left.state.uv, self.fmt, pts)
             return [
                 EncodedFrame(symbols=symbols, shown=frame, recurrence=left.select(i))
-                for i, (symbols, frame) in enumerate(zip(_to_symbols(step), pictures, strict=True))
+                for i, (symbols, frame) in enumerate(zip(_to_symbols(step), shown, strict=True))
             ]
 
     def _search(
@@ -122,7 +118,8 @@ class FrameEncoder:
         if self.effort.priced_vectors:
             prior, table = self.model.motion_prior, self.model.log_table
             found = choose_vectors(prior, table, y, planes, found, setting, weights)
-        return F.pad(found, (0, 0, 0, 0, 1, 2))
+        none = torch.zeros_like(found[:, :1])
+        return torch.cat([none, found, none, none], 1)
 
 
 def _to_symbols(step: CodedStep) -> list[FrameSymbols]:

@@ -30,7 +30,7 @@ class Recurrence:
     motion (B, 5, H/8, W/8): of each block, which references predict it (see `motion_values`), then
     dx and dy in the first and dx and dy in the second, in quarter samples; 0 where a reference is
     not used, and after an intra frame. time (B,): the frame's number in its GOP, as shown.
-    distances (B, 2): by how much that is later than each reference's, 0 after an intra frame.
+    distances (B, 2): by how much that is later than each reference's; 0 after an intra frame.
     history: what its symbols mean for the scale prior; None in a decoder, whose parser has its own.
     """
 
@@ -45,8 +45,8 @@ class Recurrence:
         one = slice(item, item + 1)
         state = State(*(tensor[one] for tensor in _tensors(self.state)))
         history = self.history and self.history.select(item)
-        of_motion = self.motion[one], self.time[one], self.distances[one]
-        return Recurrence(state, *of_motion, history)
+        times = self.time[one], self.distances[one]
+        return Recurrence(state, self.motion[one], *times, history)
 
     @classmethod
     def cat(cls, parts: Sequence["Recurrence"]) -> "Recurrence":
@@ -66,3 +66,17 @@ class Recurrence:
 
 def _tensors(state: State) -> tuple[Tensor, ...]:
     return state.y, state.uv, state.feature, state.latent
+
+
+def cat_references(
+    parts: Sequence[tuple[Recurrence, Recurrence] | None],
+) -> tuple[Recurrence, Recurrence] | None:
+    """The references of several frames as those of a batch; None for intra frames, which have none.
+    Where all refer to one frame each, twice, both are the same object."""
+    found = [part for part in parts if part is not None]
+    if not found:
+        return None
+    first = Recurrence.cat([part[0] for part in found])
+    if all(part[0] is part[1] for part in found):
+        return first, first
+    return first, Recurrence.cat([part[1] for part in found])

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.exact import ExactLayer, exact_float32, log_magnitude, log_magnitude_table
-from neuralcodec.model.frame_step import BestFiltered, CodedStep, FrameCoding, Refine
+from neuralcodec.model.frame_step import BestFiltered, CodedStep, FrameCoding, FramePlace, Refine
 from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
 from neuralcodec.model.layers import Float32Pointwise
@@ -18,7 +18,7 @@ from neuralcodec.model.scale_prior import History, ScalePrior
 
 
 class VideoModel(nn.Module):
-    """Intra and inter transforms (float) and the priors of latent and motion (exact).
+    """Intra and inter transforms (float) and the priors of latent and vectors (exact).
 
     Of frames of B items: planes y (B, 1, H, W) and uv (B, 2, H/2, W/2) in [0, 1], H and W multiples
     of 16, q (B,) in 0..63, motion (B, 5, H/8, W/8) as in `Recurrence`.
@@ -49,20 +49,22 @@ class VideoModel(nn.Module):
             q=q,
             show=lambda rounded: self.intra.synthesise(rounded, q),
         )
-        return self._code(coding, self.intra.analyse(y, uv, q), refine)
+        return self._code(coding, self.intra.analyse(y, uv, q), refine, torch.zeros_like(q))
 
     def code_inter(
         self,
         y: Tensor,
         uv: Tensor,
         q: Tensor,
+        place: FramePlace,
         motion: Tensor,
-        before: Recurrence,
+        references: tuple[Recurrence, Recurrence],
         refine: Refine | None = None,
         filter_gain: float = FILTER_GAIN,
     ) -> CodedStep:
-        """A frame that is predicted from `before`, which must have its history."""
-        prediction = self.inter.predict(before.state, motion[:, 1:3], q)
+        """A frame that is predicted from two references, which must have their histories."""
+        refer = place.refer(references)
+        prediction = self.inter.predict(refer, motion, q)
         show = BestFiltered(self.inter, prediction, q, (y, uv), filter_gain)
         coding = FrameCoding(
             coder=self.inter,
@@ -71,26 +73,40 @@ class VideoModel(nn.Module):
             q=q,
             show=show,
             prediction=prediction,
-            before=before,
+            refer=refer,
             motion=motion,
+            history=_history_of(references),
         )
-        return self._code(coding, self.inter.analyse(y, uv, prediction, q), refine)
+        latent = self.inter.analyse(y, uv, prediction, q)
+        return self._code(coding, latent, refine, place.time)
 
     def show_intra(self, symbols: Tensor, q: Tensor) -> Recurrence:
         """symbols (B, N, h, w) of a frame -> what `code_intra` left, up to the history and to the
         rounding of floats."""
         rounded = self.intra.means.restore(symbols, None, self.intra.gain(q))
-        return _left(self.intra.synthesise(rounded, q), None, None)
+        state = self.intra.synthesise(rounded, q)
+        time = torch.zeros_like(q)
+        return Recurrence(state, _no_motion(state), time, _no_distances(time), None)
 
     def show_inter(
-        self, symbols: Tensor, q: Tensor, motion: Tensor, filtered: Tensor, before: Recurrence
+        self,
+        symbols: Tensor,
+        q: Tensor,
+        place: FramePlace,
+        motion: Tensor,
+        filtered: Tensor,
+        references: tuple[Recurrence, Recurrence],
     ) -> Recurrence:
         """The same of `code_inter`; filtered (B, 2): see `loop_filters.Filtered`."""
-        prediction = self.inter.predict(before.state, motion[:, 1:3], q)
+        refer = place.refer(references)
+        prediction = self.inter.predict(refer, motion, q)
         rounded = self.inter.means.restore(symbols, prediction.side, self.inter.gain(q))
-        return _left(self.inter.synthesise(rounded, prediction, q, filtered), motion, None)
+        state = self.inter.synthesise(rounded, prediction, q, filtered)
+        return Recurrence(state, motion, place.time, refer.distances, None)
 
-    def _code(self, coding: FrameCoding, latent: Tensor, refine: Refine | None) -> CodedStep:
+    def _code(
+        self, coding: FrameCoding, latent: Tensor, refine: Refine | None, time: Tensor
+    ) -> CodedStep:
         if refine is not None:
             latent = refine(latent, coding)
         means, rounded = coding.quantise(latent)
@@ -99,10 +115,12 @@ class VideoModel(nn.Module):
         state = coding.show(rounded)
         with exact_float32(latent.device.type):
             magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), self.log_table)
-        history = History.begin(magnitudes)
-        if coding.before is not None:
-            assert coding.before.history is not None
-            history = coding.before.history.advance(magnitudes)
+        motion = _no_motion(state) if coding.motion is None else coding.motion
+        distances = _no_distances(time) if coding.refer is None else coding.refer.distances
+        if coding.history is None:
+            history = History.begin(magnitudes)
+        else:
+            history = coding.history.advance(magnitudes)
         return CodedStep(
             coding=coding,
             latent=latent,
@@ -110,7 +128,7 @@ class VideoModel(nn.Module):
             rounded=rounded,
             symbols=symbols,
             filtered=coding.show.filtered if isinstance(coding.show, BestFiltered) else None,
-            recurrence=_left(state, coding.motion, history),
+            recurrence=Recurrence(state, motion, time, distances, history),
         )
 
     def exact_layers(self) -> list[ExactLayer]:
@@ -127,10 +145,15 @@ class VideoModel(nn.Module):
         return fast
 
 
-def _left(state: State, motion: Tensor | None, history: History | None) -> Recurrence:
-    """Of a frame whose place among others is not known here."""
-    batch = len(state.y)
-    if motion is None:
-        motion = state.y.new_zeros(batch, 5, *state.feature.shape[-2:])
-    none = torch.zeros(batch, 2, dtype=torch.long, device=state.y.device)
-    return Recurrence(state, motion, none[:, 0], none, history)
+def _no_motion(state: State) -> Tensor:
+    return state.y.new_zeros(len(state.y), 5, *state.feature.shape[-2:])
+
+
+def _no_distances(time: Tensor) -> Tensor:
+    return torch.zeros_like(time)[:, None].expand(-1, 2)
+
+
+def _history_of(references: tuple[Recurrence, Recurrence]) -> History:
+    first, second = (reference.history for reference in references)
+    assert first is not None and second is not None
+    return first if second is first else History.of_both(first, second)
