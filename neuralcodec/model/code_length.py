@@ -12,6 +12,7 @@ from neuralcodec.kernels.networks.laplace import LaplaceBits
 from neuralcodec.kernels.parsing.vector_steps import CANDIDATES
 from neuralcodec.model.config import SCALES
 from neuralcodec.model.motion_prior import VECTOR_LIMIT, StepContext, VectorPrior
+from neuralcodec.model.skip_prior import SkipContext, SkipPrior, whole_areas
 
 SMALLEST_SCALE = 0.04
 LARGEST_SCALE = 64.0
@@ -111,3 +112,15 @@ def vector_field_bits(
     """Bits of a whole field (B, 2, h, w), (B,)."""
     bits = [step_bits(context, vectors) for context in prior.walk(vectors, last, q, log_table)]
     return torch.stack(bits).sum(0)
+
+
+def skip_map_bits(
+    prior: SkipPrior, skipped: Tensor, context: SkipContext, log_table: Tensor
+) -> Tensor:
+    """Bits of skipped (B, 1, h, w), (B,); none where no position is."""
+    total = torch.zeros(len(skipped), device=skipped.device)
+    for step in prior.walk(skipped, context, log_table):
+        flags = whole_areas(skipped)[:, 0] if step.is_area else skipped[:, 0]
+        bits = decision_bits(flags > 0, step.indices)
+        total = total + torch.where(step.asked, bits, 0).sum((1, 2))
+    return torch.where(skipped.flatten(1).any(1), total, 0)

@@ -15,6 +15,8 @@ from neuralcodec.model.loop_filters import FILTER_GAIN
 from neuralcodec.model.motion_prior import VectorPrior
 from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History, ScalePrior
+from neuralcodec.model.skip_prior import SkipPrior
+from neuralcodec.model.skipping import choose_skipped, with_skipped
 
 
 class VideoModel(nn.Module):
@@ -34,6 +36,7 @@ class VideoModel(nn.Module):
         self.intra_prior = ScalePrior(config, inter=False)
         self.inter_prior = ScalePrior(config, inter=True)
         self.vector_prior = VectorPrior(config)
+        self.skip_prior = SkipPrior()
         self.register_buffer("log_table", log_magnitude_table())
         self.float()  # whatever PyTorch's default is in this program
 
@@ -48,6 +51,7 @@ class VideoModel(nn.Module):
             log_table=self.log_table,
             q=q,
             show=lambda rounded: self.intra.synthesise(rounded, q),
+            source=(y, uv),
         )
         return self._code(coding, self.intra.analyse(y, uv, q), refine, torch.zeros_like(q))
 
@@ -72,10 +76,12 @@ class VideoModel(nn.Module):
             log_table=self.log_table,
             q=q,
             show=show,
+            source=(y, uv),
             prediction=prediction,
             refer=refer,
             motion=motion,
             history=_history_of(references),
+            skipped=torch.cat([reference.skipped for reference in references], 1),
         )
         latent = self.inter.analyse(y, uv, prediction, q)
         return self._code(coding, latent, refine, place.time)
@@ -85,7 +91,7 @@ class VideoModel(nn.Module):
         rounding of floats."""
         rounded = self.intra.means.restore(symbols, None, self.intra.gain(q))
         state = self.intra.synthesise(rounded, q)
-        return Recurrence(state, _no_motion(state), torch.zeros_like(q), None)
+        return Recurrence(state, _no_motion(state), torch.zeros_like(q), none_skipped(state), None)
 
     def show_inter(
         self,
@@ -94,13 +100,16 @@ class VideoModel(nn.Module):
         place: FramePlace,
         motion: Tensor,
         filtered: Tensor,
+        skipped: Tensor,
         references: tuple[Recurrence, Recurrence],
     ) -> Recurrence:
-        """The same of `code_inter`; filtered (B, 2): see `loop_filters.Filtered`."""
+        """The same of `code_inter`; filtered (B, 2): see `loop_filters.Filtered`; skipped
+        (B, 1, h, w): see `skipping`."""
         prediction = self.inter.predict(place.refer(references), motion, q)
         rounded = self.inter.means.restore(symbols, prediction.side, self.inter.gain(q))
         state = self.inter.synthesise(rounded, prediction, q, filtered)
-        return Recurrence(state, motion, place.time, None)
+        state = with_skipped(state, prediction.still, skipped)
+        return Recurrence(state, motion, place.time, skipped, None)
 
     def _code(
         self, coding: FrameCoding, latent: Tensor, refine: Refine | None, time: Tensor
@@ -111,6 +120,11 @@ class VideoModel(nn.Module):
         # NaNs of a diverged training step become 0 here; its loss reports them.
         symbols = torch.nan_to_num((rounded - means).detach().round())
         state = coding.show(rounded)
+        skipped = none_skipped(state)
+        if coding.prediction is not None:
+            still = coding.prediction.still
+            skipped = choose_skipped(state, still, symbols, coding.source)
+            state = with_skipped(state, still, skipped)
         with exact_float32(latent.device.type):
             magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), self.log_table)
         motion = _no_motion(state) if coding.motion is None else coding.motion
@@ -125,7 +139,8 @@ class VideoModel(nn.Module):
             rounded=rounded,
             symbols=symbols,
             filtered=coding.show.filtered if isinstance(coding.show, BestFiltered) else None,
-            recurrence=Recurrence(state, motion, time, history),
+            skipped=skipped,
+            recurrence=Recurrence(state, motion, time, skipped, history),
         )
 
     def exact_layers(self) -> list[ExactLayer]:
@@ -140,6 +155,10 @@ class VideoModel(nn.Module):
                 if isinstance(module, nn.Conv2d) and not isinstance(module, Float32Pointwise):
                     module.to(precision)
         return fast
+
+
+def none_skipped(state: State) -> Tensor:
+    return state.latent.new_zeros(len(state.latent), 1, *state.latent.shape[-2:])
 
 
 def _no_motion(state: State) -> Tensor:
