@@ -12,7 +12,7 @@ from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
 from neuralcodec.model.layers import Float32Pointwise
 from neuralcodec.model.loop_filters import FILTER_GAIN
-from neuralcodec.model.motion_prior import VectorPrior
+from neuralcodec.model.motion_prior import MotionPrior
 from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History, ScalePrior
 from neuralcodec.model.skip_prior import SkipPrior
@@ -20,7 +20,7 @@ from neuralcodec.model.skipping import choose_skipped, with_skipped
 
 
 class VideoModel(nn.Module):
-    """Intra and inter transforms (float) and the priors of latent and vectors (exact).
+    """Intra and inter transforms (float) and the priors of latent and motion (exact).
 
     Of frames of B items: planes y (B, 1, H, W) and uv (B, 2, H/2, W/2) in [0, 1], H and W multiples
     of 16, q (B,) in 0..63, motion (B, 5, H/8, W/8) as in `Recurrence`.
@@ -35,7 +35,7 @@ class VideoModel(nn.Module):
         self.inter = InterCoder(config)
         self.intra_prior = ScalePrior(config, inter=False)
         self.inter_prior = ScalePrior(config, inter=True)
-        self.vector_prior = VectorPrior(config)
+        self.motion_prior = MotionPrior(config)
         self.skip_prior = SkipPrior()
         self.register_buffer("log_table", log_magnitude_table())
         self.float()  # whatever PyTorch's default is in this program
@@ -53,7 +53,7 @@ class VideoModel(nn.Module):
             show=lambda rounded: self.intra.synthesise(rounded, q),
             source=(y, uv),
         )
-        return self._code(coding, self.intra.analyse(y, uv, q), refine, torch.zeros_like(q))
+        return self._code(coding, self.intra.analyse(y, uv, q), refine, None)
 
     def code_inter(
         self,
@@ -91,7 +91,7 @@ class VideoModel(nn.Module):
         rounding of floats."""
         rounded = self.intra.means.restore(symbols, None, self.intra.gain(q))
         state = self.intra.synthesise(rounded, q)
-        return Recurrence(state, _no_motion(state), torch.zeros_like(q), none_skipped(state), None)
+        return _left_by_intra(state, q, None)
 
     def show_inter(
         self,
@@ -109,10 +109,12 @@ class VideoModel(nn.Module):
         rounded = self.inter.means.restore(symbols, prediction.side, self.inter.gain(q))
         state = self.inter.synthesise(rounded, prediction, q, filtered)
         state = with_skipped(state, prediction.still, skipped)
-        return Recurrence(state, motion, place.time, skipped, None)
+        return Recurrence(
+            state, motion, place.time, place.refer(references).distances, skipped, None
+        )
 
     def _code(
-        self, coding: FrameCoding, latent: Tensor, refine: Refine | None, time: Tensor
+        self, coding: FrameCoding, latent: Tensor, refine: Refine | None, time: Tensor | None
     ) -> CodedStep:
         if refine is not None:
             latent = refine(latent, coding)
@@ -127,11 +129,12 @@ class VideoModel(nn.Module):
             state = with_skipped(state, still, skipped)
         with exact_float32(latent.device.type):
             magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), self.log_table)
-        motion = _no_motion(state) if coding.motion is None else coding.motion
-        if coding.history is None:
-            history = History.begin(magnitudes)
+        if coding.history is None or coding.motion is None or coding.refer is None or time is None:
+            left = _left_by_intra(state, coding.q, History.begin(magnitudes))
         else:
             history = coding.history.advance(magnitudes)
+            distances = coding.refer.distances
+            left = Recurrence(state, coding.motion, time, distances, skipped, history)
         return CodedStep(
             coding=coding,
             latent=latent,
@@ -140,7 +143,7 @@ class VideoModel(nn.Module):
             symbols=symbols,
             filtered=coding.show.filtered if isinstance(coding.show, BestFiltered) else None,
             skipped=skipped,
-            recurrence=Recurrence(state, motion, time, skipped, history),
+            recurrence=left,
         )
 
     def exact_layers(self) -> list[ExactLayer]:
@@ -161,8 +164,10 @@ def none_skipped(state: State) -> Tensor:
     return state.latent.new_zeros(len(state.latent), 1, *state.latent.shape[-2:])
 
 
-def _no_motion(state: State) -> Tensor:
-    return state.y.new_zeros(len(state.y), 5, *state.feature.shape[-2:])
+def _left_by_intra(state: State, q: Tensor, history: History | None) -> Recurrence:
+    motion = state.y.new_zeros(len(state.y), 5, *state.feature.shape[-2:])
+    none = torch.zeros(len(q), 2, dtype=torch.long, device=q.device)
+    return Recurrence(state, motion, none[:, 0], none, none_skipped(state), history)
 
 
 def _history_of(references: tuple[Recurrence, Recurrence]) -> History:

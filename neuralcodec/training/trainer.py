@@ -62,7 +62,7 @@ class Trainer:
         model.to(self.device)
         if self.device.type == "cuda":  # convolutions; on a CPU they are matrix products
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        model.vector_prior.requires_grad_(options.count_vectors)
+        model.motion_prior.requires_grad_(options.count_vectors)
         self.state = TrainingState(model, schedule.learning_rate)
         if options.compile:
             for module in model.modules():
