@@ -17,6 +17,7 @@ from neuralcodec.codec.filtered_symbols import (
     decode_filtered,
     encode_filtered,
 )
+from neuralcodec.codec.skip_symbols import decode_skipped, encode_skipped
 from neuralcodec.entropy import Coder, SymbolDecoder, SymbolEncoder
 from neuralcodec.entropy.coder import Malformed
 from neuralcodec.kernels.parsing.motion_walk import (
@@ -32,6 +33,8 @@ from neuralcodec.model.gop_scales import FramePast, gop_scales
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.motion_integers import FrameSetting, OpenBlocks, StepArrays
 from neuralcodec.model.motion_values import BOTH, FIRST, SECOND
+from neuralcodec.model.scale_prior import Pass
+from neuralcodec.model.skip_prior import SkipContext
 from neuralcodec.model.tables import PRECISION
 from neuralcodec.model.temporal_motion import ReferenceMotion, mirrored, temporal_motion
 from neuralcodec.references import SLOTS, Placement
@@ -46,10 +49,11 @@ class FrameSymbols:
     motion: np.ndarray | None
     latent: np.ndarray
     filtered: FilteredPlanes | None = None
+    skipped: np.ndarray | None = None
 
     def checksum(self, before: int) -> int:
         """CRC-32 of the symbols as little-endian int16, continued from the frame before."""
-        for part in (self.filtered, self.motion, self.latent):
+        for part in (self.filtered, self.motion, self.skipped, self.latent):
             if part is not None:
                 before = zlib.crc32(np.ascontiguousarray(part, "<i2").data, before)
         return before
@@ -68,6 +72,7 @@ class _Memory:
     motion: ReferenceMotion
     filtered: FilteredPlanes
     scales: Any  # as `GopScales.end` gave it
+    skipped: torch.Tensor  # (1, 1, h, w) of 0 and 1
 
 
 class _GopContext:
@@ -102,14 +107,25 @@ class _GopContext:
         return first, second
 
     def _begin_scales(
-        self, q: int, place: Placement, motion: torch.Tensor | None, before: "_Both | None"
-    ) -> None:
-        if before is None or motion is None:
-            self.scales.begin(q, None)
-            return
-        scales = before[0].scales, before[1].scales
-        distances = _distances(place, before)
-        self.scales.begin(q, FramePast(motion[0], scales, place.level, distances))
+        self, setting: FrameSetting, motion: torch.Tensor, before: "_Both"
+    ) -> SkipContext:
+        """motion (1, 5, 2h, 2w)."""
+        memories = before[0].scales, before[1].scales
+        past = FramePast(motion[0], memories, setting.level, setting.distances)
+        self.scales.begin(setting.q, past)
+        return SkipContext(
+            torch.tensor([setting.q], device="cpu"),
+            motion,
+            torch.tensor([setting.level], device="cpu"),
+            torch.tensor([setting.distances], device="cpu"),
+            self.scales.activity(),
+            torch.cat([before[0].skipped, before[1].skipped], 1),
+        )
+
+    def _indices(self, coded: Pass, skipped: np.ndarray | None) -> np.ndarray:
+        """Of scales; those of skipped positions, which have no symbols, are 0: certain zeros."""
+        indices = self.scales.indices(coded)
+        return indices if skipped is None else indices * ~skipped[..., None]
 
     def _walk(self, motion: torch.Tensor, setting: FrameSetting) -> Iterator[StepArrays]:
         return self.model.motion_prior.array_walk(motion[0], setting, self.model.log_table)
@@ -122,7 +138,11 @@ class _GopContext:
                 field = np.zeros((5, *self.vector_grid), np.int16)
             distances = (0, 0) if before is None else _distances(place, before)
             motion = ReferenceMotion(field, place.shown, distances)
-            self._slots[place.stored] = _Memory(motion, symbols.filtered or AFTER_INTRA, scales)
+            skipped = torch.zeros(1, 1, self.height, self.width, device="cpu")
+            if symbols.skipped is not None:
+                skipped[0, 0] = torch.from_numpy(symbols.skipped)
+            filtered = symbols.filtered or AFTER_INTRA
+            self._slots[place.stored] = _Memory(motion, filtered, scales, skipped)
         self.checksum = symbols.checksum(self.checksum)
 
 
@@ -145,16 +165,14 @@ class GopSymbolEncoder(_GopContext):
 
     def encode(self, symbols: FrameSymbols, q: int, place: Placement) -> bytes:
         encoder = SymbolEncoder(self.coder)
-        motion, before = None, self._before(place)
+        before = self._before(place)
         with torch.no_grad(), exact_float32("cpu"):
-            if before is not None:
-                assert symbols.filtered is not None and symbols.motion is not None
-                encode_filtered(encoder, symbols.filtered, before[0].filtered)
-                motion = torch.from_numpy(symbols.motion.astype(np.float32))[None]
-                self._encode_motion(encoder, motion, _setting(q, place, before))
-            self._begin_scales(q, place, motion, before)
-            for coded in self.scales.passes(motion is None):
-                indices = self.scales.indices(coded)
+            if before is None:
+                self.scales.begin(q, None)
+            else:
+                self._encode_before_latent(encoder, symbols, _setting(q, place, before), before)
+            for coded in self.scales.passes(before is None):
+                indices = self._indices(coded, symbols.skipped)
                 values = symbols.latent[:, :, coded.channels]
                 chosen = None if coded.chosen is None else coded.chosen.numpy()
                 encoder.symbols(values, indices, chosen)
@@ -162,6 +180,18 @@ class GopSymbolEncoder(_GopContext):
                 self.scales.tell(coded, known)
             self._end(symbols, place, before)
         return encoder.to_bytes()
+
+    def _encode_before_latent(
+        self, encoder: SymbolEncoder, symbols: FrameSymbols, setting: FrameSetting, before: _Both
+    ) -> None:
+        """All of an inter frame but its latent."""
+        assert symbols.filtered is not None and symbols.motion is not None
+        assert symbols.skipped is not None
+        encode_filtered(encoder, symbols.filtered, before[0].filtered)
+        motion = torch.from_numpy(symbols.motion.astype(np.float32))[None]
+        self._encode_motion(encoder, motion, setting)
+        context = self._begin_scales(setting, motion, before)
+        encode_skipped(encoder, symbols.skipped, context, self.model)
 
     def _encode_motion(
         self, encoder: SymbolEncoder, motion: torch.Tensor, setting: FrameSetting
@@ -209,21 +239,25 @@ class GopSymbolDecoder(_GopContext):
         """Raises Malformed when these bytes are no frame of that place."""
         before = self._before(place)
         decoder = SymbolDecoder(self.coder, payload)
-        filtered = motion = None
+        filtered = field = skipped = None
         with torch.no_grad(), exact_float32("cpu"):
-            if before is not None:
+            if before is None:
+                self.scales.begin(q, None)
+            else:
+                setting = _setting(q, place, before)
                 filtered = decode_filtered(decoder, before[0].filtered)
-                motion = self._decode_motion(decoder, _setting(q, place, before))
+                motion = self._decode_motion(decoder, setting)
+                field = motion[0].numpy().astype(np.int16)
+                context = self._begin_scales(setting, motion, before)
+                skipped = decode_skipped(decoder, context, self.model)
             latent = np.zeros((self.height, self.width, self.model.config.latents), np.int16)
-            self._begin_scales(q, place, motion, before)
             for coded in self.scales.passes(before is None):
-                indices = self.scales.indices(coded)
+                indices = self._indices(coded, skipped)
                 chosen = None if coded.chosen is None else coded.chosen.numpy()
                 values = latent[:, :, coded.channels]
                 self.scales.tell(coded, decoder.symbols(indices, chosen, values))
             decoder.finish()
-            array = None if motion is None else motion[0].numpy().astype(np.int16)
-            symbols = FrameSymbols(array, latent, filtered)
+            symbols = FrameSymbols(field, latent, filtered, skipped)
             self._end(symbols, place, before)
         return symbols
 

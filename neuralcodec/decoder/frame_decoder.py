@@ -72,7 +72,10 @@ class FrameDecoder(Generic[Shown]):
                 place = FramePlace.of([task.place for task in tasks], self.device)
                 motion = self._gather([_motion_of(task.symbols) for task in tasks])
                 filtered = self._gather([np.array(t.symbols.filtered, np.int16) for t in tasks])
-                left = self.model.show_inter(symbols, q, place, motion, filtered, references)
+                skipped = self._gather([_skipped_of(task.symbols) for task in tasks])
+                left = self.model.show_inter(
+                    symbols, q, place, motion, filtered, skipped, references
+                )
             else:
                 left = self.model.show_intra(symbols, q)
             pts = [task.pts for task in tasks]
@@ -84,5 +87,10 @@ class FrameDecoder(Generic[Shown]):
 
 
 def _motion_of(symbols: FrameSymbols) -> np.ndarray:
-    assert symbols.motion is not None  # the parser gives it to every frame but the first
+    assert symbols.motion is not None  # the parser gives them to every frame but the first
     return symbols.motion
+
+
+def _skipped_of(symbols: FrameSymbols) -> np.ndarray:
+    assert symbols.skipped is not None
+    return symbols.skipped[None]

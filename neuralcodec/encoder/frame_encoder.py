@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from neuralcodec.codec.device import keep_freed_memory
@@ -11,8 +12,8 @@ from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.codec.tensors import to_frames, to_tensors
 from neuralcodec.codec.turns import Turns, running_networks
 from neuralcodec.encoder.motion_choice import choose_vectors
-from neuralcodec.encoder.motion_setting import motion_setting
 from neuralcodec.encoder.motion_search import padded_planes, search_vectors
+from neuralcodec.encoder.motion_setting import motion_setting
 from neuralcodec.encoder.presets import MEDIUM, Effort
 from neuralcodec.encoder.refinement import refine_latent
 from neuralcodec.entropy.coder import LARGEST
@@ -95,17 +96,17 @@ class FrameEncoder:
             references = cat_references([task.references for task in tasks])
             if references is not None:
                 place = FramePlace.of([task.place for task in tasks], self.device)
-                setting = motion_setting(references, place, q)
+                setting = motion_setting(references, place.time, place.level, q)
                 motion = self._search(y, references, setting)
                 step = self.model.code_inter(y, uv, q, place, motion, references, refining)
             else:
                 step = self.model.code_intra(y, uv, q, refining)
             left = step.recurrence
             pts = [task.frame.pts for task in tasks]
-            shown = to_frames(left.state.y, left.state.uv, self.fmt, pts)
+            pictures = to_frames(left.state.y, left.state.uv, self.fmt, pts)
             return [
                 EncodedFrame(symbols=symbols, shown=frame, recurrence=left.select(i))
-                for i, (symbols, frame) in enumerate(zip(_to_symbols(step), shown, strict=True))
+                for i, (symbols, frame) in enumerate(zip(_to_symbols(step), pictures, strict=True))
             ]
 
     def _search(
@@ -118,8 +119,7 @@ class FrameEncoder:
         if self.effort.priced_vectors:
             prior, table = self.model.motion_prior, self.model.log_table
             found = choose_vectors(prior, table, y, planes, found, setting, weights)
-        none = torch.zeros_like(found[:, :1])
-        return torch.cat([none, found, none, none], 1)
+        return F.pad(found, (0, 0, 0, 0, 1, 2))
 
 
 def _to_symbols(step: CodedStep) -> list[FrameSymbols]:
@@ -129,4 +129,5 @@ def _to_symbols(step: CodedStep) -> list[FrameSymbols]:
         return [FrameSymbols(None, latent) for latent in latents]
     fields = step.recurrence.motion.to(torch.int16).cpu().numpy()
     planes = [(Filtered(luma), Filtered(chroma)) for luma, chroma in step.filtered.tolist()]
-    return [FrameSymbols(*frame) for frame in zip(fields, latents, planes, strict=True)]
+    skipped = (step.skipped[:, 0] > 0).cpu().numpy()
+    return [FrameSymbols(*frame) for frame in zip(fields, latents, planes, skipped, strict=True)]

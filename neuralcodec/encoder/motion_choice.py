@@ -15,9 +15,9 @@ from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.motion.choice import BIT_COST, BLOCK, ERROR_COST, SIDE, StepChoice
 from neuralcodec.kernels.motion.planes import BORDER, CURRENT_BORDER
 from neuralcodec.kernels.motion.search import Support
+from neuralcodec.kernels.parsing.motion_walk import CANDIDATES
 from neuralcodec.model.code_length import NOT_TO_BE_HAD, option_bits, price_tables
 from neuralcodec.model.exact import exact_float32
-from neuralcodec.kernels.parsing.motion_walk import CANDIDATES
 from neuralcodec.model.motion_prior import MotionPrior, MotionSetting, StepContext
 from neuralcodec.model.motion_values import FIRST
 

@@ -2,22 +2,25 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from neuralcodec.model.frame_step import FramePlace
 from neuralcodec.model.motion_prior import MotionSetting
 from neuralcodec.model.recurrence import Recurrence
 from neuralcodec.model.temporal_motion import ReferenceMotion, temporal_motion
 
+Pair = tuple[Recurrence, Recurrence]
 
-def motion_setting(
-    references: tuple[Recurrence, Recurrence], place: FramePlace, q: torch.Tensor
-) -> MotionSetting:
-    """Of B frames at `place` that refer to these, q (B,)."""
-    both = zip(*(_motions(reference) for reference in references), strict=True)
-    times = map(int, place.time.tolist())
-    fields = [temporal_motion(time, pair) for time, pair in zip(times, both, strict=True)]
+
+def motion_setting(references: Pair, shown: Tensor, level: Tensor, q: Tensor) -> MotionSetting:
+    """shown, level, q (B,) of frames that refer to these."""
+    both = [_motions(reference) for reference in references]
+    fields = [
+        temporal_motion(int(time), pair)
+        for time, pair in zip(shown.tolist(), zip(*both, strict=True), strict=True)
+    ]
     temporal = torch.from_numpy(np.stack(fields)).float().to(q.device)
-    return MotionSetting(temporal, place.refer(references).distances, place.level, q)
+    distances = torch.stack([shown - reference.time for reference in references], 1)
+    return MotionSetting(temporal, distances, level, q)
 
 
 def _motions(reference: Recurrence) -> list[ReferenceMotion]:

@@ -24,6 +24,7 @@ from neuralcodec.model.motion_prior import (
     second_prediction,
 )
 from neuralcodec.model.motion_values import BOTH, FIRST, SECOND
+from neuralcodec.model.skip_prior import SkipContext, SkipPrior, whole_areas
 
 SMALLEST_SCALE = 0.04
 LARGEST_SCALE = 64.0
@@ -133,3 +134,15 @@ def motion_bits(
     """Bits of the motion of whole frames (B, 5, h, w), (B,)."""
     steps = prior.walk(motion, setting, log_table)
     return torch.stack([step_bits(step, motion, setting.distances) for step in steps]).sum(0)
+
+
+def skip_map_bits(
+    prior: SkipPrior, skipped: Tensor, context: SkipContext, log_table: Tensor
+) -> Tensor:
+    """Bits of skipped (B, 1, h, w), (B,); none where no position is."""
+    total = torch.zeros(len(skipped), device=skipped.device)
+    for step in prior.walk(skipped, context, log_table):
+        flags = whole_areas(skipped)[:, 0] if step.is_area else skipped[:, 0]
+        bits = decision_bits(flags > 0, step.indices)
+        total = total + torch.where(step.asked, bits, 0).sum((1, 2))
+    return torch.where(skipped.flatten(1).any(1), total, 0)

@@ -180,9 +180,7 @@ def mirrored(vectors: Tensor, numerator: Tensor, denominator: Tensor) -> Tensor:
     return signed.clamp(-VECTOR_LIMIT, VECTOR_LIMIT).to(vectors.dtype)
 
 
-def second_prediction(
-    prediction: Tensor, motion: Tensor, distances: Tensor
-) -> Tensor:
+def second_prediction(prediction: Tensor, motion: Tensor, distances: Tensor) -> Tensor:
     """Of the vector in the second reference, once the one in the first is known: prediction
     (B, 4, n), motion (B, 5, n), distances (B, 2) -> (B, 2, n)."""
     opposite = mirrored(motion[:, 1:3], distances[:, 1], distances[:, 0])
@@ -196,10 +194,10 @@ def _predict(near: Tensor, used: Tensor, temporal: Tensor, setting: MotionSettin
     total = (near * used.repeat_interleave(2, 2)).sum(1)
     mean = (total / count.clamp(min=1).repeat_interleave(2, 1)).round()
     away = setting.distances
-    of_other = [mirrored(mean[:, 2 - s : 4 - s], away[:, s // 2], away[:, 1 - s // 2]) for s in (0, 2)]
-    known, other_known = (
-        (n > 0).repeat_interleave(2, 1) for n in (count, count.flip(1))
-    )
+    of_other = [
+        mirrored(mean[:, 2 - s : 4 - s], away[:, s // 2], away[:, 1 - s // 2]) for s in (0, 2)
+    ]
+    known, other_known = ((n > 0).repeat_interleave(2, 1) for n in (count, count.flip(1)))
     is_two = setting.is_two[:, None, None]
     fallback = torch.where(other_known & is_two, torch.cat(of_other, 1), temporal)
     prediction = torch.where(known, mean, fallback)
