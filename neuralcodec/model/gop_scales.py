@@ -35,7 +35,6 @@ from neuralcodec.model.scale_prior import (
 )
 from neuralcodec.model.video_model import VideoModel
 
-
 Memory = TypeVar("Memory")  # what the symbols of a frame leave to those that refer to it
 
 
