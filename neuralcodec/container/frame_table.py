@@ -10,6 +10,7 @@ Functions raise `Malformed`, and nothing else, for bytes or frames that break a 
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from neuralcodec.container import layout
 from neuralcodec.container.layout import Malformed, check_range
@@ -41,7 +42,7 @@ class FrameRow:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What rows have in common. Slots go by their rank: so the same pyramid again is the same rows."""
+    """What rows have in common. Slots go by rank: so the same pyramid again is the same rows."""
 
     step: int  # the frame's number in the order of showing minus that which follows the last
     level: int
@@ -228,7 +229,7 @@ def pack_times(times: Sequence[int]) -> bytes:
 def _changes(times: Sequence[int]) -> Iterator[int]:
     """How much longer each frame but the last is shown than the one before it."""
     before = 0
-    for earlier, later in zip(times, times[1:], strict=False):
+    for earlier, later in pairwise(times):
         yield later - earlier - before
         before = later - earlier
 
