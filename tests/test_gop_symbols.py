@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from codec_clips import installed_from, random_symbols, tiny_model
+from gop_placements import chain_of, pyramids
 
 from neuralcodec.codec.filtered_symbols import AFTER_INTRA, FilteredPlanes, encode_filtered
 from neuralcodec.codec.gop_symbols import (
@@ -22,8 +23,10 @@ from neuralcodec.model.loop_filters import Filtered
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.motion_prior import VECTOR_LIMIT
 from neuralcodec.model.motion_steps import STEPS
+from neuralcodec.references import Placement, chain, needed_for
 
 QUALITIES = (5, 63, 0, 32)
+CHAIN, PYRAMID = chain_of(len(QUALITIES)), pyramids(len(QUALITIES), 3)
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +54,15 @@ def same(one: FrameSymbols, other: FrameSymbols) -> bool:
     return vectors and same_filters and np.array_equal(one.latent, other.latent)
 
 
+@pytest.mark.parametrize("places", [CHAIN, PYRAMID], ids=["chain", "pyramid"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 3), (8, 8), (17, 18)])
 def test_the_symbols_of_a_gop_of_any_size_come_back(
-    tiny: InstalledModel, coder: Coder, size: tuple[int, int]
+    tiny: InstalledModel, coder: Coder, size: tuple[int, int], places: list[Placement]
 ):
     encoder = GopSymbolEncoder(tiny, coder, *size)
     decoder = GopSymbolDecoder(tiny, coder, *size)
-    for t, (symbols, q) in enumerate(zip(symbols_of_a_gop(tiny, *size), QUALITIES, strict=True)):
-        found = decoder.decode(encoder.encode(symbols, q), q, intra=t == 0)
+    for symbols, q, place in zip(symbols_of_a_gop(tiny, *size), QUALITIES, places, strict=True):
+        found = decoder.decode(encoder.encode(symbols, q, place), q, place)
         assert same(found, symbols)
         assert found.latent.dtype == np.int16
         assert decoder.checksum == encoder.checksum
@@ -68,18 +72,51 @@ def test_a_gop_is_parsed_without_the_networks_that_make_pictures(coder: Coder, t
     installed = installed_from(tiny_model(), tmp_path)
     encoder = GopSymbolEncoder(installed, coder, 3, 4)
     symbols = symbols_of_a_gop(installed, 3, 4)
-    payloads = [encoder.encode(s, 20) for s in symbols]
+    payloads = [encoder.encode(s, 20, p) for s, p in zip(symbols, CHAIN, strict=True)]
     del installed.model.intra, installed.model.inter
     decoder = GopSymbolDecoder(installed, coder, 3, 4)
-    for t, (payload, expected) in enumerate(zip(payloads, symbols, strict=True)):
-        assert same(decoder.decode(payload, 20, intra=t == 0), expected)
+    for payload, expected, place in zip(payloads, symbols, CHAIN, strict=True):
+        assert same(decoder.decode(payload, 20, place), expected)
 
 
 def test_each_gop_starts_afresh(tiny: InstalledModel, coder: Coder):
     symbols = symbols_of_a_gop(tiny, 4, 5)
     once = GopSymbolEncoder(tiny, coder, 4, 5)
     again = GopSymbolEncoder(tiny, coder, 4, 5)
-    assert [once.encode(s, 9) for s in symbols] == [again.encode(s, 9) for s in symbols]
+    gop = list(zip(symbols, PYRAMID, strict=True))
+    assert [once.encode(s, 9, p) for s, p in gop] == [again.encode(s, 9, p) for s, p in gop]
+
+
+def test_the_memory_of_symbols_is_that_of_the_frames_referred_to(
+    tiny: InstalledModel, coder: Coder
+):
+    """Frames that others do not refer to can be left out, and may be any."""
+    symbols = random_symbols(np.random.default_rng(1), 5, 6, tiny.model.config, 17)
+    places = pyramids(17, 8)
+    encoder = GopSymbolEncoder(tiny, coder, 5, 6)
+    payloads = [encoder.encode(s, 30, p) for s, p in zip(symbols, places, strict=True)]
+    for wanted in range(17):
+        decoder = GopSymbolDecoder(tiny, coder, 5, 6)
+        needed = needed_for(places, range(wanted, wanted + 1))
+        assert len(needed) <= 1 + 2 + 3
+        for i in needed:
+            assert same(decoder.decode(payloads[i], 30, places[i]), symbols[i])
+        assert places[i].shown == wanted
+
+
+def test_a_frame_that_refers_to_an_empty_slot_is_malformed(tiny: InstalledModel, coder: Coder):
+    symbols = symbols_of_a_gop(tiny, 3, 4)
+    encoder = GopSymbolEncoder(tiny, coder, 3, 4)
+    decoder = GopSymbolDecoder(tiny, coder, 3, 4)
+    places = Placement(0, stored=2), Placement(1, slots=(2, 2), stored=None)
+    payloads = [encoder.encode(s, 9, p) for s, p in zip(symbols[:2], places, strict=True)]
+    for place in (places[1], Placement(1, slots=(0, 0)), Placement(1, slots=(2, 5))):
+        with pytest.raises(Malformed, match="not there"):
+            decoder.decode(payloads[1], 9, place)
+    decoder.decode(payloads[0], 9, places[0])
+    with pytest.raises(Malformed, match="not there"):
+        decoder.decode(payloads[1], 9, Placement(1, slots=(2, 0)))
+    assert same(decoder.decode(payloads[1], 9, places[1]), symbols[1])
 
 
 def test_the_checksum_changes_with_any_symbol_of_any_frame(tiny: InstalledModel, coder: Coder):
@@ -126,19 +163,19 @@ def test_the_quality_and_the_frames_before_are_part_of_what_parsing_needs(
 ):
     symbols = symbols_of_a_gop(tiny, 6, 6)
     encoder = GopSymbolEncoder(tiny, coder, 6, 6)
-    frames = [(t, encoder.encode(s, 30), 30) for t, s in enumerate(symbols)]
+    frames = [(p, encoder.encode(s, 30, p), 30) for s, p in zip(symbols, CHAIN, strict=True)]
 
-    def parses(frames: list[tuple[int, bytes, int]]) -> bool:
+    def parses(frames: list[tuple[Placement, bytes, int]]) -> bool:
         decoder = GopSymbolDecoder(tiny, coder, 6, 6)
         try:
-            for t, payload, q in frames:
-                decoder.decode(payload, q, intra=t == 0)
+            for place, payload, q in frames:
+                decoder.decode(payload, q, place)
         except Malformed:
             return False
         return decoder.checksum == encoder.checksum
 
     assert parses(frames)
-    assert not parses([frames[0], (1, frames[1][1], 60), *frames[2:]])
+    assert not parses([frames[0], (CHAIN[1], frames[1][1], 60), *frames[2:]])
     assert not parses([frames[0], frames[1], frames[3]])
     assert not parses([frames[0], frames[2], frames[1], frames[3]])
 
@@ -146,15 +183,15 @@ def test_the_quality_and_the_frames_before_are_part_of_what_parsing_needs(
 def test_random_payloads_raise_nothing_but_malformed(tiny: InstalledModel, coder: Coder):
     rng = np.random.default_rng(9)
     sound = GopSymbolEncoder(tiny, coder, 3, 4)
-    intra = sound.encode(symbols_of_a_gop(tiny, 3, 4)[0], 30)
+    intra = sound.encode(symbols_of_a_gop(tiny, 3, 4)[0], 30, chain(0))
     outcomes = set()
     for length in [0, 1, 4, *rng.integers(1, 900, 60)]:
         for number in (0, 1):
             decoder = GopSymbolDecoder(tiny, coder, 3, 4)
             try:
                 if number:
-                    decoder.decode(intra, 30, intra=True)
-                found = decoder.decode(rng.bytes(int(length)), 30, intra=number == 0)
+                    decoder.decode(intra, 30, chain(0))
+                found = decoder.decode(rng.bytes(int(length)), 30, chain(number))
                 if found.vectors is not None:
                     assert np.abs(found.vectors).max() <= VECTOR_LIMIT
                 outcomes.add("parsed")
@@ -167,13 +204,13 @@ def test_a_vector_beyond_the_limit_is_malformed(tiny: InstalledModel, coder: Cod
     frames = symbols_of_a_gop(tiny, 3, 4)
     encoder = GopSymbolEncoder(tiny, coder, 3, 4)
     decoder = GopSymbolDecoder(tiny, coder, 3, 4)
-    decoder.decode(encoder.encode(frames[0], 30), 30, intra=True)
+    decoder.decode(encoder.encode(frames[0], 30, chain(0)), 30, chain(0))
     vectors = frames[1].vectors
     assert vectors is not None
     assert VECTOR_LIMIT == 1023  # as docs/format.md says
     vectors[0, 1, 1] = 1024
     with pytest.raises(Malformed, match="too long"):
-        decoder.decode(encoder.encode(frames[1], 30), 30, intra=False)
+        decoder.decode(encoder.encode(frames[1], 30, chain(1)), 30, chain(1))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (8, 8), (9, 17), (33, 20)])
