@@ -10,7 +10,7 @@ from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_
 from neuralcodec.codec.pipeline import RunAhead, Stopwatch
 from neuralcodec.codec.tensors import grid_size
 from neuralcodec.container import FrameRecord, GopRecord, GopStats
-from neuralcodec.container.sizes import frame_bytes
+from neuralcodec.container.sizes import GopSize
 from neuralcodec.encoder.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
 from neuralcodec.encoder.gop_structure import (
     INTRA_BONUS,
@@ -295,19 +295,20 @@ class _GopInProgress:
         self.first_frame = first_frame
         rows, columns = grid_size(encoder.fmt)
         self.symbols = GopSymbolEncoder(encoder.installed, encoder.coder, rows, columns)
+        self.size = GopSize()
         self.records: list[FrameRecord] = []
         self.psnr: list[PlanePsnr] = []
 
     def add(self, step: Step) -> FrameResult:
-        payload = self.symbols.encode(step.symbols, step.q, chain(step.position))
-        before = self.records[-1] if self.records else None
-        self.records.append(FrameRecord(step.source.info.pts, step.q, payload))
+        place = chain(step.position)
+        payload = self.symbols.encode(step.symbols, step.q, place)
+        self.records.append(FrameRecord(step.source.info.pts, step.q, payload, place))
         self.psnr.append(frame_psnr(step.source.frame, step.shown))
         return FrameResult(
             number=step.source.number,
             is_intra=step.position == 0,
             quality=step.gop_quality,
-            bits=8 * frame_bytes(self.records[-1], before),
+            bits=8 * self.size.add(self.records[-1]),
             psnr=self.psnr[-1].yuv,
         )
 
