@@ -10,7 +10,8 @@ import torch
 
 from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.container import ContainerWriter, StreamHeader
-from neuralcodec.encoder.encoder import CodedGop, Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import CodedGop, Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.lookahead import FrameComplexity, SourceFrame
 from neuralcodec.media import VideoReader
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK, ModelConfig
@@ -71,10 +72,9 @@ def coded_gops(
     *,
     quality: int = 32,
     gop: int = 96,
-    batch: int = 1,
     precision: torch.dtype = torch.float32,
 ) -> list[CodedGop]:
-    settings = EncoderSettings(quality, gop, batch, CPU, precision)
+    settings = EncoderSettings(quality, gop, CPU, precision)
     return list(Encoder(installed, fmt, settings).gops(iter(frames)))
 
 

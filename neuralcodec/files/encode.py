@@ -17,7 +17,8 @@ from neuralcodec.container.sizes import (
     empty_file_bytes,
     packets_bytes,
 )
-from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.gop_structure import LONGEST_GOP
 from neuralcodec.encoder.presets import DEFAULT_PRESET, PRESETS
 from neuralcodec.encoder.quality_control import QualityControl

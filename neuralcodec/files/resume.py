@@ -21,7 +21,8 @@ import torch
 
 from neuralcodec.atomic_file import check_target, output_errors, signals_held
 from neuralcodec.container import ContainerReader, ContainerWriter, GopContent
-from neuralcodec.encoder.encoder import CodedGop, EncoderSettings
+from neuralcodec.encoder.encoder import CodedGop
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.errors import DamagedFile, InputError, OutputError
 from neuralcodec.file_lock import try_lock
 from neuralcodec.media import SourceOptions

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from neuralcodec.codec.time_span import TimeSpan
-from neuralcodec.encoder.encoder import EncoderSettings
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.lookahead import FrameComplexity, SourceFrame, compared_frames
 from neuralcodec.rate.complexity import inter_look
 from neuralcodec.video import Frame, VideoFormat
