@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import BinaryIO
 
 from neuralcodec.atomic_file import AtomicFile, check_target, output_errors, standard_output
-from neuralcodec.codec.device import choose_precision, default_batch, find_device
+from neuralcodec.codec.device import choose_precision, find_device
 from neuralcodec.container import ContainerWriter, Extras, StreamHeader
 from neuralcodec.container.layout import SIGNATURE
 from neuralcodec.container.sizes import (
@@ -59,7 +59,6 @@ def encode(
     scenecut: bool = True,
     model: PathLike | None = None,
     device: str = "auto",
-    batch: int | None = None,
     frames: int | None = None,
     source: SourceOptions | None = None,
     overwrite: bool = False,
@@ -73,8 +72,7 @@ def encode(
     quality: 0 (smallest) .. 63 (best), 32 by default; or a target instead of it: `rate`, in two
     passes where the source is a file; preset: 'fast', 'medium', 'slow' or 'placebo', how much time
     to spend; gop: most frames from one intra frame to the next, 96 in any case; scenecut: whether a
-    GOP begins at each cut as well; model: name or .safetensors file, None for 'fast'; batch: GOPs
-    coded side by side; frames: stop after so many; source: which part of it to take and how to
+    GOP begins at each cut as well; model: name or .safetensors file, None for 'fast'; frames: stop after so many; source: which part of it to take and how to
     change it; strict: a source that ends in the middle is an error;
     resumable: where a call does not come to its end, what is complete stays in dst.part, and the
     same call goes on from there, to the same file; precision: 'float32' or 'bfloat16' for the
@@ -84,7 +82,7 @@ def encode(
     then does not exist, but with `resumable` dst.part may.
     """
     began = perf_counter()
-    _check_numbers(quality, rate, gop, batch, frames)
+    _check_numbers(quality, rate, gop, frames)
     if preset not in PRESETS:
         raise UsageError(f"preset {preset} is none of {', '.join(PRESETS)}")
     src, dst = input_name(src), output_name(dst)
@@ -98,7 +96,6 @@ def encode(
         settings=EncoderSettings(
             DEFAULT_QUALITY if quality is None else quality,
             min(gop, LONGEST_GOP),
-            batch or default_batch(where),
             where,
             choose_precision(precision),
             scenecut,
@@ -253,7 +250,7 @@ class _Run:
                     writer.write_packets(queue.take(last))
                     writer.write_gop(coded.record, coded.stats)
                 tally.add(coded)
-                if self._part and coded.ends_batch:
+                if self._part and coded.is_last_of_plan:
                     self._part.mark(tally.frames, writer.bytes_written)
         if not tally.gops:
             raise InputError(f"{plan.src}: no frames; nothing to encode")
@@ -327,7 +324,7 @@ def _with_packets(
 
 
 def _check_numbers(
-    quality: int | None, rate: RateTarget | None, gop: int, batch: int | None, frames: int | None
+    quality: int | None, rate: RateTarget | None, gop: int, frames: int | None
 ) -> None:
     if quality is not None and rate is not None:
         raise UsageError(f"quality and {rate.kind.value} exclude each other: give one")
@@ -335,9 +332,8 @@ def _check_numbers(
         raise UsageError(f"quality {quality} is not in 0..{QUALITIES - 1}")
     if not 1 <= gop <= 65536:
         raise UsageError(f"a GOP of {gop} frames is not in 1..65536")
-    for name, value in (("batch", batch), ("frames", frames)):
-        if value is not None and value < 1:
-            raise UsageError(f"{name} must be at least 1, not {value}")
+    if frames is not None and frames < 1:
+        raise UsageError(f"frames must be at least 1, not {frames}")
 
 
 def _check_names(

@@ -57,7 +57,6 @@ class SampleCoder:
         settings = replace(
             self.settings,
             gop=len(segment.frames),
-            batch=1,
             scene_cuts=False,
             # They would take several times as long as the sample itself.
             effort=replace(self.settings.effort, gop_trials=()),
