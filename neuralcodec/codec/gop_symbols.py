@@ -22,7 +22,7 @@ from neuralcodec.entropy.coder import Malformed
 from neuralcodec.kernels.parsing.vector_steps import CANDIDATES
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK
 from neuralcodec.model.exact import exact_float32
-from neuralcodec.model.gop_scales import gop_scales
+from neuralcodec.model.gop_scales import FramePast, gop_scales
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.motion_integers import OpenBlocks, StepArrays
 from neuralcodec.model.motion_prior import VECTOR_LIMIT
@@ -60,6 +60,7 @@ class _Memory:
     vectors: torch.Tensor  # (1, 2, 2h, 2w)
     filtered: FilteredPlanes
     scales: Any  # as `GopScales.end` gave it
+    shown: int  # see `Placement`
 
 
 class _GopContext:
@@ -91,8 +92,18 @@ class _GopContext:
             raise Malformed("it refers to a frame that is not there")
         return first, second
 
-    def _begin(self, q: int, vectors: torch.Tensor | None, before: "_Both | None") -> None:
-        self.scales.begin(q, vectors, before and (before[0].scales, before[1].scales))
+    def _begin_scales(
+        self, q: int, place: Placement, vectors: torch.Tensor | None, before: "_Both | None"
+    ) -> None:
+        if before is None or vectors is None:
+            self.scales.begin(q, None)
+            return
+        first, second = before
+        none = torch.zeros_like(vectors[0, :1])
+        motion = torch.cat([none, vectors[0], none, none])
+        distances = place.shown - first.shown, place.shown - second.shown
+        past = FramePast(motion, (first.scales, second.scales), place.level, distances)
+        self.scales.begin(q, past)
 
     def _walk(self, vectors: torch.Tensor, q: int, before: "_Both") -> Iterator[StepArrays]:
         prior, log_table = self.model.vector_prior, self.model.log_table
@@ -103,7 +114,7 @@ class _GopContext:
         if place.stored is not None:
             if vectors is None:
                 vectors = self._no_vectors()
-            memory = _Memory(vectors, symbols.filtered or AFTER_INTRA, scales)
+            memory = _Memory(vectors, symbols.filtered or AFTER_INTRA, scales, place.shown)
             self._slots[place.stored] = memory
         self.checksum = symbols.checksum(self.checksum)
 
@@ -123,7 +134,7 @@ class GopSymbolEncoder(_GopContext):
                 encode_filtered(encoder, symbols.filtered, before[0].filtered)
                 vectors = torch.from_numpy(symbols.vectors.astype(np.float32))[None]
                 self._encode_vectors(encoder, vectors, q, before)
-            self._begin(q, vectors, before)
+            self._begin_scales(q, place, vectors, before)
             for coded in self.scales.passes(vectors is None):
                 indices = self.scales.indices(coded)
                 values = symbols.latent[:, :, coded.channels]
@@ -165,7 +176,7 @@ class GopSymbolDecoder(_GopContext):
                 filtered = decode_filtered(decoder, before[0].filtered)
                 vectors = self._decode_vectors(decoder, q, before)
             latent = np.zeros((self.height, self.width, self.model.config.latents), np.int16)
-            self._begin(q, vectors, before)
+            self._begin_scales(q, place, vectors, before)
             for coded in self.scales.passes(before is None):
                 indices = self.scales.indices(coded)
                 chosen = None if coded.chosen is None else coded.chosen.numpy()

@@ -12,7 +12,8 @@ from neuralcodec.codec.device import keep_freed_memory
 from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.codec.tensors import TensorFrame
 from neuralcodec.codec.turns import Turns, running_networks
-from neuralcodec.model.recurrence import Recurrence
+from neuralcodec.model.frame_step import FramePlace
+from neuralcodec.model.recurrence import Recurrence, cat_references
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.references import Placement
 from neuralcodec.video import Frame, VideoFormat
@@ -66,12 +67,14 @@ class FrameDecoder(Generic[Shown]):
         with running_networks(self.device, self.precision):
             q = torch.tensor([task.q for task in tasks], device=self.device)
             symbols = self._gather([task.symbols.latent for task in tasks]).permute(0, 3, 1, 2)
-            references = [task.references[0] for task in tasks if task.references is not None]
-            if references:
-                before = Recurrence.cat(references)
+            references = cat_references([task.references for task in tasks])
+            if references is not None:
+                place = FramePlace.of([task.place for task in tasks], self.device)
                 vectors = self._gather([_vectors_of(task.symbols) for task in tasks])
                 filtered = self._gather([np.array(t.symbols.filtered, np.int16) for t in tasks])
-                left = self.model.show_inter(symbols, q, vectors, filtered, before)
+                none = torch.zeros_like(vectors[:, :1])
+                motion = torch.cat([none, vectors, none, none], 1)
+                left = self.model.show_inter(symbols, q, place, motion, filtered, references)
             else:
                 left = self.model.show_intra(symbols, q)
             pts = [task.pts for task in tasks]

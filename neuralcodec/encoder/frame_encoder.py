@@ -15,9 +15,9 @@ from neuralcodec.encoder.motion_search import padded_planes, search_vectors
 from neuralcodec.encoder.presets import MEDIUM, Effort
 from neuralcodec.encoder.refinement import refine_latent
 from neuralcodec.entropy.coder import LARGEST
-from neuralcodec.model.frame_step import CodedStep, FrameCoding
+from neuralcodec.model.frame_step import CodedStep, FrameCoding, FramePlace
 from neuralcodec.model.loop_filters import Filtered
-from neuralcodec.model.recurrence import Recurrence
+from neuralcodec.model.recurrence import Recurrence, cat_references
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.references import Placement
 from neuralcodec.video import Frame, VideoFormat
@@ -90,11 +90,11 @@ class FrameEncoder:
                 return refine_latent(latent, coding, y, uv, mse_lambda, self.effort.symbol_rounds)
 
             refining = refine if self.effort.symbol_rounds else None
-            references = [task.references[0] for task in tasks if task.references is not None]
-            if references:
-                before = Recurrence.cat(references)
-                vectors = self._search(y, q, before)
-                step = self.model.code_inter(y, uv, q, vectors, before, refining)
+            references = cat_references([task.references for task in tasks])
+            if references is not None:
+                place = FramePlace.of([task.place for task in tasks], self.device)
+                motion = self._search(y, q, references[0])
+                step = self.model.code_inter(y, uv, q, place, motion, references, refining)
             else:
                 step = self.model.code_intra(y, uv, q, refining)
             left = step.recurrence
@@ -106,14 +106,15 @@ class FrameEncoder:
             ]
 
     def _search(self, y: Tensor, q: Tensor, before: Recurrence) -> Tensor:
-        last, reference = before.vectors, before.state.y
+        last, reference = before.motion[:, 1:3], before.state.y
         weights = self.model.config.quality_lambdas(q)
         planes = padded_planes(reference)
         found = search_vectors(y, reference, last, weights, self.effort.search, planes)
-        if not self.effort.priced_vectors:
-            return found
-        prior, table = self.model.vector_prior, self.model.log_table
-        return choose_vectors(prior, table, y, planes, found, last, q, weights)
+        if self.effort.priced_vectors:
+            prior, table = self.model.vector_prior, self.model.log_table
+            found = choose_vectors(prior, table, y, planes, found, last, q, weights)
+        none = torch.zeros_like(found[:, :1])
+        return torch.cat([none, found, none, none], 1)
 
 
 def _to_symbols(step: CodedStep) -> list[FrameSymbols]:
@@ -121,6 +122,6 @@ def _to_symbols(step: CodedStep) -> list[FrameSymbols]:
     latents = maps.contiguous().cpu().numpy()
     if step.filtered is None:
         return [FrameSymbols(None, latent) for latent in latents]
-    fields = step.recurrence.vectors.to(torch.int16).cpu().numpy()
+    fields = step.recurrence.motion[:, 1:3].to(torch.int16).cpu().numpy()
     planes = [(Filtered(luma), Filtered(chroma)) for luma, chroma in step.filtered.tolist()]
     return [FrameSymbols(*frame) for frame in zip(fields, latents, planes, strict=True)]

@@ -21,22 +21,41 @@ from neuralcodec.kernels.parsing.exact_layers import (
     rectify_sums,
     sums,
 )
-from neuralcodec.kernels.parsing.scale_inputs import advance_history, write_magnitudes, write_motion
+from neuralcodec.kernels.parsing.scale_inputs import (
+    advance_history,
+    write_magnitudes,
+    write_motion,
+    write_uses,
+)
 from neuralcodec.model.exact import QUALITY_CENTRE, log_magnitude, table_in_units
 from neuralcodec.model.kept import kept
 from neuralcodec.model.scale_prior import (
+    LEVEL_UNITS,
     MOTION_CHANNELS,
     SIDE_CHANNELS,
+    USE_UNITS,
     GroupNetwork,
     History,
     Pass,
+    Past,
     ScalePrior,
     parity_map,
 )
 from neuralcodec.model.video_model import VideoModel
 
-
 Memory = TypeVar("Memory")  # what the symbols of a frame leave to those that refer to it
+
+
+@dataclass(frozen=True)
+class FramePast(Generic[Memory]):
+    """What is known of an inter frame before its latent. motion (5, 2h, 2w): as in
+    `recurrence.Recurrence`; before: what both frames have left that it refers to; distances: to
+    both, see `inter.Referred`."""
+
+    motion: Tensor
+    before: tuple[Memory, Memory]
+    level: int
+    distances: tuple[int, int]
 
 
 class GopScales(ABC, Generic[Memory]):
@@ -51,11 +70,8 @@ class GopScales(ABC, Generic[Memory]):
         return list(self._prior(intra).passes(self.height, self.width))
 
     @abstractmethod
-    def begin(
-        self, q: int, vectors: Tensor | None = None, before: tuple[Memory, Memory] | None = None
-    ) -> None:
-        """vectors (1, 2, 2h, 2w) in quarter samples, before: of both frames referred to; None: an
-        intra frame."""
+    def begin(self, q: int, past: "FramePast[Memory] | None") -> None:
+        """past: None: an intra frame."""
 
     @abstractmethod
     def indices(self, coded: Pass) -> np.ndarray:
@@ -82,14 +98,16 @@ def gop_scales(model: VideoModel, height: int, width: int) -> GopScales[Any]:
 class TensorScales(GopScales[History]):
     """Float maps through the layers themselves."""
 
-    def begin(
-        self, q: int, vectors: Tensor | None = None, before: tuple[History, History] | None = None
-    ) -> None:
+    def begin(self, q: int, past: FramePast[History] | None) -> None:
         shape = 1, self.height, self.width
-        self._is_intra = vectors is None
-        self._history = None if before is None else History.of_both(*before)
+        self._is_intra = past is None
+        self._history = None if past is None else History.of_both(*past.before)
+        known = None
+        if past is not None and self._history is not None:
+            level, distances = torch.tensor([past.level]), torch.tensor([past.distances])
+            known = Past(self._history, past.motion[None], level, distances)
         self._side = self._prior(self._is_intra).side_information(
-            torch.tensor([q], device="cpu"), shape, self.model.log_table, self._history, vectors
+            torch.tensor([q], device="cpu"), shape, self.model.log_table, known
         )
         self._magnitudes = torch.zeros(
             *shape, self.model.config.latents, dtype=torch.float32, device="cpu"
@@ -205,27 +223,37 @@ class CompiledScales(GopScales[IntegerHistory]):
         self._maps: Tensor | None = None  # (positions and one of zeros, columns) int8
         self._is_intra = False
 
-    def begin(
-        self,
-        q: int,
-        vectors: Tensor | None = None,
-        before: tuple[IntegerHistory, IntegerHistory] | None = None,
-    ) -> None:
-        is_intra = vectors is None
+    def begin(self, q: int, past: FramePast[IntegerHistory] | None) -> None:
+        is_intra = past is None
         if self._maps is None or is_intra != self._is_intra:
             self._make_maps(is_intra)
         assert self._maps is not None
         maps, side = self._maps[: self._positions], self._integers.columns.side
         maps[:, side] = q - QUALITY_CENTRE
-        self._history = None if before is None else IntegerHistory.of_both(*before)
-        if vectors is not None:
-            assert self._history is not None and self._integers.summarise is not None
-            past, layer = self._history.maps, self._integers.summarise
-            rectify_sums(sums(past, layer), layer.bias, self._array, side + SIDE_CHANNELS)
-            motion = self._integers.columns.magnitudes - MOTION_CHANNELS
-            write_motion(vectors[0].contiguous().numpy(), self._table, self._array, motion)
-            after_intra = ACTIVATION_UNITS if self._history.after_intra else 0
-            maps[:, motion + MOTION_CHANNELS - 1] = after_intra
+        self._history = None
+        if past is not None:
+            self._history = IntegerHistory.of_both(*past.before)
+            assert self._integers.summarise is not None
+            seen, layer = self._history.maps, self._integers.summarise
+            rectify_sums(sums(seen, layer), layer.bias, self._array, side + SIDE_CHANNELS)
+            self._write_motion(past, self._history.after_intra)
+
+    def _write_motion(self, past: FramePast[IntegerHistory], after_intra: bool) -> None:
+        """In the order of `scale_prior.MOTION_CHANNELS`."""
+        assert self._maps is not None
+        maps = self._maps[: self._positions]
+        at = self._integers.columns.magnitudes - MOTION_CHANNELS
+        motion = past.motion.contiguous().numpy()
+        write_motion(motion[1:3], self._table, self._array, at)
+        write_motion(motion[3:5], self._table, self._array, at + 5)
+        write_uses(motion[0], USE_UNITS, self._array, at + 9)
+        far = len(self._table) - 1
+        distances = (
+            int(self._table[min(abs(d), far)]) * (1 if d > 0 else -1) for d in past.distances
+        )
+        maps[:, at + 4] = ACTIVATION_UNITS if after_intra else 0
+        for column, value in enumerate((LEVEL_UNITS * past.level, *distances), at + 11):
+            maps[:, column] = value
 
     def indices(self, coded: Pass) -> np.ndarray:
         assert self._maps is not None

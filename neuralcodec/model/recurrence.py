@@ -27,19 +27,22 @@ class Recurrence:
     """All that a frame leaves to others, for B items. A value: who codes a frame is given those it
     refers to and gets a new one back, and may keep as many as there are frames to refer to.
 
-    vectors (B, 2, H/8, W/8): the frame's own motion, in quarter samples; zero after an intra frame.
-    history: what its symbols mean for the scale prior; None in a decoder, whose parser has its own.
+    motion (B, 5, H/8, W/8): of each block, which references predict it (see `motion_values`), then
+    dx and dy in the first and dx and dy in the second, in quarter samples; 0 where a reference is
+    not used, and after an intra frame. time (B,): the frame's number in its GOP, as shown. history: what its symbols mean for the scale prior; None in a decoder, whose parser has its own.
     """
 
     state: State
-    vectors: Tensor
+    motion: Tensor
+    time: Tensor
     history: History | None
 
     def select(self, item: int) -> "Recurrence":
         """Of one item of the batch, as a batch of one."""
         one = slice(item, item + 1)
         state = State(*(tensor[one] for tensor in _tensors(self.state)))
-        return Recurrence(state, self.vectors[one], self.history and self.history.select(item))
+        history = self.history and self.history.select(item)
+        return Recurrence(state, self.motion[one], self.time[one], history)
 
     @classmethod
     def cat(cls, parts: Sequence["Recurrence"]) -> "Recurrence":
@@ -50,10 +53,25 @@ class Recurrence:
         histories = [part.history for part in parts if part.history is not None]
         return cls(
             State(*(torch.cat(tensors) for tensors in joined)),
-            torch.cat([part.vectors for part in parts]),
+            torch.cat([part.motion for part in parts]),
+            torch.cat([part.time for part in parts]),
             History.cat(histories) if len(histories) == len(parts) else None,
         )
 
 
 def _tensors(state: State) -> tuple[Tensor, ...]:
     return state.y, state.uv, state.feature, state.latent
+
+
+def cat_references(
+    parts: Sequence[tuple[Recurrence, Recurrence] | None],
+) -> tuple[Recurrence, Recurrence] | None:
+    """The references of several frames as those of a batch; None for intra frames, which have none.
+    Where all refer to one frame each, twice, both are the same object."""
+    found = [part for part in parts if part is not None]
+    if not found:
+        return None
+    first = Recurrence.cat([part[0] for part in found])
+    if all(part[0] is part[1] for part in found):
+        return first, first
+    return first, Recurrence.cat([part[1] for part in found])

@@ -25,9 +25,14 @@ from neuralcodec.model.exact import (
     rectify,
     to_index,
 )
+from neuralcodec.model.motion_values import FIRST, SECOND
 
 SIDE_CHANNELS = 2  # quality, parity
-MOTION_CHANNELS = 5  # |dx|, |dy|, their spread, follows-an-intra-frame
+# |dx|, |dy| and their spread of the first reference, follows-an-intra-frame; the same of the second,
+# how many of the four blocks use each, level, log distances
+MOTION_CHANNELS = 5 + 4 + 2 + 1 + 2
+LEVEL_UNITS = 16  # of an activation, for each level
+USE_UNITS = 8  # for each block
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,29 @@ class History:
         )
 
 
+@dataclass(frozen=True)
+class Past:
+    """What is known of an inter frame before its symbols. history: of both references, see
+    `History.of_both`; motion (B, 5, 2h, 2w): see `recurrence.Recurrence`; level (B,); distances
+    (B, 2): see `inter.Referred`."""
+
+    history: History
+    motion: Tensor
+    level: Tensor
+    distances: Tensor
+
+    @classmethod
+    def cat(cls, parts: Sequence["Past"]) -> "Past | None":
+        if not parts:
+            return None
+        return cls(
+            History.cat([part.history for part in parts]),
+            torch.cat([part.motion for part in parts]),
+            torch.cat([part.level for part in parts]),
+            torch.cat([part.distances for part in parts]),
+        )
+
+
 @lru_cache(maxsize=32)
 def parity_map(height: int, width: int, channels: int, device: torch.device) -> Tensor:
     """(h, w, channels) of 0 and 1: a checkerboard that alternates from channel to channel too."""
@@ -88,13 +116,37 @@ def _first_half(channels: slice, maps: Tensor) -> Tensor:
     return parity_map(height, width, channels.stop, maps.device)[..., channels.start :] > 0
 
 
+def _four_blocks(maps: Tensor) -> Tensor:
+    """(B, C, 2h, 2w) -> (B, h, w, C, 4): of each latent position."""
+    batch, channels, rows, columns = maps.shape
+    four = maps.view(batch, channels, rows // 2, 2, columns // 2, 2)
+    return four.permute(0, 2, 4, 1, 3, 5).flatten(4)
+
+
 def _motion_of_positions(vectors: Tensor) -> Tensor:
     """(B, 2, 2h, 2w) -> (B, h, w, 4): per latent position, the largest component of its four
     blocks and how far they are apart. Integers stay integers."""
-    batch, _, rows, columns = vectors.shape
-    four = vectors.view(batch, 2, rows // 2, 2, columns // 2, 2).permute(0, 2, 4, 1, 3, 5)
-    four = four.flatten(4)
+    four = _four_blocks(vectors)
     return torch.cat([four.abs().amax(-1), four.amax(-1) - four.amin(-1)], -1)
+
+
+def _of_motion(past: Past, log_table: Tensor) -> list[Tensor]:
+    """Maps (B, h, w, ...) of MOTION_CHANNELS in all, exact."""
+    motion, after_intra = past.motion, past.history.after_intra
+    first, second = (
+        log_magnitude(_motion_of_positions(motion[:, part]), log_table)
+        for part in (slice(1, 3), slice(3, 5))
+    )
+    uses = torch.cat([motion[:, :1] != SECOND, motion[:, :1] != FIRST], 1).float()
+    used = _four_blocks(uses).sum(-1) * (USE_UNITS / ACTIVATION_UNITS)
+    distances = log_magnitude(past.distances, log_table) * past.distances.sign()
+    level = past.level * (LEVEL_UNITS / ACTIVATION_UNITS)
+
+    def everywhere(values: Tensor) -> Tensor:
+        return values.float()[:, None, None, :].expand(*first.shape[:3], -1)
+
+    constants = torch.cat([level[:, None].float(), distances.float()], 1)
+    return [first, everywhere(after_intra[:, None]), second, used, everywhere(constants)]
 
 
 class GroupNetwork(nn.Module):
@@ -163,10 +215,9 @@ class ScalePrior(nn.Module):
         q: Tensor,
         shape: tuple[int, int, int],
         log_table: Tensor,
-        history: History | None = None,
-        vectors: Tensor | None = None,
+        past: Past | None = None,
     ) -> Tensor:
-        """What all groups of a frame see; q (B,), shape (B, h, w), vectors (B, 2, 2h, 2w)."""
+        """What all groups of a frame see; q (B,), shape (B, h, w); past: of an inter frame."""
         batch, height, width = shape
         quality = quality_activation(q)[:, None, None, None]
         maps = [
@@ -174,11 +225,11 @@ class ScalePrior(nn.Module):
             parity_map(height, width, 1, q.device).expand(batch, height, width, 1),
         ]
         if self.summarise is not None:
-            assert history is not None and vectors is not None
-            past = torch.cat([history.last, history.mean], -1)
-            maps.append(rectify(self.summarise(past)))
-            maps.append(log_magnitude(_motion_of_positions(vectors), log_table))
-            maps.append(history.after_intra[:, None, None, None].expand_as(maps[0]))
+            assert past is not None
+            history = past.history
+            seen = torch.cat([history.last, history.mean], -1)
+            maps.append(rectify(self.summarise(seen)))
+            maps += _of_motion(past, log_table)
         return torch.cat(maps, -1)
 
     def passes(self, height: int, width: int) -> Iterator[Pass]:

@@ -5,15 +5,15 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.model.config import BLOCK, VECTOR_BLOCK, ModelConfig
+from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.exact import ExactLayer, exact_float32, log_magnitude, log_magnitude_table
-from neuralcodec.model.frame_step import BestFiltered, CodedStep, FrameCoding, Refine
+from neuralcodec.model.frame_step import BestFiltered, CodedStep, FrameCoding, FramePlace, Refine
 from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
 from neuralcodec.model.layers import Float32Pointwise
 from neuralcodec.model.loop_filters import FILTER_GAIN
 from neuralcodec.model.motion_prior import VectorPrior
-from neuralcodec.model.recurrence import Recurrence
+from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History, ScalePrior
 
 
@@ -21,7 +21,7 @@ class VideoModel(nn.Module):
     """Intra and inter transforms (float) and the priors of latent and vectors (exact).
 
     Of frames of B items: planes y (B, 1, H, W) and uv (B, 2, H/2, W/2) in [0, 1], H and W multiples
-    of 16, q (B,) in 0..63, vectors (B, 2, H/8, W/8) in quarter samples.
+    of 16, q (B,) in 0..63, motion (B, 5, H/8, W/8) as in `Recurrence`.
     """
 
     log_table: Tensor
@@ -49,20 +49,22 @@ class VideoModel(nn.Module):
             q=q,
             show=lambda rounded: self.intra.synthesise(rounded, q),
         )
-        return self._code(coding, self.intra.analyse(y, uv, q), refine)
+        return self._code(coding, self.intra.analyse(y, uv, q), refine, torch.zeros_like(q))
 
     def code_inter(
         self,
         y: Tensor,
         uv: Tensor,
         q: Tensor,
-        vectors: Tensor,
-        before: Recurrence,
+        place: FramePlace,
+        motion: Tensor,
+        references: tuple[Recurrence, Recurrence],
         refine: Refine | None = None,
         filter_gain: float = FILTER_GAIN,
     ) -> CodedStep:
-        """A frame that is predicted from `before`, which must have its history."""
-        prediction = self.inter.predict(before.state, vectors, q)
+        """A frame that is predicted from two references, which must have their histories."""
+        refer = place.refer(references)
+        prediction = self.inter.predict(refer, motion, q)
         show = BestFiltered(self.inter, prediction, q, (y, uv), filter_gain)
         coding = FrameCoding(
             coder=self.inter,
@@ -71,29 +73,38 @@ class VideoModel(nn.Module):
             q=q,
             show=show,
             prediction=prediction,
-            before=before,
-            vectors=vectors,
+            refer=refer,
+            motion=motion,
+            history=_history_of(references),
         )
-        return self._code(coding, self.inter.analyse(y, uv, prediction, q), refine)
+        latent = self.inter.analyse(y, uv, prediction, q)
+        return self._code(coding, latent, refine, place.time)
 
     def show_intra(self, symbols: Tensor, q: Tensor) -> Recurrence:
         """symbols (B, N, h, w) of a frame -> what `code_intra` left, up to the history and to the
         rounding of floats."""
         rounded = self.intra.means.restore(symbols, None, self.intra.gain(q))
-        batch, _, rows, columns = symbols.shape
-        per_side = BLOCK // VECTOR_BLOCK
-        still = symbols.new_zeros(batch, 2, per_side * rows, per_side * columns)
-        return Recurrence(self.intra.synthesise(rounded, q), still, None)
+        state = self.intra.synthesise(rounded, q)
+        return Recurrence(state, _no_motion(state), torch.zeros_like(q), None)
 
     def show_inter(
-        self, symbols: Tensor, q: Tensor, vectors: Tensor, filtered: Tensor, before: Recurrence
+        self,
+        symbols: Tensor,
+        q: Tensor,
+        place: FramePlace,
+        motion: Tensor,
+        filtered: Tensor,
+        references: tuple[Recurrence, Recurrence],
     ) -> Recurrence:
         """The same of `code_inter`; filtered (B, 2): see `loop_filters.Filtered`."""
-        prediction = self.inter.predict(before.state, vectors, q)
+        prediction = self.inter.predict(place.refer(references), motion, q)
         rounded = self.inter.means.restore(symbols, prediction.side, self.inter.gain(q))
-        return Recurrence(self.inter.synthesise(rounded, prediction, q, filtered), vectors, None)
+        state = self.inter.synthesise(rounded, prediction, q, filtered)
+        return Recurrence(state, motion, place.time, None)
 
-    def _code(self, coding: FrameCoding, latent: Tensor, refine: Refine | None) -> CodedStep:
+    def _code(
+        self, coding: FrameCoding, latent: Tensor, refine: Refine | None, time: Tensor
+    ) -> CodedStep:
         if refine is not None:
             latent = refine(latent, coding)
         means, rounded = coding.quantise(latent)
@@ -102,12 +113,11 @@ class VideoModel(nn.Module):
         state = coding.show(rounded)
         with exact_float32(latent.device.type):
             magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), self.log_table)
-        vectors, history = coding.vectors, History.begin(magnitudes)
-        if vectors is None:
-            vectors = state.y.new_zeros(len(latent), 2, *state.feature.shape[-2:])
-        if coding.before is not None:
-            assert coding.before.history is not None
-            history = coding.before.history.advance(magnitudes)
+        motion = _no_motion(state) if coding.motion is None else coding.motion
+        if coding.history is None:
+            history = History.begin(magnitudes)
+        else:
+            history = coding.history.advance(magnitudes)
         return CodedStep(
             coding=coding,
             latent=latent,
@@ -115,7 +125,7 @@ class VideoModel(nn.Module):
             rounded=rounded,
             symbols=symbols,
             filtered=coding.show.filtered if isinstance(coding.show, BestFiltered) else None,
-            recurrence=Recurrence(state, vectors, history),
+            recurrence=Recurrence(state, motion, time, history),
         )
 
     def exact_layers(self) -> list[ExactLayer]:
@@ -130,3 +140,13 @@ class VideoModel(nn.Module):
                 if isinstance(module, nn.Conv2d) and not isinstance(module, Float32Pointwise):
                     module.to(precision)
         return fast
+
+
+def _no_motion(state: State) -> Tensor:
+    return state.y.new_zeros(len(state.y), 5, *state.feature.shape[-2:])
+
+
+def _history_of(references: tuple[Recurrence, Recurrence]) -> History:
+    first, second = (reference.history for reference in references)
+    assert first is not None and second is not None
+    return first if second is first else History.of_both(first, second)

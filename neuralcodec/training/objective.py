@@ -6,16 +6,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from neuralcodec.encoder.motion_search import THOROUGH_SEARCH, search_vectors
-from neuralcodec.model.code_length import laplace_bits, vector_field_bits
-from neuralcodec.model.config import VECTOR_BLOCK, ModelConfig
+from neuralcodec.model.code_length import laplace_bits
 from neuralcodec.model.distortion import distortion
 from neuralcodec.model.exact import exact_float32
-from neuralcodec.model.frame_step import CodedStep
+from neuralcodec.model.frame_step import CodedStep, FramePlace
 from neuralcodec.model.loop_filters import FILTER_GAIN
 from neuralcodec.model.recurrence import Recurrence, State
-from neuralcodec.model.scale_prior import History
+from neuralcodec.model.scale_prior import History, Past
 from neuralcodec.model.video_model import VideoModel
+from neuralcodec.training.structures import Structure
 
 PICTURE_NOISE, FEATURE_NOISE = 0.001, 0.01  # of the recurrent state; pictures are in [0, 1]
 LEARNING_GAIN = -0.001  # of loop filters, instead of FILTER_GAIN: at first they change nothing
@@ -24,10 +23,12 @@ BALANCE = 0.4  # losses of all λ weigh about the same after division by λ**BAL
 
 @dataclass(frozen=True)
 class FrameCost:
-    """Per item of the batch: bits per pixel of latent and vectors, weighted squared error."""
+    """Of frame number `frame`, per item of the batch: q, bits per pixel of the latent, weighted
+    squared error."""
 
-    latent_bpp: Tensor
-    vector_bpp: Tensor
+    frame: int
+    q: Tensor
+    bpp: Tensor
     distortion: Tensor
     shown: State
 
@@ -61,11 +62,9 @@ def _side_information(steps: Sequence[CodedStep]) -> Tensor:
     coding = steps[0].coding
     q = torch.cat([step.coding.q for step in steps])
     shape = (len(q), *steps[0].symbols.shape[-2:])
-    if coding.before is None:
-        return coding.prior.side_information(q, shape, coding.log_table)
-    history = History.cat([_history(step.coding.before) for step in steps])
-    fields = torch.cat([step.recurrence.vectors for step in steps])
-    return coding.prior.side_information(q, shape, coding.log_table, history, fields)
+    known = [step.coding.past for step in steps]
+    past = Past.cat([part for part in known if part is not None])
+    return coding.prior.side_information(q, shape, coding.log_table, past)
 
 
 def _history(left: Recurrence | None) -> History:
@@ -73,68 +72,71 @@ def _history(left: Recurrence | None) -> History:
     return left.history
 
 
-def sequence_costs(
-    model: VideoModel,
-    y: Tensor,
-    uv: Tensor,
-    q: Tensor,
-    vectors: Tensor,
-    count_vectors: bool = True,
-) -> list[FrameCost]:
-    """y (B, T, 1, H, W), uv (B, T, 2, H/2, W/2) in [0, 1], q (B, T): one GOP per item;
-    vectors (B, T - 1, 2, H/8, W/8). Gradients go through the reference pictures as well.
-    count_vectors: whether bits of the vectors are counted; they are 0 otherwise."""
-    of_vectors = torch.zeros_like(q)
-    if count_vectors:
-        of_vectors = torch.cat([of_vectors[:, :1], _bits_of_fields(model, vectors, q[:, 1:])], 1)
-    return costs_of(_coded(model, y, uv, q, vectors), y, uv, of_vectors, model.training)
+@dataclass(frozen=True)
+class Sequences:
+    """B sequences that are coded alike, each as one GOP.
+
+    y (B, T, 1, H, W), uv (B, T, 2, H/2, W/2) in [0, 1] and q (B, T), frames as shown; motion
+    (B, T - 1, 5, H/8, W/8), in the order of coding; stride (B,): frames of the clip from one to the
+    next.
+    """
+
+    y: Tensor
+    uv: Tensor
+    q: Tensor
+    structure: Structure
+    motion: Tensor
+    stride: Tensor
 
 
-def costs_of(
-    steps: Sequence[CodedStep], y: Tensor, uv: Tensor, vector_bits: Tensor, training: bool
-) -> list[FrameCost]:
-    """Of the frames of a GOP; y, uv: the source, as for `sequence_costs`; vector_bits (B, T)."""
-    bits = symbol_bits(steps[:1], training)
+def sequence_costs(model: VideoModel, sequences: Sequences) -> list[FrameCost]:
+    """Of all frames, in the order of coding. Gradients go through the reference pictures as
+    well."""
+    y, uv = sequences.y, sequences.uv
+    steps = coded_steps(model, sequences)
+    bits = symbol_bits(steps[:1], model.training)
     if steps[1:]:
-        bits += symbol_bits(steps[1:], training)
+        bits += symbol_bits(steps[1:], model.training)
     pixels = y.shape[-2] * y.shape[-1]
+    numbers = [0, *(coded.frame for coded in sequences.structure)]
     return [
         FrameCost(
-            bits[t] / pixels,
-            vector_bits[:, t] / pixels,
+            t,
+            step.coding.q,
+            bits[n] / pixels,
             distortion(step.recurrence.state, y[:, t], uv[:, t]),
             step.recurrence.state,
         )
-        for t, step in enumerate(steps)
+        for n, (t, step) in enumerate(zip(numbers, steps, strict=True))
     ]
 
 
-def _coded(model: VideoModel, y: Tensor, uv: Tensor, q: Tensor, vectors: Tensor) -> list[CodedStep]:
-    """The frames of a GOP, one after the other."""
+def coded_steps(model: VideoModel, sequences: Sequences) -> list[CodedStep]:
+    """The frames, in the order of coding."""
+    s = sequences
     filter_gain = LEARNING_GAIN if torch.is_grad_enabled() else FILTER_GAIN
-    steps = [model.code_intra(y[:, 0], uv[:, 0], q[:, 0])]
-    for t in range(1, y.shape[1]):
-        before = steps[-1].recurrence
+    steps = [model.code_intra(s.y[:, 0], s.uv[:, 0], s.q[:, 0])]
+    left = {0: steps[0].recurrence}
+    for n, coded in enumerate(s.structure):
+        t = coded.frame
+        first, second = (left[number] for number in coded.references)
         if model.training:
-            before = replace(before, state=unsettled(before.state))
-        frame, field = (y[:, t], uv[:, t]), vectors[:, t - 1]
-        steps.append(model.code_inter(*frame, q[:, t], field, before, filter_gain=filter_gain))
-    return steps
-
-
-def _bits_of_fields(model: VideoModel, vectors: Tensor, q: Tensor) -> Tensor:
-    """vectors (B, T, 2, h, w), q (B, T) -> bits (B, T), of all frames in one walk: they depend on
-    no picture, and a walk is thousands of small operations."""
-    last = torch.cat([torch.zeros_like(vectors[:, :1]), vectors[:, :-1]], 1)
-    with exact_float32(vectors.device.type):
-        bits = vector_field_bits(
-            model.vector_prior,
-            vectors.flatten(0, 1),
-            last.flatten(0, 1),
-            q.flatten(),
-            model.log_table,
+            is_single = second is first
+            first = replace(first, state=unsettled(first.state))
+            second = first if is_single else replace(second, state=unsettled(second.state))
+        place = FramePlace(torch.full_like(s.stride, coded.level), t * s.stride)
+        step = model.code_inter(
+            s.y[:, t],
+            s.uv[:, t],
+            s.q[:, t],
+            place,
+            s.motion[:, n],
+            (first, second),
+            filter_gain=filter_gain,
         )
-    return bits.unflatten(0, q.shape)
+        left[t] = step.recurrence
+        steps.append(step)
+    return steps
 
 
 def unsettled(state: State) -> State:
@@ -152,21 +154,10 @@ def _noise(like: Tensor, deviation: float) -> Tensor:
     return (torch.rand_like(like) - 0.5) * (12**0.5 * deviation)
 
 
-def source_vectors(config: ModelConfig, y: Tensor, q: Tensor) -> Tensor:
-    """Vectors between the source's own frames, all in one call: (B, T - 1, 2, H/8, W/8)."""
-    batch, frames, _, height, width = y.shape
-    zero = y.new_zeros(batch * (frames - 1), 2, height // VECTOR_BLOCK, width // VECTOR_BLOCK)
-    weights = config.quality_lambdas(q[:, 1:].flatten())
-    now, before = y[:, 1:].flatten(0, 1), y[:, :-1].flatten(0, 1)
-    field = search_vectors(now, before, zero, weights, THOROUGH_SEARCH)
-    return field.unflatten(0, (batch, frames - 1))
-
-
-def sequence_loss(model: VideoModel, costs: list[FrameCost], q: Tensor) -> Tensor:
-    total = torch.zeros((), device=q.device)
-    for t, cost in enumerate(costs):
-        weight = model.config.quality_lambdas(q[:, t])
-        loss = cost.latent_bpp + weight * cost.distortion
-        # the priors of vectors share no parameter with the rest: the same weight for all λ
-        total = total + (loss * (weight / 1000) ** -BALANCE + cost.vector_bpp).mean()
-    return total / len(costs)
+def sequence_loss(model: VideoModel, costs: Sequence[FrameCost]) -> Tensor:
+    """Each frame with the λ of its own q."""
+    losses = []
+    for cost in costs:
+        weight = model.config.quality_lambdas(cost.q)
+        losses.append(((cost.bpp + weight * cost.distortion) * (weight / 1000) ** -BALANCE).mean())
+    return torch.stack(losses).mean()

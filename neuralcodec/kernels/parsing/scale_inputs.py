@@ -34,6 +34,22 @@ def write_motion(vectors: np.ndarray, table: np.ndarray, out: np.ndarray, column
                 target[column + 2 + axis] = table[min(high - low, farthest)]
 
 
+@compiled("void(float32[:,::1], int64, int8[:,::1], int64)")
+def write_uses(which: np.ndarray, units: int, out: np.ndarray, column: int) -> None:
+    """which (2h, 2w): 0 the first reference, 1 the second, else both. To two columns: how many of
+    the four blocks use each, times units. Reference: `scale_prior._of_motion`."""
+    height, width = which.shape[0] // 2, which.shape[1] // 2
+    for y in range(height):
+        for x in range(width):
+            first = second = 0
+            for k in range(4):
+                value = which[2 * y + k // 2, 2 * x + k % 2]
+                first += value != 1
+                second += value != 0
+            out[y * width + x, column] = units * first
+            out[y * width + x, column + 1] = units * second
+
+
 @compiled("void(int8[:,::1], int64, int8[:,::1])")
 def advance_history(maps: np.ndarray, column: int, history: np.ndarray) -> None:
     """history (positions, 2N): magnitudes of the last frame, then their running mean; maps[:,
