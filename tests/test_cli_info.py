@@ -24,6 +24,7 @@ from neuralcodec.container import (
 from neuralcodec.encoder.gop_structure import INTRA_BONUS
 from neuralcodec.files.info import read_info
 from neuralcodec.model.model_file import model_bytes
+from neuralcodec.references import chain
 
 FAULT, USAGE = 1, 2
 
@@ -42,7 +43,8 @@ def write_container(path: Path, frames: int, gop: int, with_psnr: bool = True) -
         for first in range(0, frames, gop):
             numbers = range(first, min(first + gop, frames))
             records = tuple(
-                FrameRecord(n, 40 if n == first else 32, bytes(10 + n % 5)) for n in numbers
+                FrameRecord(n, 40 if n == first else 32, bytes(10 + n % 5), chain(n - first))
+                for n in numbers
             )
             psnr = tuple(tuple(rng.uniform(30, 40, 3)) for _ in numbers)
             writer.write_gop(GopRecord(first, 0, records), GopStats(first, psnr))

@@ -112,9 +112,9 @@ class Decoder:
         decoder = GopSymbolDecoder(self.installed, self.coder, rows, columns)
         for t, frame in enumerate(gop.frames):
             try:
-                symbols = decoder.decode(frame.payload, frame.q, chain(t))
+                symbols = decoder.decode(frame.payload, frame.q, frame.place)
             except Malformed as error:
-                raise Malformed(f"frame {gop.first_frame + t}: {error}") from error
+                raise Malformed(f"frame {gop.first_frame + frame.place.shown}: {error}") from error
             is_last = t == len(gop.frames) - 1
             if is_last and gop.symbols_crc not in (None, decoder.checksum):
                 raise Malformed("its symbols do not have the checksum recorded")

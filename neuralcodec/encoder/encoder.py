@@ -8,7 +8,7 @@ from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
 from neuralcodec.codec.pipeline import RunAhead, Stopwatch
 from neuralcodec.codec.tensors import grid_size
 from neuralcodec.container import FrameRecord, GopRecord, GopStats
-from neuralcodec.container.sizes import frame_bytes
+from neuralcodec.container.sizes import GopSize
 from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.gop_coder import CodedFrame, GopCoder
 from neuralcodec.encoder.lookahead import SourceFrame, look_ahead
@@ -123,23 +123,24 @@ class _GopInProgress:
         self.first_frame = first_frame
         rows, columns = grid_size(encoder.fmt)
         self.symbols = GopSymbolEncoder(encoder.installed, encoder.coder, rows, columns)
+        self.size = GopSize()
         self.records: list[FrameRecord] = []
         self.psnr: list[PlanePsnr] = []
 
     def add(self, frame: CodedFrame) -> FrameResult:
         payload = self.symbols.encode(frame.symbols, frame.q, frame.place)
-        before = self.records[-1] if self.records else None
-        self.records.append(FrameRecord(frame.source.info.pts, frame.q, payload))
+        self.records.append(FrameRecord(frame.source.info.pts, frame.q, payload, frame.place))
         self.psnr.append(frame_psnr(frame.source.frame, frame.shown))
         return FrameResult(
             number=frame.source.number,
             is_intra=frame.place.is_intra,
             quality=frame.gop_quality,
-            bits=8 * frame_bytes(self.records[-1], before),
+            bits=8 * self.size.add(self.records[-1]),
             psnr=self.psnr[-1].yuv,
         )
 
     def finish(self, is_last_of_plan: bool) -> CodedGop:
-        psnr = tuple((p.y, p.u, p.v) for p in self.psnr)
+        shown = sorted(zip(self.records, self.psnr, strict=True), key=lambda f: f[0].place.shown)
+        psnr = tuple((p.y, p.u, p.v) for _, p in shown)
         record = GopRecord(self.first_frame, self.symbols.checksum, tuple(self.records))
         return CodedGop(record, GopStats(self.first_frame, psnr), is_last_of_plan)
