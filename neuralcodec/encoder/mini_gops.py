@@ -104,12 +104,9 @@ class GopOrder:
     def _next_frame(self) -> CodingStep:
         """With low delay: slot 0 holds the last frame of higher quality, slot 1 the last other."""
         self._last += 1
-        since_key = (self._last - 1) % KEY_DISTANCE
-        first, second = (0, 1) if since_key == 0 else (1, 0)
-        if self._last == 1:
-            first = second = 0
+        last_slot = 0 if (self._last - 1) % KEY_DISTANCE == 0 else 1
         level = 0 if self._last % KEY_DISTANCE == 0 else 1
-        place = Placement(self._last, level, (first, second), level)
+        place = Placement(self._last, level, (last_slot, 0), level)
         return CodingStep(place, LOW_DELAY_OFFSETS[level], 1)
 
 
