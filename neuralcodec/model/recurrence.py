@@ -29,7 +29,8 @@ class Recurrence:
 
     motion (B, 5, H/8, W/8): of each block, which references predict it (see `motion_values`), then
     dx and dy in the first and dx and dy in the second, in quarter samples; 0 where a reference is
-    not used, and after an intra frame. time (B,): the frame's number in its GOP, as shown. history: what its symbols mean for the scale prior; None in a decoder, whose parser has its own.
+    not used, and after an intra frame. time (B,): the frame's number in its GOP, as shown.
+    history: what its symbols mean for the scale prior; None in a decoder, whose parser has its own.
     """
 
     state: State

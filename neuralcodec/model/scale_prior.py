@@ -28,8 +28,8 @@ from neuralcodec.model.exact import (
 from neuralcodec.model.motion_values import FIRST, SECOND
 
 SIDE_CHANNELS = 2  # quality, parity
-# |dx|, |dy| and their spread of the first reference, follows-an-intra-frame; the same of the second,
-# how many of the four blocks use each, level, log distances
+# |dx|, |dy| and their spread in the first reference, follows-an-intra-frame; the same in the second
+# reference, how many of the four blocks use each, level, log distances
 MOTION_CHANNELS = 5 + 4 + 2 + 1 + 2
 LEVEL_UNITS = 16  # of an activation, for each level
 USE_UNITS = 8  # for each block
