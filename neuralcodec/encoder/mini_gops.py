@@ -43,11 +43,6 @@ P_FRAMES = Structure(1)
 LOW_DELAY = Structure(1, low_delay=True)
 
 
-def structure_with(bframes: int, low_delay: bool = False) -> Structure:
-    """Of at most so many frames between two anchors."""
-    return LOW_DELAY if low_delay else Structure(largest_size(bframes + 1))
-
-
 def largest_size(frames: int) -> int:
     """Of the mini-GOPs that so many frames suffice for."""
     return max(size for size in SIZES if size <= frames)

@@ -20,7 +20,8 @@ from neuralcodec.container.sizes import (
 from neuralcodec.encoder.encoder import Encoder
 from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.gop_structure import LONGEST_GOP
-from neuralcodec.encoder.presets import DEFAULT_PRESET, PRESETS
+from neuralcodec.encoder.mini_gops import LARGEST, LOW_DELAY, Structure, largest_size
+from neuralcodec.encoder.presets import BFRAMES, DEFAULT_PRESET, PRESETS
 from neuralcodec.encoder.quality_control import QualityControl
 from neuralcodec.endpoints import input_name, is_special, output_name
 from neuralcodec.errors import InputError, UsageError
@@ -55,6 +56,8 @@ def encode(
     quality: int | None = None,
     rate: RateTarget | None = None,
     preset: str = DEFAULT_PRESET,
+    bframes: int | None = None,
+    low_delay: bool = False,
     gop: int = DEFAULT_GOP,
     scenecut: bool = True,
     model: PathLike | None = None,
@@ -71,7 +74,8 @@ def encode(
 
     quality: 0 (smallest) .. 63 (best), 32 by default; or a target instead of it: `rate`, in two
     passes where the source is a file; preset: 'fast', 'medium', 'slow' or 'placebo', how much time
-    to spend; gop: most frames from one intra frame to the next, 96 in any case; scenecut: whether a
+    to spend; bframes: most frames between two that do not refer to later ones, 0..15, None: as the
+    preset has it; low_delay: no frame waits for a later one; gop: most frames from one intra frame to the next, 96 in any case; scenecut: whether a
     GOP begins at each cut as well; model: name or .safetensors file, None for 'fast'; frames: stop after so many; source: which part of it to take and how to
     change it; strict: a source that ends in the middle is an error;
     resumable: where a call does not come to its end, what is complete stays in dst.part, and the
@@ -85,6 +89,7 @@ def encode(
     _check_numbers(quality, rate, gop, frames)
     if preset not in PRESETS:
         raise UsageError(f"preset {preset} is none of {', '.join(PRESETS)}")
+    structure = _structure(preset, bframes, low_delay)
     src, dst = input_name(src), output_name(dst)
     _check_names(src, dst, rate, overwrite, resumable)
     where = find_device(device)
@@ -100,6 +105,7 @@ def encode(
             choose_precision(precision),
             scenecut,
             PRESETS[preset],
+            structure,
         ),
         installed=load_model(os.fspath(model or DEFAULT_MODEL)),
         rate=rate,
@@ -334,6 +340,18 @@ def _check_numbers(
         raise UsageError(f"a GOP of {gop} frames is not in 1..65536")
     if frames is not None and frames < 1:
         raise UsageError(f"frames must be at least 1, not {frames}")
+
+
+def _structure(preset: str, bframes: int | None, low_delay: bool) -> Structure:
+    if low_delay:
+        if bframes:
+            raise UsageError("B-frames wait for later ones: give bframes or low_delay")
+        return LOW_DELAY
+    if bframes is None:
+        bframes = BFRAMES[preset]
+    if not 0 <= bframes < LARGEST:
+        raise UsageError(f"{bframes} B-frames are not in 0..{LARGEST - 1}")
+    return Structure(largest_size(bframes + 1))
 
 
 def _check_names(
