@@ -63,3 +63,15 @@ def independent_runs(places: Sequence[Placement], most: int) -> list[range]:
     if places:
         runs.append(range(start, len(places)))
     return runs
+
+
+def referred_to(places: Sequence[Placement]) -> list[tuple[int, ...]]:
+    """Of each frame of a GOP in the order of coding, the numbers in the order of showing of those
+    that it reads: two, one where both are the same, none of an intra frame."""
+    held: dict[int, int] = {}
+    found: list[tuple[int, ...]] = []
+    for place in places:
+        found.append(tuple(dict.fromkeys(held[slot] for slot in place.slots or ())))
+        if place.stored is not None:
+            held[place.stored] = place.shown
+    return found

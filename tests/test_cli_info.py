@@ -86,10 +86,12 @@ def test_the_frame_table_says_what_each_frame_is_and_takes(small_coded):
         cells = row.split()
         assert cells[0] == str(number) == str(frame.number)
         assert cells[2] == frame.type == ("P" if number % 4 else "I")
-        assert (int(cells[3]), float(cells[4])) == (number, number / 25)
-        assert int(cells[5]) == frame.bits
-        assert int(cells[6]) == frame.quality == (32 if number % 4 else 32 + INTRA_BONUS)
-        assert float(cells[10]) == pytest.approx(frame.psnr_yuv, abs=0.00501)
+        assert int(cells[3]) == frame.level == 0
+        assert cells[4] == (str(number - 1) if number % 4 else "-")
+        assert (int(cells[5]), float(cells[6])) == (number, number / 25)
+        assert int(cells[7]) == frame.bits
+        assert int(cells[8]) == frame.quality == (32 if number % 4 else 32 + INTRA_BONUS)
+        assert float(cells[12]) == pytest.approx(frame.psnr_yuv, abs=0.00501)
     yuv = [frame.psnr_yuv for frame in info.frame_table]
     assert np.mean(yuv) == pytest.approx(info.psnr_yuv)
 
