@@ -60,7 +60,7 @@ def encoded_fields(model: VideoModel, sampler: Sampler, sequences: int, first: i
         left: Recurrence | None = None
         last = np.zeros((2, SIZE // 8, SIZE // 8), np.int16)
         for position in range(LENGTH):
-            q = frame_quality(quality, position)
+            q = frame_quality(quality, 0 if position else INTRA_BONUS)
             frame = _frame(y[0, position], uv[0, position])
             references = None if left is None else (left, left)
             task = FrameTask(frame=frame, q=q, place=chain(position), references=references)
