@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from codec_clips import installed_from, random_symbols, tiny_model
+from codec_clips import PLACES, installed_from, random_symbols, tiny_model
 
 from neuralcodec.codec.filtered_symbols import AFTER_INTRA, FilteredPlanes, encode_filtered
 from neuralcodec.codec.gop_symbols import (
@@ -22,8 +22,9 @@ from neuralcodec.model.loop_filters import Filtered
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.motion_prior import VECTOR_LIMIT
 from neuralcodec.model.motion_steps import STEPS
+from neuralcodec.references import Placement
 
-QUALITIES = (5, 63, 0, 32)
+QUALITIES = (5, 63, 0, 32, 21, 40, 7)
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +41,15 @@ def symbols_of_a_gop(
     installed: InstalledModel, rows: int, columns: int, seed: int = 1
 ) -> list[FrameSymbols]:
     rng, config = np.random.default_rng(seed), installed.model.config
-    return random_symbols(rng, rows, columns, config, len(QUALITIES))
+    return random_symbols(rng, rows, columns, config, PLACES)
 
 
 def same(one: FrameSymbols, other: FrameSymbols) -> bool:
-    if (one.vectors is None) != (other.vectors is None):
+    if (one.motion is None) != (other.motion is None):
         return False
-    vectors = one.vectors is None or np.array_equal(one.vectors, other.vectors)
+    motion = one.motion is None or np.array_equal(one.motion, other.motion)
     same_filters = one.filtered == other.filtered
-    return vectors and same_filters and np.array_equal(one.latent, other.latent)
+    return motion and same_filters and np.array_equal(one.latent, other.latent)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 3), (8, 8), (17, 18)])
@@ -57,8 +58,8 @@ def test_the_symbols_of_a_gop_of_any_size_come_back(
 ):
     encoder = GopSymbolEncoder(tiny, coder, *size)
     decoder = GopSymbolDecoder(tiny, coder, *size)
-    for t, (symbols, q) in enumerate(zip(symbols_of_a_gop(tiny, *size), QUALITIES, strict=True)):
-        found = decoder.decode(encoder.encode(symbols, q), q, intra=t == 0)
+    for symbols, q, place in zip(symbols_of_a_gop(tiny, *size), QUALITIES, PLACES, strict=True):
+        found = decoder.decode(encoder.encode(symbols, q, place), q, place)
         assert same(found, symbols)
         assert found.latent.dtype == np.int16
         assert decoder.checksum == encoder.checksum
@@ -68,18 +69,19 @@ def test_a_gop_is_parsed_without_the_networks_that_make_pictures(coder: Coder, t
     installed = installed_from(tiny_model(), tmp_path)
     encoder = GopSymbolEncoder(installed, coder, 3, 4)
     symbols = symbols_of_a_gop(installed, 3, 4)
-    payloads = [encoder.encode(s, 20) for s in symbols]
+    payloads = [encoder.encode(s, 20, place) for s, place in zip(symbols, PLACES, strict=True)]
     del installed.model.intra, installed.model.inter
     decoder = GopSymbolDecoder(installed, coder, 3, 4)
-    for t, (payload, expected) in enumerate(zip(payloads, symbols, strict=True)):
-        assert same(decoder.decode(payload, 20, intra=t == 0), expected)
+    for payload, expected, place in zip(payloads, symbols, PLACES, strict=True):
+        assert same(decoder.decode(payload, 20, place), expected)
 
 
 def test_each_gop_starts_afresh(tiny: InstalledModel, coder: Coder):
     symbols = symbols_of_a_gop(tiny, 4, 5)
     once = GopSymbolEncoder(tiny, coder, 4, 5)
     again = GopSymbolEncoder(tiny, coder, 4, 5)
-    assert [once.encode(s, 9) for s in symbols] == [again.encode(s, 9) for s in symbols]
+    for s, place in zip(symbols, PLACES, strict=True):
+        assert once.encode(s, 9, place) == again.encode(s, 9, place)
 
 
 def test_the_checksum_changes_with_any_symbol_of_any_frame(tiny: InstalledModel, coder: Coder):
@@ -91,9 +93,9 @@ def test_the_checksum_changes_with_any_symbol_of_any_frame(tiny: InstalledModel,
 
     found = {checksum(symbols_of_a_gop(tiny, 3, 3))}
     for t in range(len(QUALITIES)):
-        for place in ("latent", "vectors"):
+        for part in ("latent", "motion"):
             frames = symbols_of_a_gop(tiny, 3, 3)
-            array = getattr(frames[t], place)
+            array = getattr(frames[t], part)
             if array is not None:
                 array[-1, -1, -1] += 1
                 found.add(checksum(frames))
@@ -126,54 +128,98 @@ def test_the_quality_and_the_frames_before_are_part_of_what_parsing_needs(
 ):
     symbols = symbols_of_a_gop(tiny, 6, 6)
     encoder = GopSymbolEncoder(tiny, coder, 6, 6)
-    frames = [(t, encoder.encode(s, 30), 30) for t, s in enumerate(symbols)]
+    frames = [
+        (encoder.encode(s, 30, place), 30, place) for s, place in zip(symbols, PLACES, strict=True)
+    ]
 
-    def parses(frames: list[tuple[int, bytes, int]]) -> bool:
+    def parses(frames: list[tuple[bytes, int, Placement]]) -> bool:
         decoder = GopSymbolDecoder(tiny, coder, 6, 6)
         try:
-            for t, payload, q in frames:
-                decoder.decode(payload, q, intra=t == 0)
+            for frame in frames:
+                decoder.decode(*frame)
         except Malformed:
             return False
         return decoder.checksum == encoder.checksum
 
+    payload, _, place = frames[2]
     assert parses(frames)
-    assert not parses([frames[0], (1, frames[1][1], 60), *frames[2:]])
-    assert not parses([frames[0], frames[1], frames[3]])
-    assert not parses([frames[0], frames[2], frames[1], frames[3]])
+    assert not parses([*frames[:2], (payload, 60, place), *frames[3:]])
+    assert not parses([*frames[:3], *frames[4:]])
+    assert not parses([frames[0], frames[2], frames[1], *frames[3:]])
+    for other in (
+        replace(place, slots=(1, 0)),
+        replace(place, shown=3),
+        replace(place, level=2),
+        replace(place, slots=(0, 0)),
+        replace(place, shown=4),
+    ):
+        assert not parses([*frames[:2], (payload, 30, other), *frames[3:]]), other
 
 
 def test_random_payloads_raise_nothing_but_malformed(tiny: InstalledModel, coder: Coder):
     rng = np.random.default_rng(9)
     sound = GopSymbolEncoder(tiny, coder, 3, 4)
-    intra = sound.encode(symbols_of_a_gop(tiny, 3, 4)[0], 30)
+    symbols = symbols_of_a_gop(tiny, 3, 4)
+    payloads = [sound.encode(s, 30, place) for s, place in zip(symbols, PLACES, strict=True)]
     outcomes = set()
-    for length in [0, 1, 4, *rng.integers(1, 900, 60)]:
-        for number in (0, 1):
+    for length in [0, 1, 4, *rng.integers(1, 900, 40)]:
+        for number in (0, 1, 2):
             decoder = GopSymbolDecoder(tiny, coder, 3, 4)
             try:
-                if number:
-                    decoder.decode(intra, 30, intra=True)
-                found = decoder.decode(rng.bytes(int(length)), 30, intra=number == 0)
-                if found.vectors is not None:
-                    assert np.abs(found.vectors).max() <= VECTOR_LIMIT
+                for payload, place in zip(payloads[:number], PLACES, strict=False):
+                    decoder.decode(payload, 30, place)
+                found = decoder.decode(rng.bytes(int(length)), 30, PLACES[number])
+                if found.motion is not None:
+                    assert np.abs(found.motion[1:]).max() <= VECTOR_LIMIT
                 outcomes.add("parsed")
             except Malformed:
                 outcomes.add("malformed")
     assert "malformed" in outcomes
 
 
-def test_a_vector_beyond_the_limit_is_malformed(tiny: InstalledModel, coder: Coder):
+@pytest.mark.parametrize("part", [1, 4])
+def test_a_vector_beyond_the_limit_is_malformed(tiny: InstalledModel, coder: Coder, part: int):
     frames = symbols_of_a_gop(tiny, 3, 4)
     encoder = GopSymbolEncoder(tiny, coder, 3, 4)
     decoder = GopSymbolDecoder(tiny, coder, 3, 4)
-    decoder.decode(encoder.encode(frames[0], 30), 30, intra=True)
-    vectors = frames[1].vectors
-    assert vectors is not None
+    for symbols, place in zip(frames[:2], PLACES, strict=False):
+        decoder.decode(encoder.encode(symbols, 30, place), 30, place)
+    motion = frames[2].motion
+    assert motion is not None
     assert VECTOR_LIMIT == 1023  # as docs/format.md says
-    vectors[0, 1, 1] = 1024
+    motion[0, 1, 1] = 2
+    motion[part, 1, 1] = 1024
     with pytest.raises(Malformed, match="too long"):
-        decoder.decode(encoder.encode(frames[1], 30), 30, intra=False)
+        decoder.decode(encoder.encode(frames[2], 30, PLACES[2]), 30, PLACES[2])
+
+
+def test_motion_is_predicted_across_times_as_far_apart_as_can_be(
+    tiny: InstalledModel, coder: Coder
+):
+    """Mirrored vectors and trajectories keep to the limit, whatever the times are."""
+    far = 2**32 - 1
+    places = [
+        Placement(0),
+        Placement(far, slots=(0, 0), stored=1),
+        Placement(1, level=1, slots=(0, 1), stored=2),
+        Placement(far - 1, level=2, slots=(2, 1), stored=3),
+        Placement(2, level=7, slots=(3, 2), stored=None),
+    ]
+    rng = np.random.default_rng(2)
+    encoder, decoder = (kind(tiny, coder, 3, 4) for kind in (GopSymbolEncoder, GopSymbolDecoder))
+    frames = random_symbols(rng, 3, 4, tiny.model.config, places)
+    for symbols, place in zip(frames, places, strict=True):
+        assert same(decoder.decode(encoder.encode(symbols, 30, place), 30, place), symbols)
+
+
+def test_a_frame_cannot_refer_to_one_that_is_shown_at_its_own_time(
+    tiny: InstalledModel, coder: Coder
+):
+    encoder = GopSymbolEncoder(tiny, coder, 3, 4)
+    frames = symbols_of_a_gop(tiny, 3, 4)
+    encoder.encode(frames[0], 30, PLACES[0])
+    with pytest.raises(Malformed, match="same time"):
+        encoder.encode(frames[1], 30, replace(PLACES[1], shown=0))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (8, 8), (9, 17), (33, 20)])

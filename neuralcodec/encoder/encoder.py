@@ -284,7 +284,7 @@ class _PlannedFrame:
             frame=self.source.frame,
             q=self.q,
             place=chain(self.sequence.position),
-            references=before and (before, before),
+            references=None if before is None else (before, before),
         )
 
 

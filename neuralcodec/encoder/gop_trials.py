@@ -70,7 +70,7 @@ class BonusTrials:
         for position, frame in enumerate(frames):
             q = frame_quality(quality, position, bonus)
             place = chain(position)
-            references = before and (before, before)
+            references = None if before is None else (before, before)
             task = FrameTask(frame=frame, q=q, place=place, references=references)
             [coded] = self._encoder.encode([task])
             bits = 8 * len(symbols.encode(coded.symbols, q, place))

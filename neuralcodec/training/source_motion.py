@@ -1,4 +1,4 @@
-"""Motion of training sequences: searched between frames of the source, before they are coded."""
+"""Motion of training sequences, searched between the frames of the source beforehand."""
 
 import torch
 import torch.nn.functional as F

@@ -63,7 +63,7 @@ class Trainer:
         model.to(self.device)
         if self.device.type == "cuda":  # convolutions; on a CPU they are matrix products
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        model.vector_prior.requires_grad_(False)  # learns from what encoders choose, elsewhere
+        model.motion_prior.requires_grad_(False)  # learns from what encoders choose, elsewhere
         self.state = TrainingState(model, schedule.learning_rate)
         if options.compile:
             for module in model.modules():

@@ -63,7 +63,7 @@ def encoded_fields(model: VideoModel, sampler: Sampler, sequences: int, first: i
         for position in range(LENGTH):
             q = frame_quality(quality, position)
             frame = _frame(y[0, position], uv[0, position])
-            references = left and (left, left)
+            references = None if left is None else (left, left)
             task = FrameTask(frame=frame, q=q, place=chain(position), references=references)
             [coded] = encoder.encode([task])
             symbols, left = coded.symbols, coded.recurrence

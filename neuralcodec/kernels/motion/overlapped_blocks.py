@@ -286,9 +286,9 @@ def predict_back(
 
 @lru_cache
 def _weights(block: int) -> np.ndarray:
-    """(2 · ALL + 1, block · PITCH): what the vectors of a group, the bits of its number, have to say
-    in each sample of a square, of one half, then of two, which begin at ALL. They fall off linearly
-    from a block's centre; those of all four make 1."""
+    """(2 · ALL + 1, block · PITCH): what the vectors of a group, the bits of its number, have to
+    say in each sample of a square: where each takes one half, then, from ALL on, where it takes
+    both. They fall off linearly from a block's centre; those of all four make 1."""
     rising = (np.arange(block, dtype=np.float32) + np.float32(0.5)) / np.float32(block)
     of_corners = [np.outer(a, b) for a in (1 - rising, rising) for b in (1 - rising, rising)]
     weights = np.zeros((2 * ALL + 1, block, PITCH), np.float32)
