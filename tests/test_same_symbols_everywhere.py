@@ -19,6 +19,7 @@ from codec_clips import (
     untagged,
     write_nlc,
 )
+from gop_placements import pyramids
 
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
 from neuralcodec.container import ContainerReader, FrameRecord, GopRecord
@@ -174,8 +175,10 @@ def test_one_weight_off_by_one_step_is_noticed_and_the_gop_named(network: str, t
     fmt = untagged(16 * columns, 16 * rows)
     encoder = GopSymbolEncoder(installed, build_coder(installed), rows, columns)
     symbols = random_symbols(np.random.default_rng(2), rows, columns, installed.model.config, 4)
-    payloads = [encoder.encode(s, q) for s in symbols]
-    records = tuple(FrameRecord(t, q, payload) for t, payload in enumerate(payloads))
+    records = tuple(
+        FrameRecord(place.shown, q, encoder.encode(s, q, place), place)
+        for s, place in zip(symbols, pyramids(4, 3), strict=True)
+    )
     gop = GopRecord(0, encoder.checksum, records)
 
     def parse(model: VideoModel) -> None:

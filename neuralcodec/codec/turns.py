@@ -48,9 +48,9 @@ class Turns:
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
             self._at_once = (at_once + 1) // 2
-            gops = "1 GOP" if self._at_once == 1 else f"{self._at_once} GOPs"
+            frames = "1 frame" if self._at_once == 1 else f"{self._at_once} frames"
             self.notices[:] = [
-                f"out of memory on {self._device}: {gops} in parallel instead of {len(tasks)}"
+                f"out of memory on {self._device}: {frames} at once instead of {len(tasks)}"
             ]
         return done
 

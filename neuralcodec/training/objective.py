@@ -15,7 +15,7 @@ from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History, Past
 from neuralcodec.model.skip_prior import SkipContext, SkipPrior, activity_of
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.training.structures import Structure
+from neuralcodec.training.sequences import Sequences
 
 PICTURE_NOISE, FEATURE_NOISE = 0.001, 0.01  # of the recurrent state; pictures are in [0, 1]
 LEARNING_GAIN = -0.001  # of loop filters, instead of FILTER_GAIN: at first they change nothing
@@ -90,23 +90,6 @@ def _side_information(steps: Sequence[CodedStep]) -> Tensor:
 def _history(left: Recurrence | None) -> History:
     assert left is not None and left.history is not None
     return left.history
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """B sequences that are coded alike, each as one GOP.
-
-    y (B, T, 1, H, W), uv (B, T, 2, H/2, W/2) in [0, 1] and q (B, T), frames as shown; motion
-    (B, T - 1, 5, H/8, W/8), in the order of coding; stride (B,): frames of the clip from one to the
-    next.
-    """
-
-    y: Tensor
-    uv: Tensor
-    q: Tensor
-    structure: Structure
-    motion: Tensor
-    stride: Tensor
 
 
 def sequence_costs(model: VideoModel, sequences: Sequences) -> list[FrameCost]:
