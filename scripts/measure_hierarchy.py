@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from neuralcodec.encoder import encoder as encoder_module
-from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.gop_structure import frame_quality
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import psnr_yuv

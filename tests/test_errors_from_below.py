@@ -19,7 +19,8 @@ import neuralcodec
 from neuralcodec.atomic_file import signals_held
 from neuralcodec.cli import main
 from neuralcodec.decoder.frame_decoder import FrameDecoder
-from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.frame_encoder import FrameEncoder
 from neuralcodec.errors import DeviceError, OutputError
 from neuralcodec.media import open_writer
@@ -137,7 +138,7 @@ def test_a_batch_too_large_for_the_memory_is_coded_in_turns_with_a_notice(
     error: Exception, installed_model: InstalledModel, monkeypatch: pytest.MonkeyPatch
 ):
     fmt, frames = cropped(*city_frames(10), 48, 32)
-    settings = EncoderSettings(32, 3, 4, CPU, torch.float32)  # GOPs of 3, 3, 3 and 1 frames
+    settings = EncoderSettings(32, 3, CPU, torch.float32)  # GOPs of 3, 3, 3 and 1 frames
 
     def coded() -> tuple[list[Any], list[str]]:
         encoder = Encoder(installed_model, fmt, settings)

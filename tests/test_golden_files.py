@@ -131,7 +131,7 @@ def test_decode_makes_a_video_of_each(golden: GoldenFile, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "key", ["model.intra.head.bias", "model.vector_prior.mix.0.bias", "tables.decisions"]
+    "key", ["model.intra.head.bias", "model.motion_prior.mix.0.bias", "tables.decisions"]
 )
 def test_with_any_change_a_model_has_another_identity(key: str, tmp_path: Path):
     path = installed_models.installed_file(DEFAULT_MODEL)

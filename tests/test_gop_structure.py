@@ -10,7 +10,8 @@ from codec_clips import CPU, city_frames, cropped
 
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.encoder import lookahead
-from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
 from neuralcodec.encoder.gop_structure import INTRA_BONUS, RecurrenceWatch, frame_quality
 from neuralcodec.encoder.scene_cuts import JudgedFrame

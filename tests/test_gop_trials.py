@@ -9,7 +9,8 @@ import torch
 from codec_clips import CPU, city_frames, cropped, source_frame
 
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
-from neuralcodec.encoder.encoder import CodedGop, Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import CodedGop, Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.gop_structure import INTRA_BONUS
 from neuralcodec.encoder.gop_trials import LAMBDA_FACTOR, BonusTrials
 from neuralcodec.encoder.lookahead import SequenceReader, SourceFrame

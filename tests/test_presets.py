@@ -9,7 +9,8 @@ from codec_clips import CPU, city_frames, cropped
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
 from neuralcodec.codec.tensors import grid_size, to_tensors
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
-from neuralcodec.encoder.encoder import CodedGop, Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import CodedGop, Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.frame_encoder import FrameEncoder, FrameTask
 from neuralcodec.encoder.presets import DEFAULT_PRESET, MEDIUM, PRESETS, Effort
 from neuralcodec.encoder.refinement import LEANING
@@ -33,11 +34,10 @@ def coded(
     clip: Clip,
     effort: Effort,
     gop: int = 5,
-    batch: int = 1,
     precision: torch.dtype = torch.float32,
 ) -> list[CodedGop]:
     fmt, frames = clip
-    settings = EncoderSettings(QUALITY, gop, batch, CPU, precision, effort=effort)
+    settings = EncoderSettings(QUALITY, gop, CPU, precision, effort=effort)
     return list(Encoder(installed, fmt, settings).gops(iter(frames)))
 
 
@@ -77,11 +77,11 @@ def test_medium_is_the_default_and_fast_leaves_everything_as_it_is_found(
     clip: Clip, installed_model: InstalledModel
 ):
     assert PRESETS[DEFAULT_PRESET] is MEDIUM
-    assert EncoderSettings(QUALITY, 5, 1, CPU, torch.float32).effort is MEDIUM
+    assert EncoderSettings(QUALITY, 5, CPU, torch.float32).effort is MEDIUM
     assert MEDIUM.priced_vectors and not MEDIUM.symbol_rounds
     assert PRESETS["fast"] == Effort()
     fmt, frames = clip
-    settings = EncoderSettings(QUALITY, 5, 1, CPU, torch.float32)
+    settings = EncoderSettings(QUALITY, 5, CPU, torch.float32)
     by_default = list(Encoder(installed_model, fmt, settings).gops(iter(frames)))
     assert coded(installed_model, clip, PRESETS["medium"]) == by_default
 

@@ -168,7 +168,7 @@ def test_for_pictures_made_on_a_gpu(
     assert found == [gop.symbols_crc for gop in gops]
 
 
-@pytest.mark.parametrize("network", ["intra_prior", "inter_prior", "vector_prior"])
+@pytest.mark.parametrize("network", ["intra_prior", "inter_prior", "motion_prior"])
 def test_one_weight_off_by_one_step_is_noticed_and_the_gop_named(network: str, tmp_path: Path):
     installed = installed_from(tiny_model(), tmp_path)
     rows, columns, q = 8, 9, 30
@@ -190,7 +190,7 @@ def test_one_weight_off_by_one_step_is_noticed_and_the_gop_named(network: str, t
     parse(installed.model)
     other = copy.deepcopy(installed.model)
     part = getattr(other, network)
-    layer = part.write[-1] if network == "vector_prior" else part.networks[0].write
+    layer = part.write[-1] if network == "motion_prior" else part.networks[0].write
     step = torch.zeros_like(layer.weight)
     step[0, 0] = 1 / WEIGHT_UNITS
     with torch.no_grad():

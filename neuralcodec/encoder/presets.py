@@ -27,6 +27,8 @@ class Effort:
     trial_frames: int = 0
 
 
+# Most frames between two anchors, if nothing else is asked for
+BFRAMES = {"fast": 3, "medium": 7, "slow": 15, "placebo": 15}
 # For vectors that are chosen again by their price
 _BY_PRICE = replace(THOROUGH_SEARCH, bit_price=0.5)
 MEDIUM = Effort(_BY_PRICE, priced_vectors=True)

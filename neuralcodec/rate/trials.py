@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neuralcodec.container.sizes import fixed_bits
-from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.gop_structure import INTRA_BONUS
 from neuralcodec.encoder.lookahead import SourceFrame
 from neuralcodec.encoder.quality_control import FrameResult, TryIntra
@@ -56,7 +57,6 @@ class SampleCoder:
         settings = replace(
             self.settings,
             gop=len(segment.frames),
-            batch=1,
             scene_cuts=False,
             # They would take several times as long as the sample itself.
             effort=replace(self.settings.effort, gop_trials=()),

@@ -55,12 +55,13 @@ def encoded_fields(model: VideoModel, sampler: Sampler, sequences: int, first: i
     vectors, before, qualities = [], [], []
     for number in range(first, first + sequences):
         sampler.start_step(number)
-        y, uv, _ = sampler.batch(1, LENGTH, SIZE)
+        drawn = sampler.batch(1, LENGTH, SIZE)
+        y, uv = drawn.y, drawn.uv
         quality = int(sampler.random.integers(-INTRA_BONUS, QUALITIES))
         left: Recurrence | None = None
         last = np.zeros((2, SIZE // 8, SIZE // 8), np.int16)
         for position in range(LENGTH):
-            q = frame_quality(quality, position)
+            q = frame_quality(quality, 0 if position else INTRA_BONUS)
             frame = _frame(y[0, position], uv[0, position])
             references = None if left is None else (left, left)
             task = FrameTask(frame=frame, q=q, place=chain(position), references=references)
