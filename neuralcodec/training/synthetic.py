@@ -32,9 +32,9 @@ def stretch_contrast(y: Tensor, uv: Tensor, random: np.random.Generator) -> Sequ
 
 
 def standing_still(y: Tensor, uv: Tensor, random: np.random.Generator) -> Sequence:
-    """The same sequence as a fixed camera might see it: all of it stands, or all beyond a rectangle;
+    """The same sequence as by a fixed camera: all of it stands, or all beyond a rectangle;
     often with noise that is new in every frame."""
-    length, _, height, width = y.shape
+    height, width = y.shape[-2:]
     moves = torch.zeros(height, width, dtype=torch.bool)
     if random.random() < 0.6:
         side = (random.uniform(0.1, 0.6, 2) * (height, width)).astype(int) // 2 * 2
