@@ -166,8 +166,8 @@ class GopParser:
         odd = np.add.outer(np.arange(len(x)), np.arange(x.shape[1])) % 2
         for parity in (0, 1):
             around = ((-1, 0), (1, 0), (0, -1), (0, 1))
-            near = [16 * moved((known & yes).astype(np.int64), *away) for away in around]
-            near += [16 * moved((known & ~yes).astype(np.int64), *away) for away in around]
+            both = (known & yes).astype(np.int64), (known & ~yes).astype(np.int64)
+            near = [16 * moved(flags, *away) for away in around for flags in both]
             inputs = np.concatenate([x, np.stack(near, -1)], -1)
             hidden = activation(self.model.matrix(f"skip_prior.{network}.read", inputs))
             sums = self.model.matrix(
