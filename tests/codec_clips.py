@@ -153,14 +153,24 @@ def random_symbols(
         latent[rng.random(latent.shape) < 0.6] = 0
         extreme = rng.random(latent.shape) < 0.01
         latent[extreme] = rng.choice([-32767, -4096, 700, 4095, 32767], int(extreme.sum()))
-        motion = filtered = None
+        motion = filtered = skipped = None
         if place.slots is not None:
             size = (rows * BLOCK // VECTOR_BLOCK, columns * BLOCK // VECTOR_BLOCK)
             motion = _random_motion(rng, size, before, place.slots[0] != place.slots[1])
             filtered = Filtered(int(rng.integers(3))), Filtered(int(rng.integers(3)))
+            skipped = _random_skipped(rng, rows, columns)
+            latent[skipped] = 0
         before = motion
-        result.append(FrameSymbols(motion, latent, filtered))
+        result.append(FrameSymbols(motion, latent, filtered, skipped))
     return result
+
+
+def _random_skipped(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    """Whole areas of 4x4 positions, and single positions; sometimes none."""
+    areas = rng.random((-(-rows // 4), -(-columns // 4))) < 0.4
+    skipped = areas.repeat(4, 0).repeat(4, 1)[:rows, :columns]
+    skipped = skipped | (rng.random((rows, columns)) < 0.2)
+    return skipped & (rng.random() < 0.8)
 
 
 def _random_motion(

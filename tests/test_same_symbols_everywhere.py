@@ -19,6 +19,7 @@ from codec_clips import (
     untagged,
     write_nlc,
 )
+from gop_placements import pyramids
 
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
 from neuralcodec.container import ContainerReader, FrameRecord, GopRecord
@@ -167,15 +168,17 @@ def test_for_pictures_made_on_a_gpu(
     assert found == [gop.symbols_crc for gop in gops]
 
 
-@pytest.mark.parametrize("network", ["intra_prior", "inter_prior", "vector_prior"])
+@pytest.mark.parametrize("network", ["intra_prior", "inter_prior", "motion_prior"])
 def test_one_weight_off_by_one_step_is_noticed_and_the_gop_named(network: str, tmp_path: Path):
     installed = installed_from(tiny_model(), tmp_path)
     rows, columns, q = 8, 9, 30
     fmt = untagged(16 * columns, 16 * rows)
     encoder = GopSymbolEncoder(installed, build_coder(installed), rows, columns)
     symbols = random_symbols(np.random.default_rng(2), rows, columns, installed.model.config, 4)
-    payloads = [encoder.encode(s, q) for s in symbols]
-    records = tuple(FrameRecord(t, q, payload) for t, payload in enumerate(payloads))
+    records = tuple(
+        FrameRecord(place.shown, q, encoder.encode(s, q, place), place)
+        for s, place in zip(symbols, pyramids(4, 3), strict=True)
+    )
     gop = GopRecord(0, encoder.checksum, records)
 
     def parse(model: VideoModel) -> None:
@@ -187,7 +190,7 @@ def test_one_weight_off_by_one_step_is_noticed_and_the_gop_named(network: str, t
     parse(installed.model)
     other = copy.deepcopy(installed.model)
     part = getattr(other, network)
-    layer = part.write[-1] if network == "vector_prior" else part.networks[0].write
+    layer = part.write[-1] if network == "motion_prior" else part.networks[0].write
     step = torch.zeros_like(layer.weight)
     step[0, 0] = 1 / WEIGHT_UNITS
     with torch.no_grad():

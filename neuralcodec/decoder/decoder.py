@@ -73,7 +73,7 @@ class _GopInProgress(Generic[Shown]):
         self._slots: list[Recurrence | None] = [None] * SLOTS
         wanted = [frame.place.shown for frame in gop.shown]
         self._wanted = set(wanted)
-        self._order = ShowingOrder[NumberedFrame[Shown]](wanted)
+        self._order: ShowingOrder[NumberedFrame[Shown]] = ShowingOrder(wanted)
 
     def task(self, frame: _ParsedFrame) -> DecodeTask:
         record, references = frame.record, None

@@ -70,11 +70,12 @@ class FrameDecoder(Generic[Shown]):
             references = cat_references([task.references for task in tasks])
             if references is not None:
                 place = FramePlace.of([task.place for task in tasks], self.device)
-                vectors = self._gather([_vectors_of(task.symbols) for task in tasks])
+                motion = self._gather([_motion_of(task.symbols) for task in tasks])
                 filtered = self._gather([np.array(t.symbols.filtered, np.int16) for t in tasks])
-                none = torch.zeros_like(vectors[:, :1])
-                motion = torch.cat([none, vectors, none, none], 1)
-                left = self.model.show_inter(symbols, q, place, motion, filtered, references)
+                skipped = self._gather([_skipped_of(task.symbols) for task in tasks])
+                left = self.model.show_inter(
+                    symbols, q, place, motion, filtered, skipped, references
+                )
             else:
                 left = self.model.show_intra(symbols, q)
             pts = [task.pts for task in tasks]
@@ -85,6 +86,11 @@ class FrameDecoder(Generic[Shown]):
         return torch.from_numpy(np.stack(arrays)).to(self.device).float()
 
 
-def _vectors_of(symbols: FrameSymbols) -> np.ndarray:
-    assert symbols.vectors is not None  # the parser gives them to every frame but the first
-    return symbols.vectors
+def _motion_of(symbols: FrameSymbols) -> np.ndarray:
+    assert symbols.motion is not None  # the parser gives them to every frame but the first
+    return symbols.motion
+
+
+def _skipped_of(symbols: FrameSymbols) -> np.ndarray:
+    assert symbols.skipped is not None
+    return symbols.skipped[None]

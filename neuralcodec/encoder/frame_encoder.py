@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from neuralcodec.codec.device import keep_freed_memory
@@ -12,11 +13,13 @@ from neuralcodec.codec.tensors import to_frames, to_tensors
 from neuralcodec.codec.turns import Turns, running_networks
 from neuralcodec.encoder.motion_choice import choose_vectors
 from neuralcodec.encoder.motion_search import padded_planes, search_vectors
+from neuralcodec.encoder.motion_setting import motion_setting
 from neuralcodec.encoder.presets import MEDIUM, Effort
 from neuralcodec.encoder.refinement import refine_latent
 from neuralcodec.entropy.coder import LARGEST
 from neuralcodec.model.frame_step import CodedStep, FrameCoding, FramePlace
 from neuralcodec.model.loop_filters import Filtered
+from neuralcodec.model.motion_prior import MotionSetting
 from neuralcodec.model.recurrence import Recurrence, cat_references
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.references import Placement
@@ -93,28 +96,30 @@ class FrameEncoder:
             references = cat_references([task.references for task in tasks])
             if references is not None:
                 place = FramePlace.of([task.place for task in tasks], self.device)
-                motion = self._search(y, q, references[0])
+                setting = motion_setting(references, place.time, place.level, q)
+                motion = self._search(y, references, setting)
                 step = self.model.code_inter(y, uv, q, place, motion, references, refining)
             else:
                 step = self.model.code_intra(y, uv, q, refining)
             left = step.recurrence
             pts = [task.frame.pts for task in tasks]
-            shown = to_frames(left.state.y, left.state.uv, self.fmt, pts)
+            pictures = to_frames(left.state.y, left.state.uv, self.fmt, pts)
             return [
                 EncodedFrame(symbols=symbols, shown=frame, recurrence=left.select(i))
-                for i, (symbols, frame) in enumerate(zip(_to_symbols(step), shown, strict=True))
+                for i, (symbols, frame) in enumerate(zip(_to_symbols(step), pictures, strict=True))
             ]
 
-    def _search(self, y: Tensor, q: Tensor, before: Recurrence) -> Tensor:
-        last, reference = before.motion[:, 1:3], before.state.y
-        weights = self.model.config.quality_lambdas(q)
+    def _search(
+        self, y: Tensor, references: tuple[Recurrence, Recurrence], setting: MotionSetting
+    ) -> Tensor:
+        last, reference = setting.temporal[:, 1:3], references[0].state.y
+        weights = self.model.config.quality_lambdas(setting.q)
         planes = padded_planes(reference)
         found = search_vectors(y, reference, last, weights, self.effort.search, planes)
         if self.effort.priced_vectors:
-            prior, table = self.model.vector_prior, self.model.log_table
-            found = choose_vectors(prior, table, y, planes, found, last, q, weights)
-        none = torch.zeros_like(found[:, :1])
-        return torch.cat([none, found, none, none], 1)
+            prior, table = self.model.motion_prior, self.model.log_table
+            found = choose_vectors(prior, table, y, planes, found, setting, weights)
+        return F.pad(found, (0, 0, 0, 0, 1, 2))
 
 
 def _to_symbols(step: CodedStep) -> list[FrameSymbols]:
@@ -122,6 +127,7 @@ def _to_symbols(step: CodedStep) -> list[FrameSymbols]:
     latents = maps.contiguous().cpu().numpy()
     if step.filtered is None:
         return [FrameSymbols(None, latent) for latent in latents]
-    fields = step.recurrence.motion[:, 1:3].to(torch.int16).cpu().numpy()
+    fields = step.recurrence.motion.to(torch.int16).cpu().numpy()
     planes = [(Filtered(luma), Filtered(chroma)) for luma, chroma in step.filtered.tolist()]
-    return [FrameSymbols(*frame) for frame in zip(fields, latents, planes, strict=True)]
+    skipped = (step.skipped[:, 0] > 0).cpu().numpy()
+    return [FrameSymbols(*frame) for frame in zip(fields, latents, planes, skipped, strict=True)]

@@ -6,6 +6,7 @@ the last frame's vector, its known neighbours') and of what the search found; th
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from neuralcodec.encoder.motion_levels import Windows, corners, limits, targets
@@ -14,21 +15,22 @@ from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.motion.choice import BIT_COST, BLOCK, ERROR_COST, SIDE, StepChoice
 from neuralcodec.kernels.motion.planes import BORDER, CURRENT_BORDER
 from neuralcodec.kernels.motion.search import Support
+from neuralcodec.kernels.parsing.motion_walk import CANDIDATES
 from neuralcodec.model.code_length import NOT_TO_BE_HAD, option_bits, price_tables
 from neuralcodec.model.exact import exact_float32
-from neuralcodec.model.motion_prior import StepContext, VectorPrior
+from neuralcodec.model.motion_prior import MotionPrior, MotionSetting, StepContext
+from neuralcodec.model.motion_values import FIRST
 
 BIT_PRICE = 0.25  # of a bit at λ: what a block takes, others can name and later frames repeat
 
 
 def choose_vectors(
-    prior: VectorPrior,
+    prior: MotionPrior,
     log_table: Tensor,
     current: Tensor,
     planes: Tensor,
     found: Tensor,
-    last: Tensor,
-    q: Tensor,
+    setting: MotionSetting,
     mse_lambda: Tensor,
 ) -> Tensor:
     """planes: `padded_planes` of the reference; found: vectors by `search_vectors`, from the same
@@ -37,21 +39,28 @@ def choose_vectors(
         samples = samples_of(current, CURRENT_BORDER)
         weights = bit_weights(mse_lambda, BIT_PRICE)
         chosen = found.clone(memory_format=torch.contiguous_format)
-        steps = prior.walk(chosen, last, q, log_table)
+        motion = F.pad(chosen, (0, 0, 0, 0, 1, 2))
+        chosen = motion[:, 1:3]
+        steps = prior.walk(motion, setting, log_table)
         if can_run(samples, planes, found):
             tables = price_tables(samples.device)
             kernel = StepChoice(samples, planes, weights, tables)
             for step in steps:
-                kernel.choose(
-                    step.blocks, step.candidates, step.usable, step.prediction, step.indices,
-                    found, chosen,
-                )  # fmt: skip
+                kernel.choose(*_of_first(step), found, chosen)
             return chosen
         errors = _Errors(samples, planes)
         for step in steps:
             wanted = found.flatten(2)[:, :, step.blocks]
+            step = StepContext(*_of_first(step))
             chosen.flatten(2)[:, :, step.blocks] = _cheapest(step, wanted, errors, weights)
         return chosen
+
+
+def _of_first(step: StepContext) -> tuple[Tensor, ...]:
+    """What blocks can name of the first reference alone."""
+    usable = step.usable & (step.candidates[:, :, 0] == FIRST)
+    indices = torch.cat([step.indices[..., :CANDIDATES], step.indices[..., 8:10]], -1)
+    return step.blocks, step.candidates[:, :, 1:3], usable, step.prediction[:, :2], indices
 
 
 def _cheapest(step: StepContext, wanted: Tensor, errors: "_Errors", weights: Tensor) -> Tensor:

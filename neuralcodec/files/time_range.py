@@ -60,8 +60,8 @@ class DecodePart:
             self._window = self._window_from(index[0].first_pts)
 
     def gops(self, keep_going: bool, packets: PacketQueue) -> Iterator[GopContent]:
-        """GOPs that hold a frame of the part, with what is needed for those alone; the packets of its
-        time go into the queue, under the number of the frame that they come before."""
+        """Of GOPs that hold frames of the part, what is needed for those; the packets of its time
+        go into the queue, under the number of the frame that they come before."""
         next_frame = 0
         held: list[StreamPacket] = []  # come before the next GOP
         for content in self._contents(keep_going):

@@ -9,9 +9,22 @@ from torch import Tensor
 
 from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.networks.laplace import LaplaceBits
-from neuralcodec.kernels.parsing.vector_steps import CANDIDATES
+from neuralcodec.kernels.parsing.motion_walk import (
+    BOTH_USED,
+    CANDIDATES,
+    SCALES_AT,
+    SECOND_USED,
+    VECTOR_LIMIT,
+)
 from neuralcodec.model.config import SCALES
-from neuralcodec.model.motion_prior import VECTOR_LIMIT, StepContext, VectorPrior
+from neuralcodec.model.motion_prior import (
+    MotionPrior,
+    MotionSetting,
+    StepContext,
+    second_prediction,
+)
+from neuralcodec.model.motion_values import BOTH, FIRST, SECOND
+from neuralcodec.model.skip_prior import SkipContext, SkipPrior, whole_areas
 
 SMALLEST_SCALE = 0.04
 LARGEST_SCALE = 64.0
@@ -55,21 +68,31 @@ def decision_bits(yes: Tensor, index: Tensor) -> Tensor:
     return F.softplus(torch.where(yes, -log_odds, log_odds)) / math.log(2)
 
 
-def step_bits(context: StepContext, vectors: Tensor) -> Tensor:
-    """Bits of one step of the vector description, (B,)."""
-    wanted = vectors.flatten(2)[:, :, context.blocks]
+def step_bits(context: StepContext, motion: Tensor, distances: Tensor) -> Tensor:
+    """Bits of one step of the description of motion (B, 5, h, w), (B,); distances (B, 2)."""
+    wanted = motion.flatten(2)[:, :, context.blocks]
     is_open = torch.ones_like(context.usable[:, 0])
-    total = torch.zeros(vectors.shape[0], dtype=vectors.dtype, device=vectors.device)
+    total = torch.zeros(motion.shape[0], dtype=motion.dtype, device=motion.device)
     for i in range(CANDIDATES):
         asked = is_open & context.usable[:, i]
         hit = (context.candidates[:, i] == wanted).all(1)
         bits = decision_bits(hit, context.indices[..., i])
         total = total + torch.where(asked, bits, 0).sum(1)
         is_open = is_open & ~(asked & hit)
-    difference = wanted - context.prediction
-    for axis in range(2):
-        bits = laplace_bits(difference[:, axis], context.indices[..., CANDIDATES + axis])
-        total = total + torch.where(is_open, bits, 0).sum(1)
+    which, indices = wanted[:, 0], context.indices
+    is_two = (distances[:, 0] != distances[:, 1])[:, None]
+    bits = decision_bits(which == BOTH, indices[..., BOTH_USED])
+    total = total + torch.where(is_open & is_two, bits, 0).sum(1)
+    bits = decision_bits(which == SECOND, indices[..., SECOND_USED])
+    total = total + torch.where(is_open & is_two & (which != BOTH), bits, 0).sum(1)
+    second = second_prediction(context.prediction, wanted, distances)
+    predicted = torch.cat([context.prediction[:, :2], second], 1)
+    for part in range(4):
+        coded = is_open & (which != (SECOND if part < 2 else FIRST))
+        bits = laplace_bits(
+            wanted[:, 1 + part] - predicted[:, part], indices[..., SCALES_AT + part]
+        )
+        total = total + torch.where(coded, bits, 0).sum(1)
     return total
 
 
@@ -105,9 +128,21 @@ def price_tables(device: torch.device) -> tuple[Tensor, Tensor]:
     return rounded(decisions), rounded(differences)
 
 
-def vector_field_bits(
-    prior: VectorPrior, vectors: Tensor, last: Tensor, q: Tensor, log_table: Tensor
+def motion_bits(
+    prior: MotionPrior, motion: Tensor, setting: MotionSetting, log_table: Tensor
 ) -> Tensor:
-    """Bits of a whole field (B, 2, h, w), (B,)."""
-    bits = [step_bits(context, vectors) for context in prior.walk(vectors, last, q, log_table)]
-    return torch.stack(bits).sum(0)
+    """Bits of the motion of whole frames (B, 5, h, w), (B,)."""
+    steps = prior.walk(motion, setting, log_table)
+    return torch.stack([step_bits(step, motion, setting.distances) for step in steps]).sum(0)
+
+
+def skip_map_bits(
+    prior: SkipPrior, skipped: Tensor, context: SkipContext, log_table: Tensor
+) -> Tensor:
+    """Bits of skipped (B, 1, h, w), (B,); none where no position is."""
+    total = torch.zeros(len(skipped), device=skipped.device)
+    for step in prior.walk(skipped, context, log_table):
+        flags = whole_areas(skipped)[:, 0] if step.is_area else skipped[:, 0]
+        bits = decision_bits(flags > 0, step.indices)
+        total = total + torch.where(step.asked, bits, 0).sum((1, 2))
+    return torch.where(skipped.flatten(1).any(1), total, 0)

@@ -12,8 +12,8 @@ _FEATURE_SIDE = 8  # of a position of the feature maps, and of a motion block
 
 # Of an inter frame's networks, those that work once for each latent position.
 _AT_LATENTS = ("inter.linear.", "inter.expand.", "inter.summary.", "inter.means.", "inter_prior.")
-_DECODING = ("inter.", "inter_prior.", "vector_prior.")
-_VECTOR_STEP = re.compile(r"vector_prior\.read\.\d+\.weight")
+_DECODING = ("inter.", "inter_prior.", "motion_prior.")
+_VECTOR_STEP = re.compile(r"motion_prior\.read\.\d+\.weight")
 _ENCODER_ONLY = ("inter.analysis.", "inter.linear.forward_basis")
 
 
@@ -31,6 +31,6 @@ def kmac_per_pixel(shapes: Mapping[str, Shape]) -> float:
         if is_used and name.endswith(("weight", "_basis")):
             side = _LATENT_SIDE if name.startswith(_AT_LATENTS) else _FEATURE_SIDE
             # each motion block is filled in by one of the steps; their networks are of one size
-            share = steps if name.startswith("vector_prior.") else 1
+            share = steps if name.startswith("motion_prior.") else 1
             total += math.prod(shape) / side**2 / share
     return total / 1000

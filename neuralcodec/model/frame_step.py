@@ -36,7 +36,8 @@ class FramePlace:
 class FrameCoding:
     """How a latent of one frame becomes symbols, bits and a picture, given what it refers to.
 
-    show: rounded latent (B, N, h, w) -> the frame. The last four are None for an intra frame.
+    show: rounded latent (B, N, h, w) -> the frame before any of it is skipped; source: planes y and
+    uv. What follows is None for an intra frame; skipped (B, 2, h, w): where each reference was.
     """
 
     coder: IntraCoder | InterCoder
@@ -44,10 +45,12 @@ class FrameCoding:
     log_table: Tensor
     q: Tensor  # (B,)
     show: Callable[[Tensor], State]
+    source: tuple[Tensor, Tensor]
     prediction: Prediction | None = None
     refer: Referred | None = None
     motion: Tensor | None = None
     history: History | None = None
+    skipped: Tensor | None = None
 
     def quantise(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """latent (B, N, h, w) in symbol units -> its means and the rounded latent: the symbols
@@ -80,6 +83,7 @@ class CodedStep:
     rounded: Tensor
     symbols: Tensor  # whole numbers
     filtered: Tensor | None  # (B, 2), see `loop_filters.Filtered`; None in an intra frame
+    skipped: Tensor  # (B, 1, h, w), see `skipping`
     recurrence: Recurrence
 
 

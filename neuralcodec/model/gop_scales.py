@@ -41,6 +41,7 @@ from neuralcodec.model.scale_prior import (
     ScalePrior,
     parity_map,
 )
+from neuralcodec.model.skip_prior import activity_of
 from neuralcodec.model.video_model import VideoModel
 
 Memory = TypeVar("Memory")  # what the symbols of a frame leave to those that refer to it
@@ -72,6 +73,10 @@ class GopScales(ABC, Generic[Memory]):
     @abstractmethod
     def begin(self, q: int, past: "FramePast[Memory] | None") -> None:
         """past: None: an intra frame."""
+
+    @abstractmethod
+    def activity(self) -> Tensor:
+        """Of an inter frame, (1, h, w, 2): see `skip_prior.activity_of`."""
 
     @abstractmethod
     def indices(self, coded: Pass) -> np.ndarray:
@@ -112,6 +117,10 @@ class TensorScales(GopScales[History]):
         self._magnitudes = torch.zeros(
             *shape, self.model.config.latents, dtype=torch.float32, device="cpu"
         )
+
+    def activity(self) -> Tensor:
+        assert self._history is not None
+        return activity_of(self._history.last, self._history.mean)
 
     def indices(self, coded: Pass) -> np.ndarray:
         found = self._prior(self._is_intra).indices(coded, self._side, self._magnitudes)
@@ -245,15 +254,20 @@ class CompiledScales(GopScales[IntegerHistory]):
         at = self._integers.columns.magnitudes - MOTION_CHANNELS
         motion = past.motion.contiguous().numpy()
         write_motion(motion[1:3], self._table, self._array, at)
-        write_motion(motion[3:5], self._table, self._array, at + 5)
-        write_uses(motion[0], USE_UNITS, self._array, at + 9)
+        write_motion(motion[3:5], self._table, self._array, at + 4)
+        write_uses(motion[0], USE_UNITS, self._array, at + 8)
         far = len(self._table) - 1
         distances = (
             int(self._table[min(abs(d), far)]) * (1 if d > 0 else -1) for d in past.distances
         )
-        maps[:, at + 4] = ACTIVATION_UNITS if after_intra else 0
-        for column, value in enumerate((LEVEL_UNITS * past.level, *distances), at + 11):
+        constants = LEVEL_UNITS * past.level, *distances, ACTIVATION_UNITS * after_intra
+        for column, value in enumerate(constants, at + 10):
             maps[:, column] = value
+
+    def activity(self) -> Tensor:
+        assert self._history is not None
+        maps = self._history.maps.view(1, self.height, self.width, -1)
+        return activity_of(*maps.chunk(2, -1)).float() / ACTIVATION_UNITS
 
     def indices(self, coded: Pass) -> np.ndarray:
         assert self._maps is not None

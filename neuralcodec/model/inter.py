@@ -45,6 +45,7 @@ class Prediction:
     tokens: Tensor  # (B, 96, H/8, W/8)
     context: Tensor  # (B, C, H/8, W/8)
     side: Tensor  # (B, C + N, H/16, W/16): input of the mean networks
+    still: State  # the frame if nothing were sent and nothing changed
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ class InterCoder(nn.Module):
         context: Tensor = self.context(gathered + bias.to(gathered.dtype))
         tokens: Tensor = self.correct(context, plus=warped)
         side = torch.cat([self.summary(context).float(), latent], 1)
-        return Prediction(tokens, context, side)
+        still = State(y, uv, feature, torch.zeros_like(latent))
+        return Prediction(tokens, context, side, still)
 
     def analyse(self, y: Tensor, uv: Tensor, prediction: Prediction, q: Tensor) -> Tensor:
         """Planes of the frame -> latent (B, N, H/16, W/16) in symbol units."""

@@ -29,13 +29,17 @@ class Recurrence:
 
     motion (B, 5, H/8, W/8): of each block, which references predict it (see `motion_values`), then
     dx and dy in the first and dx and dy in the second, in quarter samples; 0 where a reference is
-    not used, and after an intra frame. time (B,): the frame's number in its GOP, as shown.
-    history: what its symbols mean for the scale prior; None in a decoder, whose parser has its own.
+    not used, and after an intra frame. time (B,): the frame's number in its GOP, as shown;
+    distances (B, 2): by how much that is later than each reference's, 0 after an intra frame.
+    skipped (B, 1, H/16, W/16): 1 where the prediction stands, else 0. history: what its symbols
+    mean for the scale prior; None in a decoder, whose parser has its own.
     """
 
     state: State
     motion: Tensor
     time: Tensor
+    distances: Tensor
+    skipped: Tensor
     history: History | None
 
     def select(self, item: int) -> "Recurrence":
@@ -43,7 +47,8 @@ class Recurrence:
         one = slice(item, item + 1)
         state = State(*(tensor[one] for tensor in _tensors(self.state)))
         history = self.history and self.history.select(item)
-        return Recurrence(state, self.motion[one], self.time[one], history)
+        of_motion = self.motion[one], self.time[one], self.distances[one]
+        return Recurrence(state, *of_motion, self.skipped[one], history)
 
     @classmethod
     def cat(cls, parts: Sequence["Recurrence"]) -> "Recurrence":
@@ -56,6 +61,8 @@ class Recurrence:
             State(*(torch.cat(tensors) for tensors in joined)),
             torch.cat([part.motion for part in parts]),
             torch.cat([part.time for part in parts]),
+            torch.cat([part.distances for part in parts]),
+            torch.cat([part.skipped for part in parts]),
             History.cat(histories) if len(histories) == len(parts) else None,
         )
 

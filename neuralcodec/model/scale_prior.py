@@ -28,9 +28,10 @@ from neuralcodec.model.exact import (
 from neuralcodec.model.motion_values import FIRST, SECOND
 
 SIDE_CHANNELS = 2  # quality, parity
-# |dx|, |dy| and their spread in the first reference, follows-an-intra-frame; the same in the second
-# reference, how many of the four blocks use each, level, log distances
-MOTION_CHANNELS = 5 + 4 + 2 + 1 + 2
+# |dx|, |dy| and their spread in the first reference and in the second, how many of the four blocks
+# use each, level, log distances
+SEEN_OF_MOTION = 4 + 4 + 2 + 1 + 2
+MOTION_CHANNELS = SEEN_OF_MOTION + 1  # and follows-an-intra-frame
 LEVEL_UNITS = 16  # of an activation, for each level
 USE_UNITS = 8  # for each block
 
@@ -130,23 +131,20 @@ def _motion_of_positions(vectors: Tensor) -> Tensor:
     return torch.cat([four.abs().amax(-1), four.amax(-1) - four.amin(-1)], -1)
 
 
-def _of_motion(past: Past, log_table: Tensor) -> list[Tensor]:
-    """Maps (B, h, w, ...) of MOTION_CHANNELS in all, exact."""
-    motion, after_intra = past.motion, past.history.after_intra
+def motion_maps(
+    motion: Tensor, level: Tensor, distances: Tensor, log_table: Tensor
+) -> list[Tensor]:
+    """Maps (B, h, w, ...) of SEEN_OF_MOTION channels in all, exact; arguments as in `Past`."""
     first, second = (
         log_magnitude(_motion_of_positions(motion[:, part]), log_table)
         for part in (slice(1, 3), slice(3, 5))
     )
     uses = torch.cat([motion[:, :1] != SECOND, motion[:, :1] != FIRST], 1).float()
     used = _four_blocks(uses).sum(-1) * (USE_UNITS / ACTIVATION_UNITS)
-    distances = log_magnitude(past.distances, log_table) * past.distances.sign()
-    level = past.level * (LEVEL_UNITS / ACTIVATION_UNITS)
-
-    def everywhere(values: Tensor) -> Tensor:
-        return values.float()[:, None, None, :].expand(*first.shape[:3], -1)
-
-    constants = torch.cat([level[:, None].float(), distances.float()], 1)
-    return [first, everywhere(after_intra[:, None]), second, used, everywhere(constants)]
+    away = log_magnitude(distances, log_table) * distances.sign()
+    depth = level * (LEVEL_UNITS / ACTIVATION_UNITS)
+    constants = torch.cat([depth[:, None].float(), away.float()], 1)
+    return [first, second, used, constants[:, None, None].expand(*first.shape[:3], -1)]
 
 
 class GroupNetwork(nn.Module):
@@ -229,7 +227,8 @@ class ScalePrior(nn.Module):
             history = past.history
             seen = torch.cat([history.last, history.mean], -1)
             maps.append(rectify(self.summarise(seen)))
-            maps += _of_motion(past, log_table)
+            maps += motion_maps(past.motion, past.level, past.distances, log_table)
+            maps.append(history.after_intra[:, None, None, None].expand_as(maps[0]))
         return torch.cat(maps, -1)
 
     def passes(self, height: int, width: int) -> Iterator[Pass]:

@@ -12,13 +12,15 @@ from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
 from neuralcodec.model.layers import Float32Pointwise
 from neuralcodec.model.loop_filters import FILTER_GAIN
-from neuralcodec.model.motion_prior import VectorPrior
+from neuralcodec.model.motion_prior import MotionPrior
 from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History, ScalePrior
+from neuralcodec.model.skip_prior import SkipPrior
+from neuralcodec.model.skipping import choose_skipped, with_skipped
 
 
 class VideoModel(nn.Module):
-    """Intra and inter transforms (float) and the priors of latent and vectors (exact).
+    """Intra and inter transforms (float) and the priors of latent and motion (exact).
 
     Of frames of B items: planes y (B, 1, H, W) and uv (B, 2, H/2, W/2) in [0, 1], H and W multiples
     of 16, q (B,) in 0..63, motion (B, 5, H/8, W/8) as in `Recurrence`.
@@ -33,7 +35,8 @@ class VideoModel(nn.Module):
         self.inter = InterCoder(config)
         self.intra_prior = ScalePrior(config, inter=False)
         self.inter_prior = ScalePrior(config, inter=True)
-        self.vector_prior = VectorPrior(config)
+        self.motion_prior = MotionPrior(config)
+        self.skip_prior = SkipPrior()
         self.register_buffer("log_table", log_magnitude_table())
         self.float()  # whatever PyTorch's default is in this program
 
@@ -48,8 +51,9 @@ class VideoModel(nn.Module):
             log_table=self.log_table,
             q=q,
             show=lambda rounded: self.intra.synthesise(rounded, q),
+            source=(y, uv),
         )
-        return self._code(coding, self.intra.analyse(y, uv, q), refine, torch.zeros_like(q))
+        return self._code(coding, self.intra.analyse(y, uv, q), refine, None)
 
     def code_inter(
         self,
@@ -72,10 +76,12 @@ class VideoModel(nn.Module):
             log_table=self.log_table,
             q=q,
             show=show,
+            source=(y, uv),
             prediction=prediction,
             refer=refer,
             motion=motion,
             history=_history_of(references),
+            skipped=torch.cat([reference.skipped for reference in references], 1),
         )
         latent = self.inter.analyse(y, uv, prediction, q)
         return self._code(coding, latent, refine, place.time)
@@ -85,7 +91,7 @@ class VideoModel(nn.Module):
         rounding of floats."""
         rounded = self.intra.means.restore(symbols, None, self.intra.gain(q))
         state = self.intra.synthesise(rounded, q)
-        return Recurrence(state, _no_motion(state), torch.zeros_like(q), None)
+        return _left_by_intra(state, q, None)
 
     def show_inter(
         self,
@@ -94,16 +100,21 @@ class VideoModel(nn.Module):
         place: FramePlace,
         motion: Tensor,
         filtered: Tensor,
+        skipped: Tensor,
         references: tuple[Recurrence, Recurrence],
     ) -> Recurrence:
-        """The same of `code_inter`; filtered (B, 2): see `loop_filters.Filtered`."""
+        """The same of `code_inter`; filtered (B, 2): see `loop_filters.Filtered`; skipped
+        (B, 1, h, w): see `skipping`."""
         prediction = self.inter.predict(place.refer(references), motion, q)
         rounded = self.inter.means.restore(symbols, prediction.side, self.inter.gain(q))
         state = self.inter.synthesise(rounded, prediction, q, filtered)
-        return Recurrence(state, motion, place.time, None)
+        state = with_skipped(state, prediction.still, skipped)
+        return Recurrence(
+            state, motion, place.time, place.refer(references).distances, skipped, None
+        )
 
     def _code(
-        self, coding: FrameCoding, latent: Tensor, refine: Refine | None, time: Tensor
+        self, coding: FrameCoding, latent: Tensor, refine: Refine | None, time: Tensor | None
     ) -> CodedStep:
         if refine is not None:
             latent = refine(latent, coding)
@@ -111,13 +122,19 @@ class VideoModel(nn.Module):
         # NaNs of a diverged training step become 0 here; its loss reports them.
         symbols = torch.nan_to_num((rounded - means).detach().round())
         state = coding.show(rounded)
+        skipped = none_skipped(state)
+        if coding.prediction is not None:
+            still = coding.prediction.still
+            skipped = choose_skipped(state, still, symbols, coding.source)
+            state = with_skipped(state, still, skipped)
         with exact_float32(latent.device.type):
             magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), self.log_table)
-        motion = _no_motion(state) if coding.motion is None else coding.motion
-        if coding.history is None:
-            history = History.begin(magnitudes)
+        if coding.history is None or coding.motion is None or coding.refer is None or time is None:
+            left = _left_by_intra(state, coding.q, History.begin(magnitudes))
         else:
             history = coding.history.advance(magnitudes)
+            distances = coding.refer.distances
+            left = Recurrence(state, coding.motion, time, distances, skipped, history)
         return CodedStep(
             coding=coding,
             latent=latent,
@@ -125,7 +142,8 @@ class VideoModel(nn.Module):
             rounded=rounded,
             symbols=symbols,
             filtered=coding.show.filtered if isinstance(coding.show, BestFiltered) else None,
-            recurrence=Recurrence(state, motion, time, history),
+            skipped=skipped,
+            recurrence=left,
         )
 
     def exact_layers(self) -> list[ExactLayer]:
@@ -142,8 +160,14 @@ class VideoModel(nn.Module):
         return fast
 
 
-def _no_motion(state: State) -> Tensor:
-    return state.y.new_zeros(len(state.y), 5, *state.feature.shape[-2:])
+def none_skipped(state: State) -> Tensor:
+    return state.latent.new_zeros(len(state.latent), 1, *state.latent.shape[-2:])
+
+
+def _left_by_intra(state: State, q: Tensor, history: History | None) -> Recurrence:
+    motion = state.y.new_zeros(len(state.y), 5, *state.feature.shape[-2:])
+    none = torch.zeros(len(q), 2, dtype=torch.long, device=q.device)
+    return Recurrence(state, motion, none[:, 0], none, none_skipped(state), history)
 
 
 def _history_of(references: tuple[Recurrence, Recurrence]) -> History:

@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from neuralcodec.model.code_length import laplace_bits
+from neuralcodec.model.code_length import laplace_bits, skip_map_bits
 from neuralcodec.model.distortion import distortion
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.frame_step import CodedStep, FramePlace
 from neuralcodec.model.loop_filters import FILTER_GAIN
 from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History, Past
+from neuralcodec.model.skip_prior import SkipContext, SkipPrior, activity_of
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.training.structures import Structure
+from neuralcodec.training.sequences import Sequences
 
 PICTURE_NOISE, FEATURE_NOISE = 0.001, 0.01  # of the recurrent state; pictures are in [0, 1]
 LEARNING_GAIN = -0.001  # of loop filters, instead of FILTER_GAIN: at first they change nothing
@@ -48,13 +49,32 @@ def symbol_bits(steps: Sequence[CodedStep], training: bool) -> list[Tensor]:
         magnitudes = torch.cat([_history(step.recurrence).last for step in steps])
         prior = steps[0].coding.prior
         indices = prior.all_indices(_side_information(steps), magnitudes).permute(0, 3, 1, 2)
-        bits = laplace_bits(symbols, indices).sum((1, 2, 3))
+        skipped = torch.cat([step.skipped for step in steps])
+        bits = (laplace_bits(symbols, indices) * (1 - skipped)).sum((1, 2, 3))
         if training:
             means = torch.cat([step.means for step in steps])
             noisy = latent - means + torch.rand_like(latent) - 0.5
             smooth = laplace_bits(noisy, indices.detach()).sum((1, 2, 3))
             bits = bits + smooth - smooth.detach()
         return list(bits.chunk(len(steps)))
+
+
+def skip_bits(prior: SkipPrior, steps: Sequence[CodedStep]) -> list[Tensor]:
+    """Bits (B,) of saying which positions of each inter frame are skipped."""
+    past = Past.cat([step.coding.past for step in steps if step.coding.past is not None])
+    assert past is not None
+    skipped = torch.cat([step.skipped for step in steps])
+    with exact_float32(skipped.device.type):
+        context = SkipContext(
+            torch.cat([step.coding.q for step in steps]),
+            past.motion,
+            past.level,
+            past.distances,
+            activity_of(past.history.last, past.history.mean),
+            torch.cat([s.coding.skipped for s in steps if s.coding.skipped is not None]),
+        )
+        bits = skip_map_bits(prior, skipped, context, steps[0].coding.log_table)
+    return list(bits.chunk(len(steps)))
 
 
 def _side_information(steps: Sequence[CodedStep]) -> Tensor:
@@ -72,23 +92,6 @@ def _history(left: Recurrence | None) -> History:
     return left.history
 
 
-@dataclass(frozen=True)
-class Sequences:
-    """B sequences that are coded alike, each as one GOP.
-
-    y (B, T, 1, H, W), uv (B, T, 2, H/2, W/2) in [0, 1] and q (B, T), frames as shown; motion
-    (B, T - 1, 5, H/8, W/8), in the order of coding; stride (B,): frames of the clip from one to the
-    next.
-    """
-
-    y: Tensor
-    uv: Tensor
-    q: Tensor
-    structure: Structure
-    motion: Tensor
-    stride: Tensor
-
-
 def sequence_costs(model: VideoModel, sequences: Sequences) -> list[FrameCost]:
     """Of all frames, in the order of coding. Gradients go through the reference pictures as
     well."""
@@ -96,7 +99,8 @@ def sequence_costs(model: VideoModel, sequences: Sequences) -> list[FrameCost]:
     steps = coded_steps(model, sequences)
     bits = symbol_bits(steps[:1], model.training)
     if steps[1:]:
-        bits += symbol_bits(steps[1:], model.training)
+        of_latents = symbol_bits(steps[1:], model.training)
+        bits += map(torch.add, of_latents, skip_bits(model.skip_prior, steps[1:]))
     pixels = y.shape[-2] * y.shape[-1]
     numbers = [0, *(coded.frame for coded in sequences.structure)]
     return [

@@ -8,10 +8,16 @@ from neuralcodec.encoder.motion_search import THOROUGH_SEARCH, search_vectors
 from neuralcodec.model.config import VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.motion_compensation import warp_planes
 from neuralcodec.model.motion_values import BOTH, FIRST, SECOND
+from neuralcodec.training.sequences import DrawnSequences, Sequences
 from neuralcodec.training.structures import Structure
 
 ONE_BITS = 3  # about what it costs more to say that one reference alone predicts a block
 AROUND = 2  # samples beside a block that are compared too
+
+
+def with_source_motion(config: ModelConfig, drawn: DrawnSequences) -> Sequences:
+    motion = source_motion(config, drawn.y, drawn.q, drawn.structure)
+    return Sequences(**vars(drawn), motion=motion)
 
 
 def source_motion(config: ModelConfig, y: Tensor, q: Tensor, structure: Structure) -> Tensor:

@@ -1,10 +1,21 @@
-"""In which order the frames of a training sequence are coded, and what they refer to."""
+"""In which order the frames of a sequence are coded, and what they refer to."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 KEY_EVERY = 4  # frames, in chains of low delay
+# By the size of a mini-GOP and the level in it.
+MORE_Q = {
+    1: (0.0,),
+    2: (1.0, -2.0),
+    4: (3.0, 0.0, -3.0),
+    8: (4.0, 1.0, -2.0, -4.0),
+    16: (5.0, 2.0, -1.0, -3.0, -5.0),
+}
+KEY_MORE_Q, OTHER_MORE_Q = 3.0, -1.0
+LOW_DELAY_SHARE, CHAIN_SHARE = 0.12, 0.13  # of drawn structures; the others are pyramids
+SIZE_ODDS = {2: 0.15, 4: 0.4, 8: 0.45, 16: 0.3}
 
 
 @dataclass(frozen=True)
@@ -20,9 +31,6 @@ class CodedFrame:
 
 # In coding order, without the intra frame, which is number 0 and comes first.
 Structure = tuple[CodedFrame, ...]
-MORE_Q = {1: (0.0,), 2: (1.0, -2.0), 4: (3.0, 0.0, -3.0), 8: (4.0, 1.0, -2.0, -4.0)}
-MORE_Q[16] = (5.0, 2.0, -1.0, -3.0, -5.0)
-KEY_MORE_Q, OTHER_MORE_Q = 3.0, -1.0
 
 
 def pyramids(length: int, size: int) -> Structure:
@@ -45,6 +53,11 @@ def pyramids(length: int, size: int) -> Structure:
     return tuple(found)
 
 
+def chain(length: int) -> Structure:
+    """Each frame from the two before."""
+    return pyramids(length, 1)
+
+
 def low_delay(length: int) -> Structure:
     """Each frame from the one before and from the last one of higher quality."""
     found = []
@@ -58,12 +71,22 @@ def low_delay(length: int) -> Structure:
 
 def drawn_structure(length: int, random: np.random.Generator) -> Structure:
     """As the encoder might choose it."""
-    sizes = [size for size in (2, 4, 8, 16) if size < length]
-    if not sizes or random.random() < LOW_DELAY_SHARE:
-        return low_delay(length) if random.random() < 0.5 else pyramids(length, 1)
-    weights = np.array([SIZE_ODDS[size] for size in sizes])
-    return pyramids(length, int(random.choice(sizes, p=weights / weights.sum())))
+    sizes = [size for size in SIZE_ODDS if size < length]
+    kind = random.random()
+    if kind < LOW_DELAY_SHARE:
+        return low_delay(length)
+    if kind < LOW_DELAY_SHARE + CHAIN_SHARE or not sizes:
+        return chain(length)
+    odds = np.array([SIZE_ODDS[size] for size in sizes])
+    return pyramids(length, int(random.choice(sizes, p=odds / odds.sum())))
 
 
-LOW_DELAY_SHARE = 0.25
-SIZE_ODDS = {2: 0.15, 4: 0.4, 8: 0.45, 16: 0.3}
+def more_q_as_shown(structure: Structure) -> list[float]:
+    """Of all frames, the intra frame among them: how much more q they have."""
+    by_frame = {coded.frame: coded.more_q for coded in structure}
+    return [0.0, *(by_frame[frame] for frame in sorted(by_frame))]
+
+
+def reach(structure: Structure) -> int:
+    """How far the farthest first reference is, in frames."""
+    return max((abs(coded.frame - coded.references[0]) for coded in structure), default=0)

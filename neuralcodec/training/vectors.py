@@ -55,7 +55,8 @@ def encoded_fields(model: VideoModel, sampler: Sampler, sequences: int, first: i
     vectors, before, qualities = [], [], []
     for number in range(first, first + sequences):
         sampler.start_step(number)
-        y, uv, _ = sampler.batch(1, LENGTH, SIZE)
+        drawn = sampler.batch(1, LENGTH, SIZE)
+        y, uv = drawn.y, drawn.uv
         quality = int(sampler.random.integers(-INTRA_BONUS, QUALITIES))
         left: Recurrence | None = None
         last = np.zeros((2, SIZE // 8, SIZE // 8), np.int16)

@@ -48,7 +48,7 @@ def dissimilarity(a: Tensor, b: Tensor) -> Tensor:
 
 def train(model: VideoModel, sampler: Sampler, share: float, steps: int) -> None:
     model.train()
-    parameters = [p for n, p in model.named_parameters() if not n.startswith("vector_prior.")]
+    parameters = [p for n, p in model.named_parameters() if not n.startswith("motion_prior.")]
     optimizer = torch.optim.AdamW(parameters, 2e-4, weight_decay=0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for step in range(steps):
