@@ -24,6 +24,7 @@ from neuralcodec.encoder.gop_structure import (
 )
 from neuralcodec.encoder.mini_gops import LOW_DELAY, P_FRAMES, SIZES, GopOrder, Structure
 from neuralcodec.encoder.scene_cuts import JudgedFrame
+from neuralcodec.encoder.structure_choice import StructureChoice
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame
 
@@ -55,7 +56,9 @@ def gops_of(
     judged = (JudgedFrame(replace(frame, pts=n), n in cuts, 1.0, 1.0) for n in range(count))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lookahead, "judge_frames", lambda *_: judged)
-        sources = lookahead.look_ahead(iter(()), gop, scene_cuts=True, structure=structure)
+        sources = lookahead.look_ahead(
+            iter(()), gop, scene_cuts=True, choice=StructureChoice(structure, 32)
+        )
         gops: list[list[list[int]]] = []
         for mini_gop in lookahead.MiniGopReader(sources):
             if mini_gop[0].begins_gop:
@@ -80,7 +83,9 @@ def test_at_the_end_of_a_gop_mini_gops_become_smaller():
 def test_a_frame_knows_the_level_at_which_it_is_coded(structure: Structure):
     _, [frame] = city_frames(1)
     frames = (replace(frame, pts=n) for n in range(40))
-    placed = lookahead.look_ahead(frames, 96, scene_cuts=False, structure=structure)
+    placed = lookahead.look_ahead(
+        frames, 96, scene_cuts=False, choice=StructureChoice(structure, 32)
+    )
     order, first = GopOrder(structure.low_delay), 0
     for mini_gop in lookahead.MiniGopReader(placed):
         if mini_gop[0].begins_gop:

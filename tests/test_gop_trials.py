@@ -18,6 +18,7 @@ from neuralcodec.encoder.lookahead import MiniGopReader, SourceFrame, look_ahead
 from neuralcodec.encoder.mini_gops import P_FRAMES, Structure
 from neuralcodec.encoder.presets import MEDIUM, PRESETS, Effort
 from neuralcodec.encoder.quality_control import FrameResult, TryIntra
+from neuralcodec.encoder.structure_choice import StructureChoice
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.model_file import InstalledModel
@@ -156,7 +157,9 @@ def test_trials_look_at_whole_mini_gops_of_the_gop_and_no_further():
             read += 1
             yield replace(frame, pts=number)
 
-    placed = look_ahead(source(), 11, scene_cuts=False, structure=Structure(4, is_fixed=True))
+    placed = look_ahead(
+        source(), 11, scene_cuts=False, choice=StructureChoice(Structure(4, is_fixed=True), 32)
+    )
     reader = MiniGopReader(placed)
     assert [f.number for f in next(reader)] == [0]
 
