@@ -18,7 +18,7 @@ from neuralcodec.model.config import BLOCK, VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.loop_filters import Filtered
 from neuralcodec.model.model_file import InstalledModel, load_model, model_bytes
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.references import Placement, chain
+from neuralcodec.references import Placement
 from neuralcodec.video import Frame, VideoFormat
 
 CITY = Path(__file__).parent.parent / "clips" / "city.mp4"
@@ -132,10 +132,6 @@ PLACES = [
     Placement(6, slots=(1, 0), stored=0),
     Placement(5, level=1, slots=(3, 0), stored=None),
 ]
-
-
-def chain_places(frames: int) -> list[Placement]:
-    return [chain(t) for t in range(frames)]
 
 
 def random_symbols(
