@@ -67,7 +67,9 @@ def test_the_symbols_of_a_gop_of_any_size_come_back(
 ):
     encoder = GopSymbolEncoder(tiny, coder, *size)
     decoder = GopSymbolDecoder(tiny, coder, *size)
-    for symbols, q, place in zip(symbols_of_a_gop(tiny, *size, places), QUALITIES, places, strict=True):
+    for symbols, q, place in zip(
+        symbols_of_a_gop(tiny, *size, places), QUALITIES, places, strict=True
+    ):
         found = decoder.decode(encoder.encode(symbols, q, place), q, place)
         assert same(found, symbols)
         assert found.latent.dtype == np.int16
