@@ -117,9 +117,7 @@ def survey(frames: Iterator[Frame], fmt: VideoFormat, settings: EncoderSettings)
     middles = _Middles(most - round(BEGINNING_SHARE * most))
     span = TimeSpan(fmt)
     infos: list[FrameComplexity] = []
-    for source in compared_frames(
-        frames, settings.gop, settings.scene_cuts, settings.structure
-    ):
+    for source in compared_frames(frames, settings.gop, settings.scene_cuts, settings.structure):
         span.add([source.info.pts])
         infos.append(source.info)
         beginnings.add(source)
