@@ -1,5 +1,6 @@
 """Training sequences: coded in the structures of encoders, with motion between their own frames."""
 
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from neuralcodec.encoder.gop_structure import INTRA_BONUS, LOW_DELAY_OFFSETS, OF
 from neuralcodec.encoder.mini_gops import LOW_DELAY, SIZES
 from neuralcodec.encoder.mini_gops import Structure as Wanted
 from neuralcodec.model.motion_values import BOTH, FIRST, SECOND
+from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.drawn_batches import BatchSource
 from neuralcodec.training.graphed_step import GraphedStep
 from neuralcodec.training.sampling import FARTHEST, MOST_MOVED, Clip, Sampler, open_cache
@@ -32,6 +34,7 @@ from neuralcodec.training.structures import (
     pyramids,
     reach,
 )
+from neuralcodec.training.training_step import TrainingStep
 
 QUALITY = 30
 
@@ -223,6 +226,31 @@ def test_batches_that_cross_between_processes_are_those_of_the_sampler(cache: Pa
         assert torch.equal(found.tensors[name], tensor), name
 
 
+def batch_of(value: float, structure: Structure, items: int = 2) -> Sequences:
+    length = len(structure) + 1
+    return Sequences(
+        torch.full((items, length, 1, 16, 16), value),
+        torch.full((items, length, 2, 8, 8), value),
+        torch.full((items, length), value),
+        structure,
+        torch.ones(items, dtype=torch.int64),
+        torch.zeros(items, length - 1, 5, 2, 2),
+    )
+
+
+@pytest.mark.parametrize("structure", [pyramids(5, 4), low_delay(6)], ids=["pyramid", "low delay"])
+def test_a_step_looks_at_no_values_so_that_a_gpu_can_record_it(
+    structure: Structure, monkeypatch: pytest.MonkeyPatch
+):
+    """On a device that has none."""
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())
+    nowhere = torch.device("meta")
+    step = TrainingStep(VideoModel(TINY).to(nowhere).train())
+    loss, figures = step(batch_of(0.5, structure).to(nowhere))
+    loss.backward()
+    assert loss.device == figures.device == nowhere
+
+
 def test_a_step_is_recorded_anew_for_each_shape_and_structure(monkeypatch: pytest.MonkeyPatch):
     class Graph:
         def replay(self) -> None:
@@ -238,22 +266,11 @@ def test_a_step_is_recorded_anew_for_each_shape_and_structure(monkeypatch: pytes
     step = GraphedStep(torch.nn.Module(), lambda batch: (batch.y, batch.q))
     step.results = (torch.zeros(1), torch.zeros(1))
 
-    def batch(value: float, structure: Structure, items: int = 2) -> Sequences:
-        length = len(structure) + 1
-        return Sequences(
-            torch.full((items, length, 1, 16, 16), value),
-            torch.full((items, length, 2, 8, 8), value),
-            torch.full((items, length), value),
-            structure,
-            torch.ones(items, dtype=torch.int64),
-            torch.zeros(items, length - 1, 5, 2, 2),
-        )
-
     batches = [
-        batch(0.1, pyramids(5, 4)),
-        batch(0.2, pyramids(5, 4)),
-        batch(0.3, low_delay(5)),
-        batch(0.4, low_delay(5), items=1),
+        batch_of(0.1, pyramids(5, 4)),
+        batch_of(0.2, pyramids(5, 4)),
+        batch_of(0.3, low_delay(5)),
+        batch_of(0.4, low_delay(5), items=1),
     ]
     for one in batches:
         step(one)
