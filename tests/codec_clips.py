@@ -10,8 +10,9 @@ import torch
 
 from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.container import ContainerWriter, StreamHeader
-from neuralcodec.encoder.encoder import CodedGop, Encoder, EncoderSettings
-from neuralcodec.encoder.lookahead import FrameComplexity, SourceFrame
+from neuralcodec.encoder.encoder import CodedGop, Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
+from neuralcodec.encoder.mini_gops import P_FRAMES, Structure
 from neuralcodec.media import VideoReader
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.loop_filters import Filtered
@@ -58,13 +59,6 @@ def ten_bit(fmt: VideoFormat, frames: Sequence[Frame]) -> tuple[VideoFormat, lis
     return deep, [Frame(widened(f.y), widened(f.u), widened(f.v), f.pts) for f in frames]
 
 
-def source_frame(frame: Frame, number: int, begins_gop: bool) -> SourceFrame:
-    """As the encoder gets it; what nobody looks at is made up."""
-    position = 0 if begins_gop else 1
-    info = FrameComplexity(number=number, gop=0, position=position, pts=frame.pts)
-    return SourceFrame(frame=frame, info=info)
-
-
 def coded_gops(
     installed: InstalledModel,
     fmt: VideoFormat,
@@ -72,10 +66,10 @@ def coded_gops(
     *,
     quality: int = 32,
     gop: int = 96,
-    batch: int = 1,
     precision: torch.dtype = torch.float32,
+    structure: Structure = P_FRAMES,
 ) -> list[CodedGop]:
-    settings = EncoderSettings(quality, gop, batch, CPU, precision)
+    settings = EncoderSettings(quality, gop, CPU, precision, structure=structure)
     return list(Encoder(installed, fmt, settings).gops(iter(frames)))
 
 

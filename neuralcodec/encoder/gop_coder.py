@@ -49,9 +49,7 @@ class _PlannedFrame:
 
     def task(self, slots: ReferenceSlots) -> FrameTask:
         references = slots.read(self.place)
-        return FrameTask(
-            frame=self.source.frame, q=self.q, place=self.place, references=references
-        )
+        return FrameTask(frame=self.source.frame, q=self.q, place=self.place, references=references)
 
 
 class GopCoder:
@@ -127,9 +125,7 @@ class GopCoder:
             for frame, encoded in zip(planned, coded, strict=True)
         ]
 
-    def _plan(
-        self, reader: MiniGopReader, source: SourceFrame, step: CodingStep
-    ) -> _PlannedFrame:
+    def _plan(self, reader: MiniGopReader, source: SourceFrame, step: CodingStep) -> _PlannedFrame:
         quality = self._gop_quality(source)
         offset = step.offset
         if step.place.is_intra:
