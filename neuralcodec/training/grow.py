@@ -33,7 +33,7 @@ def grow(small: VideoModel, config: ModelConfig) -> VideoModel:
         if name is None:
             if key.split(".")[-2] in LAST_OF_BLOCK:
                 fresh[:old] = 0
-        elif key.endswith("anchors"):
+        elif key.endswith("anchors") or key.startswith("inter.place."):  # (entries, channels)
             fresh[:, : trained[name].shape[1]] = trained[name]
         else:
             _place(key, fresh, trained[name], old, new)
@@ -87,6 +87,8 @@ def _inputs_before_new(layer: str, old: int) -> int | None:
     """How many of a layer's inputs stay before the new channels; None: all of them."""
     if layer == "inter.gather":  # a picture and the feature; then motion
         return TOKENS + old
+    if layer == "inter.gather_second":  # how two pictures and features differ; then motion
+        return 2 * TOKENS + old
     if layer in ("inter.fuse", "inter.means.first.0", "inter.means.second.0"):
         return old
     return None

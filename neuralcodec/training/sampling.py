@@ -13,11 +13,12 @@ from neuralcodec.encoder.gop_structure import INTRA_BONUS
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.training.sequences import DrawnSequences
 from neuralcodec.training.structures import Structure, drawn_structure, more_q_as_shown, reach
-from neuralcodec.training.synthetic import stretch_contrast, synthetic_sequence
+from neuralcodec.training.synthetic import standing_still, stretch_contrast, synthetic_sequence
 
 GOOD_SOURCE_BPP = 0.5  # sources compressed harder than this are drawn less often
 SYNTHETIC_SHARE = 0.06  # of the sequences
 STRETCHED_SHARE = 0.06
+STILL_SHARE = 0.12  # stand still, in part at least: the clips are of moving cameras mostly
 GREY_SHARE = 0.03
 GREY = 128
 LOWEST_Q = -4.0  # that a sequence asks for: its first frame has more
@@ -122,6 +123,8 @@ class Sampler:
             y, uv = y.transpose(-1, -2), uv.transpose(-1, -2)
         if random.random() < STRETCHED_SHARE:
             y, uv = stretch_contrast(y, uv, random)
+        if random.random() < STILL_SHARE:
+            y, uv = standing_still(y, uv, random)
         if random.random() < GREY_SHARE:
             uv = torch.full_like(uv, GREY)
         return y, uv, stride

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from neuralcodec.encoder.gop_structure import HIGHEST, INTRA_BONUS
+from neuralcodec.encoder.gop_structure import INTRA_BONUS, frame_quality
 from neuralcodec.metrics.psnr import MAX_DB
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.recurrence import State
@@ -138,12 +138,12 @@ class CropBatch:
         config: ModelConfig,
     ) -> None:
         self.numbers, self.q = numbers, q
-        of_frames = q + torch.tensor(more_q_as_shown(structure))
-        of_frames[0] += INTRA_BONUS
+        offsets = [INTRA_BONUS, *more_q_as_shown(structure)[1:]]
+        of_frames = torch.tensor([float(frame_quality(q, offset)) for offset in offsets])
         drawn = DrawnSequences(
             y=torch.stack([crop.y for crop in crops]).float() / 255,
             uv=torch.stack([crop.uv for crop in crops]).float() / 255,
-            q=of_frames.clamp(0, HIGHEST).repeat(len(crops), 1),
+            q=of_frames.repeat(len(crops), 1),
             structure=structure,
             stride=torch.ones(len(crops), dtype=torch.int64),
         )
