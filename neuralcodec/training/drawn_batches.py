@@ -2,8 +2,8 @@
 
 Motion search is a thousand small tensor operations for whole batches: 15 ms or so on a GPU, but
 0.1 microseconds a pixel and reference on a core with compiled kernels, ten times as much without
-them, one to ten seconds for a batch of a GPU. So on a GPU it runs there, beside the steps; for a CPU
-the workers do it.
+them: one to ten seconds for a batch of a GPU. So on a GPU it runs there, beside the steps; for a
+CPU the workers do it.
 """
 
 import multiprocessing
