@@ -1,55 +1,92 @@
-"""A second parser of .nlc files, written from the words of docs/format.md.
+"""A second parser of the symbols in .nlc files, written from the words of docs/format.md.
 
 It knows numpy and the Python standard library, and shares no code with the product.
 """
 
-import struct
 import zlib
 from dataclasses import dataclass
 
 import numpy as np
+from file_parser import Place
 from format_parts import Ans, ModelFile, activation, index, read_list
+from motion_parser import MotionParser, PastMotion
+from skip_parser import SkipParser
 
 
 @dataclass
 class Parsed:
-    vectors: np.ndarray | None  # (2h, 2w, 2)
+    motion: np.ndarray | None  # (2h, 2w, 5)
     latent: np.ndarray  # (h, w, N)
     filtered: tuple[int, int] | None  # of luma and of chroma
+    skipped: np.ndarray | None  # (h, w)
+
+
+@dataclass
+class Past:
+    """What a frame leaves to those that refer to it."""
+
+    moved: PastMotion
+    filtered: tuple[int, int]
+    skipped: np.ndarray
+    G: np.ndarray
+    M: np.ndarray
+    is_intra: bool
 
 
 class GopParser:
     def __init__(self, model: ModelFile, width: int, height: int) -> None:
         self.model = model
         self.h, self.w = -(-height // 16), -(-width // 16)
-        self.rows, self.columns = 2 * self.h, 2 * self.w  # of vectors
-        self.last = np.zeros((self.rows, self.columns, 2), np.int64)
-        self.filtered = (1, 1)
-        self.frames = 0
+        self.slots: dict[int, Past] = {}
         self.crc = 0
         self.seen: set[str] = set()
 
-    def parse(self, payload: bytes, q: int) -> Parsed:
+    def parse(self, payload: bytes, q: int, place: Place) -> Parsed:
         ans = Ans(payload)
-        filtered = None
-        if self.frames:
-            filtered = self.filtering(ans, self.filtered[0]), self.filtering(ans, self.filtered[1])
-            self.filtered = filtered
-            self.crc = zlib.crc32(struct.pack("<2h", *filtered), self.crc)
-        vectors = self.vectors(ans, q) if self.frames else None
-        latent = self.latent(ans, q, vectors)
+        parsed, past = self.intra(ans, q) if place.slots is None else self.inter(ans, q, place)
         assert ans.state == 0 and not ans.words
+        if place.stored is not None:
+            self.slots[place.stored] = past
+        for numbers in (
+            parsed.filtered,
+            None if parsed.motion is None else parsed.motion.transpose(2, 0, 1),
+            parsed.skipped,
+            parsed.latent,
+        ):
+            if numbers is not None:
+                self.crc = zlib.crc32(np.array(numbers, "<i2", order="C").tobytes(), self.crc)
+        return parsed
+
+    def intra(self, ans: Ans, q: int) -> tuple[Parsed, Past]:
+        latent = self.latent(ans, self.common(q), None)
+        seen = self.model.magnitude(latent)
+        still = PastMotion(np.zeros((2 * self.h, 2 * self.w, 5), np.int64), 0, ())
+        nowhere = np.zeros((self.h, self.w), bool)
+        return Parsed(None, latent, None, None), Past(still, (1, 1), nowhere, seen, seen, True)
+
+    def inter(self, ans: Ans, q: int, place: Place) -> tuple[Parsed, Past]:
+        assert place.slots is not None
+        first, second = (self.slots[slot] for slot in place.slots)
+        filtered = self.filtering(ans, first.filtered[0]), self.filtering(ans, first.filtered[1])
+        references = [first.moved, second.moved]
+        parser = MotionParser(self.model, references, place.shown, place.level, q)
+        motion = parser.parse(ans, self.seen)
+        seen_of_motion = self.seen_of_motion(motion, parser)
+        G, M = np.maximum(first.G, second.G), (first.M + second.M) // 2
+
+        both = np.stack([first.skipped, second.skipped], -1)
+        largest = [of.max(-1, keepdims=True) for of in (G, M)]
+        own = np.concatenate([self.common(q)[..., :1], seen_of_motion, 16 * both, *largest], -1)
+        skipped = SkipParser(self.model, own, both).parse(ans, self.seen)
+
+        past = activation(self.model.matrix("inter_prior.summarise", np.concatenate([G, M], -1)))
+        after_intra = np.full((self.h, self.w, 1), 16 * (first.is_intra or second.is_intra))
+        side = np.concatenate([self.common(q), past, seen_of_motion, after_intra], -1)
+        latent = self.latent(ans, side, skipped)
         h = self.model.magnitude(latent)
-        if vectors is None:
-            self.G = self.M = h
-        else:
-            self.M, self.G = (3 * self.M + h) // 4, h
-            self.last = vectors
-            for component in (0, 1):
-                self.crc = zlib.crc32(vectors[..., component].astype("<i2").tobytes(), self.crc)
-        self.crc = zlib.crc32(latent.astype("<i2").tobytes(), self.crc)
-        self.frames += 1
-        return Parsed(vectors, latent, filtered)
+        moved = PastMotion(motion, place.shown, tuple(parser.away))
+        parsed = Parsed(motion, latent, filtered, skipped)
+        return parsed, Past(moved, filtered, skipped, h, (3 * M + h) // 4, False)
 
     def filtering(self, ans: Ans, before: int) -> int:
         if ans.decision(7 << 21):
@@ -57,33 +94,46 @@ class GopParser:
         low, high = sorted({0, 1, 2} - {before})
         return high if ans.decision(1 << 23) else low
 
-    def latent(self, ans: Ans, q: int, vectors: np.ndarray | None) -> np.ndarray:
+    def common(self, q: int) -> np.ndarray:
+        """The inputs of the latent of all frames, but the channels before."""
+        rows, columns = np.indices((self.h, self.w))
+        return np.stack([np.full_like(rows, q - 32), (rows + columns) % 2 * 16], -1)
+
+    def seen_of_motion(self, motion: np.ndarray, parser: MotionParser) -> np.ndarray:
         model, h, w = self.model, self.h, self.w
-        prior = "intra_prior" if vectors is None else "inter_prior"
-        odd = (np.arange(h)[:, None] + np.arange(w)) % 2
-        side = [np.full((h, w, 1), q - 32), 16 * odd[..., None]]
-        if vectors is not None:
-            past = np.concatenate([self.G, self.M], -1)
-            side.append(activation(model.matrix("inter_prior.summarise", past)))
-            four = vectors.reshape(h, 2, w, 2, 2).transpose(0, 2, 4, 1, 3).reshape(h, w, 2, 4)
-            side.append(model.magnitude(np.abs(four).max(-1)))
-            side.append(model.magnitude(four.max(-1) - four.min(-1)))
-            side.append(np.full((h, w, 1), 16 if self.frames == 1 else 0))
+        four = motion.reshape(h, 2, w, 2, 5).transpose(0, 2, 4, 1, 3).reshape(h, w, 5, 4)
+        seen = []
+        for k in (0, 1):
+            vectors = four[:, :, 1 + 2 * k : 3 + 2 * k]
+            seen.append(model.magnitude(np.abs(vectors).max(-1)))
+            seen.append(model.magnitude(vectors.max(-1) - vectors.min(-1)))
+        for k in (0, 1):
+            uses = (four[:, :, 0] == k) | (four[:, :, 0] == 2)
+            seen.append(8 * uses.sum(-1, keepdims=True))
+        away = [int(parser.signed(np.array(distance))) for distance in parser.away]
+        seen.append(np.broadcast_to([16 * parser.level, *away], (h, w, 3)))
+        return np.concatenate(seen, -1)
+
+    def latent(self, ans: Ans, side: np.ndarray, skipped: np.ndarray | None) -> np.ndarray:
+        """skipped: of an inter frame."""
+        model, h, w = self.model, self.h, self.w
+        odd = side[..., 1:2] // 16
         latent = np.zeros((h, w, model.config["latents"]), np.int64)
         start = 0
         for g, end in enumerate(model.config["groups"]):
-            x = np.concatenate([model.magnitude(latent[..., :start]), *side], -1)
-            lists = [(f"{prior}.networks.{g}", np.ones((h, w, end - start), bool))]
-            if vectors is None:
-                first = (odd[..., None] + np.arange(start, end)) % 2 == 1
-                lists = [(f"{prior}.networks.{g}", first), (f"{prior}.second.{g}", ~first)]
-            for network, places in lists:
-                own = None
-                if network.startswith("intra_prior.second"):
-                    own = model.magnitude(latent[..., start:end])
-                indices = self.scale_indices(network, x, own)
-                values = read_list(ans, model, indices[places].tolist(), self.seen)
-                latent[..., start:end][places] = values
+            x = np.concatenate([model.magnitude(latent[..., :start]), side], -1)
+            if skipped is not None:
+                indices = self.scale_indices(f"inter_prior.networks.{g}", x, None)
+                indices[skipped] = 0
+                values = read_list(ans, model, indices.ravel().tolist(), self.seen)
+                latent[..., start:end] = np.reshape(values, (h, w, end - start))
+            else:
+                first = (odd + np.arange(start, end)) % 2 == 1
+                for network, places in (("networks", first), ("second", ~first)):
+                    own = model.magnitude(latent[..., start:end]) if network == "second" else None
+                    indices = self.scale_indices(f"intra_prior.{network}.{g}", x, own)
+                    values = read_list(ans, model, indices[places].tolist(), self.seen)
+                    latent[..., start:end][places] = values
             start = end
         return latent
 
@@ -97,56 +147,3 @@ class GopParser:
         if own is not None:
             seen.append(activation(model.depthwise(f"{network}.around", own)))
         return index(model.matrix(f"{network}.write", np.concatenate(seen, -1)))
-
-
-@dataclass
-class CodedFrame:
-    q: int
-    payload: bytes
-
-
-@dataclass
-class File:
-    width: int
-    height: int
-    model_sha256: bytes
-    symbols_crc: int
-    frames: list[CodedFrame]
-
-
-def read_first_gop(data: bytes) -> File:
-    """HEAD and the first GOPS chunk of a sound file."""
-    chunks = []
-    at = 12
-    for _ in range(2):
-        (length,) = struct.unpack_from("<I", data, at + 4)
-        chunks.append(data[at + 8 : at + 8 + length])
-        at += 12 + length
-    head, gop = chunks
-    width, height = struct.unpack_from("<II", head)
-    name_end = 45 + head[44]
-    _, count, _, crc = struct.unpack_from("<QIqI", gop)
-    at, q, table = 24, 0, []
-
-    def varint() -> int:
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = gop[at]
-            at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    for _ in range(count):
-        varint()
-        delta = varint()
-        q += delta // 2 if delta % 2 == 0 else -(delta + 1) // 2
-        table.append((q, varint()))
-    frames = []
-    for quality, length in table:
-        frames.append(CodedFrame(quality, gop[at : at + length]))
-        at += length
-    assert at == len(gop)
-    return File(width, height, head[name_end : name_end + 32], crc, frames)

@@ -1,5 +1,6 @@
 """The parser that is written from docs/format.md gives the symbols that were coded."""
 
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 import torch
 from codec_clips import (
     CPU,
+    PLACES,
+    chain_places,
     city_frames,
     coded_gops,
     cropped,
@@ -16,11 +19,22 @@ from codec_clips import (
     tiny_model,
     write_nlc,
 )
-from format_parser import GopParser, ModelFile, read_first_gop
+from file_parser import CodedFrame, Place, read_file
+from format_parser import GopParser, ModelFile
+from gop_placements import pyramids
 
-from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
+from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
+from neuralcodec.encoder.mini_gops import (
+    INTRA_STEP,
+    LOW_DELAY,
+    P_FRAMES,
+    GopOrder,
+    Structure,
+    largest_size,
+)
 from neuralcodec.model.model_file import InstalledModel
+from neuralcodec.references import Placement
 
 
 @pytest.fixture(scope="module")
@@ -39,44 +53,82 @@ def test_a_parser_written_from_the_specification_gives_the_symbols_that_were_cod
     height: int,
     quality: int,
 ):
-    fmt, frames = cropped(*city_frames(7), width, height)
+    fmt, frames = cropped(*city_frames(25), width, height)
     gops = coded_gops(installed_model, fmt, frames[::3], quality=quality)
     settings = DecoderSettings(1, CPU, torch.float32)
-    product = Decoder(installed_model, fmt, settings, "clip").parse_gop(gops[0].record)
+    decoder = Decoder(installed_model, fmt, settings, "clip")
 
-    file = read_first_gop(write_nlc(tmp_path / "clip.nlc", installed_model, fmt, gops).read_bytes())
-    parser = GopParser(model_file, file.width, file.height)
+    file = read_file(write_nlc(tmp_path / "clip.nlc", installed_model, fmt, gops).read_bytes())
     assert file.model_sha256 == model_file.sha256
-    assert len(file.frames) == 3
-    for coded, expected in zip(file.frames, product, strict=True):
-        parsed = parser.parse(coded.payload, coded.q)
-        assert np.array_equal(parsed.latent, expected.latent)
-        assert np.abs(parsed.latent).max() > 0
-        if expected.vectors is not None:
-            assert parsed.vectors is not None
-            assert np.array_equal(parsed.vectors.transpose(2, 0, 1), expected.vectors)
-        assert parsed.filtered == expected.filtered
-    assert parser.crc == file.symbols_crc
+    assert [gop.first_frame for gop in file.gops] == [gop.record.first_frame for gop in gops]
+    for read, coded in zip(file.gops, gops, strict=True):
+        assert [as_read(frame.place) for frame in coded.record.frames] == [
+            frame.place for frame in read.frames
+        ]
+        assert [frame.pts for frame in coded.record.frames] == [frame.pts for frame in read.frames]
+        parser = GopParser(model_file, file.width, file.height)
+        assert_parses(parser, read.frames, decoder.parse_gop(coded.record))
+        assert parser.crc == read.symbols_crc
+    assert any(frame.place.level for frame in file.gops[0].frames)
+
+
+def as_read(place: Placement) -> Place:
+    return Place(place.shown, place.level, place.slots, place.stored)
+
+
+def assert_parses(
+    parser: GopParser, frames: Iterable[CodedFrame], expected: Iterable[FrameSymbols]
+) -> None:
+    for coded, symbols in zip(frames, expected, strict=True):
+        parsed = parser.parse(coded.payload, coded.q, coded.place)
+        assert np.array_equal(parsed.latent, symbols.latent)
+        assert parsed.filtered == symbols.filtered
+        assert (parsed.motion is None) == (symbols.motion is None)
+        if parsed.motion is not None:
+            assert np.array_equal(parsed.motion.transpose(2, 0, 1), symbols.motion)
+            assert np.array_equal(parsed.skipped, symbols.skipped)
+
+
+def placed(structure: Structure, frames: int) -> list[Placement]:
+    """As the encoder places them."""
+    order, places = GopOrder(structure.low_delay), [INTRA_STEP.place]
+    while len(places) < frames:
+        size = largest_size(min(structure.largest, frames - len(places)))
+        places += [step.place for steps in order.add(size) for step in steps]
+    return places
+
+
+# Sizes that are no multiple of 4 positions, and one that is
+GOPS = {
+    "one reference": (11, 13, chain_places(4)),
+    "the two frames before": (3, 5, placed(P_FRAMES, 5)),
+    "low delay": (7, 9, placed(LOW_DELAY, 10)),
+    "pyramid": (5, 6, placed(Structure(16), 19)),
+    "depth first": (6, 11, pyramids(12, 8, depth_first=True)),
+    "slots in another order": (4, 8, PLACES),
+}
 
 
 def test_the_specification_covers_symbols_that_no_picture_gives(tmp_path: Path):
     """Exceptions at index 0, escapes, vectors at their limits, every candidate; another model."""
     installed = installed_from(tiny_model(), tmp_path)
     model = ModelFile((tmp_path / "tiny.safetensors").read_bytes())
-    rows, columns = 11, 13
-    encoder = GopSymbolEncoder(installed, build_coder(installed), rows, columns)
-    parser = GopParser(model, 16 * columns, 16 * rows)
-    for t, symbols in enumerate(
-        random_symbols(np.random.default_rng(5), rows, columns, installed.model.config, 4)
-    ):
-        q = 21 * t
-        parsed = parser.parse(encoder.encode(symbols, q), q)
-        assert np.array_equal(parsed.latent, symbols.latent)
-        if symbols.vectors is not None:
-            assert parsed.vectors is not None
-            assert np.array_equal(parsed.vectors.transpose(2, 0, 1), symbols.vectors)
-        assert parsed.filtered == symbols.filtered
-    assert parser.crc == encoder.checksum
-    assert parser.seen == {"exceptions", "outside", "new vector"} | {
-        f"candidate {k}" for k in range(6)
+    coder, config = build_coder(installed), installed.model.config
+    seen = set[str]()
+    for name, (rows, columns, places) in GOPS.items():
+        encoder = GopSymbolEncoder(installed, coder, rows, columns)
+        parser = GopParser(model, 16 * columns, 16 * rows)
+        symbols = random_symbols(np.random.default_rng(5), rows, columns, config, places)
+        frames = []
+        for t, (of_frame, place) in enumerate(zip(symbols, places, strict=True)):
+            q = 21 * t % 64
+            frames.append(CodedFrame(as_read(place), q, t, encoder.encode(of_frame, q, place)))
+        assert_parses(parser, frames, symbols)
+        assert parser.crc == encoder.checksum, name
+        seen |= parser.seen
+    assert seen == {
+        *("exceptions", "outside"),
+        *(f"candidate {k}" for k in range(6)),
+        *(f"new vector, {which}" for which in range(3)),
+        *("nothing skipped", "whole", "single"),
     }
