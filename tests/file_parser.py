@@ -51,7 +51,7 @@ def read_file(data: bytes) -> File:
     head = chunks[0][1]
     width, height = struct.unpack_from("<II", head)
     name_end = 45 + head[44]
-    gops = [_gop(payload) for kind, payload in chunks if kind == b"GOPS"]
+    gops = [read_gop(payload) for kind, payload in chunks if kind == b"GOPS"]
     return File(width, height, head[name_end : name_end + 32], gops)
 
 
@@ -91,7 +91,7 @@ class _Row(NamedTuple):
     length: int
 
 
-def _gop(payload: bytes) -> CodedGop:
+def read_gop(payload: bytes) -> CodedGop:
     first_frame, count, first_pts, crc = struct.unpack_from("<QIqI", payload)
     numbers = _Numbers(payload, 24)
     rows = _rows(numbers, count)

@@ -19,11 +19,13 @@ from codec_clips import (
     tiny_model,
     write_nlc,
 )
-from file_parser import CodedFrame, Place, read_file
+from file_parser import CodedFrame, Place, read_file, read_gop
 from format_parser import GopParser, ModelFile
 from gop_placements import pyramids
 
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
+from neuralcodec.container import FrameRecord, GopRecord
+from neuralcodec.container.payloads import pack_gop
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.encoder.mini_gops import (
     INTRA_STEP,
@@ -132,3 +134,26 @@ def test_the_specification_covers_symbols_that_no_picture_gives(tmp_path: Path):
         *(f"new vector, {which}" for which in range(3)),
         *("nothing skipped", "whole", "single"),
     }
+
+
+@pytest.mark.parametrize(
+    "places",
+    [chain_places(9), pyramids(33, 8), pyramids(40, 16, depth_first=True), PLACES],
+    ids=["chain", "pyramids of 8", "pyramids of 16", "every kind"],
+)
+@pytest.mark.parametrize("times", ["constant", "changing", "random"])
+def test_rows_and_times_are_those_that_the_specification_says(places: list[Placement], times: str):
+    rng = np.random.default_rng(len(places))
+    steps = {
+        "constant": np.full(len(places), 512),
+        "changing": np.resize([33, 33, 34], len(places)),
+        "random": rng.integers(-(2**59), 2**59, len(places)),
+    }[times]
+    pts = [int(time) % 2**60 for time in np.cumsum(steps)]
+    frames = tuple(
+        FrameRecord(pts[p.shown], int(rng.integers(64)), rng.bytes(int(rng.integers(300))), p)
+        for p in places
+    )
+    read = read_gop(pack_gop(GopRecord(7, 0x12345678, frames)))
+    assert (read.first_frame, read.symbols_crc) == (7, 0x12345678)
+    assert [CodedFrame(as_read(f.place), f.q, f.pts, f.payload) for f in frames] == read.frames

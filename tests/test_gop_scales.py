@@ -13,7 +13,7 @@ from neuralcodec.codec.gop_symbols import GopSymbolDecoder, GopSymbolEncoder, bu
 from neuralcodec.errors import ModelError
 from neuralcodec.kernels import compiled
 from neuralcodec.model.exact import exact_float32
-from neuralcodec.model.gop_scales import CompiledScales, TensorScales, gop_scales
+from neuralcodec.model.gop_scales import CompiledScales, FramePast, TensorScales, gop_scales
 from neuralcodec.model.kept import kept
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.references import chain
@@ -41,13 +41,15 @@ def test_every_pass_of_every_frame_has_the_same_indices(
         memories = {}, {}  # by slot
         places = pyramids(len(QUALITIES), 3)
         for frame, q, place in zip(frames, QUALITIES, places, strict=True):
-            vectors = None
-            if frame.vectors is not None:
-                vectors = torch.from_numpy(frame.vectors).float()[None]
             for scales, left in zip(kinds, memories, strict=True):
-                before = place.slots and tuple(left[slot] for slot in place.slots)
-                scales.begin(q, vectors, before)
-            for coded in kinds[0].passes(vectors is None):
+                past = None
+                if frame.vectors is not None:
+                    before = tuple(left[slot] for slot in place.slots)
+                    motion = torch.from_numpy(frame.vectors).float()
+                    motion = torch.cat([motion[:1] * 0, motion, motion.flip(0)])
+                    past = FramePast(motion, before, place.level, (2, -1))
+                scales.begin(q, past)
+            for coded in kinds[0].passes(place.is_intra):
                 found, expected = (scales.indices(coded) for scales in kinds)
                 assert found.dtype == np.uint8 and np.array_equal(found, expected)
                 values = frame.latent[:, :, coded.channels]
