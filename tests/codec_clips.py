@@ -10,14 +10,15 @@ import torch
 
 from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.container import ContainerWriter, StreamHeader
-from neuralcodec.encoder.encoder import CodedGop, Encoder, EncoderSettings
-from neuralcodec.encoder.lookahead import FrameComplexity, SourceFrame
+from neuralcodec.encoder.encoder import CodedGop, Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
+from neuralcodec.encoder.mini_gops import P_FRAMES, Structure
 from neuralcodec.media import VideoReader
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.loop_filters import Filtered
 from neuralcodec.model.model_file import InstalledModel, load_model, model_bytes
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.references import Placement, chain
+from neuralcodec.references import Placement
 from neuralcodec.video import Frame, VideoFormat
 
 CITY = Path(__file__).parent.parent / "clips" / "city.mp4"
@@ -58,13 +59,6 @@ def ten_bit(fmt: VideoFormat, frames: Sequence[Frame]) -> tuple[VideoFormat, lis
     return deep, [Frame(widened(f.y), widened(f.u), widened(f.v), f.pts) for f in frames]
 
 
-def source_frame(frame: Frame, number: int, begins_gop: bool) -> SourceFrame:
-    """As the encoder gets it; what nobody looks at is made up."""
-    position = 0 if begins_gop else 1
-    info = FrameComplexity(number=number, gop=0, position=position, pts=frame.pts)
-    return SourceFrame(frame=frame, info=info)
-
-
 def coded_gops(
     installed: InstalledModel,
     fmt: VideoFormat,
@@ -72,10 +66,10 @@ def coded_gops(
     *,
     quality: int = 32,
     gop: int = 96,
-    batch: int = 1,
     precision: torch.dtype = torch.float32,
+    structure: Structure = P_FRAMES,
 ) -> list[CodedGop]:
-    settings = EncoderSettings(quality, gop, batch, CPU, precision)
+    settings = EncoderSettings(quality, gop, CPU, precision, structure=structure)
     return list(Encoder(installed, fmt, settings).gops(iter(frames)))
 
 
@@ -138,10 +132,6 @@ PLACES = [
     Placement(6, slots=(1, 0), stored=0),
     Placement(5, level=1, slots=(3, 0), stored=None),
 ]
-
-
-def chain_places(frames: int) -> list[Placement]:
-    return [chain(t) for t in range(frames)]
 
 
 def random_symbols(

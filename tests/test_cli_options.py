@@ -117,8 +117,8 @@ def test_short_and_long_options_mean_the_same(small_source, tmp_path):
         "7",
         "--model",
         "fast",
-        "--batch",
-        "1",
+        "--bframes",
+        "7",
         "--device",
         "cpu",
     ]

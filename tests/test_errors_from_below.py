@@ -138,7 +138,7 @@ def test_a_batch_too_large_for_the_memory_is_coded_in_turns_with_a_notice(
     error: Exception, installed_model: InstalledModel, monkeypatch: pytest.MonkeyPatch
 ):
     fmt, frames = cropped(*city_frames(10), 48, 32)
-    settings = EncoderSettings(32, 3, CPU, torch.float32)  # GOPs of 3, 3, 3 and 1 frames
+    settings = EncoderSettings(32, 5, CPU, torch.float32)  # with 2 frames at once
 
     def coded() -> tuple[list[Any], list[str]]:
         encoder = Encoder(installed_model, fmt, settings)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from codec_clips import installed_from, random_symbols, tiny_model
+from codec_clips import PLACES, installed_from, random_symbols, tiny_model
 from gop_placements import chain_of, pyramids
 
 from neuralcodec.codec.filtered_symbols import AFTER_INTRA, FilteredPlanes, encode_filtered
@@ -24,6 +24,7 @@ from neuralcodec.model.loop_filters import Filtered
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.motion_prior import VECTOR_LIMIT
 from neuralcodec.model.motion_steps import STEPS
+from neuralcodec.model.motion_values import BOTH
 from neuralcodec.references import Placement, chain, needed_for
 
 QUALITIES = (5, 63, 0, 32)
@@ -67,7 +68,9 @@ def test_the_symbols_of_a_gop_of_any_size_come_back(
 ):
     encoder = GopSymbolEncoder(tiny, coder, *size)
     decoder = GopSymbolDecoder(tiny, coder, *size)
-    for symbols, q, place in zip(symbols_of_a_gop(tiny, *size, places), QUALITIES, places, strict=True):
+    for symbols, q, place in zip(
+        symbols_of_a_gop(tiny, *size, places), QUALITIES, places, strict=True
+    ):
         found = decoder.decode(encoder.encode(symbols, q, place), q, place)
         assert same(found, symbols)
         assert found.latent.dtype == np.int16
@@ -180,27 +183,48 @@ def test_the_quality_and_the_frames_before_are_part_of_what_parsing_needs(
             return False
         return decoder.checksum == encoder.checksum
 
-    payload, _, place = frames[2]
     assert parses(frames)
     assert not parses([frames[0], (CHAIN[1], frames[1][1], 60), *frames[2:]])
     assert not parses([frames[0], frames[1], frames[3]])
     assert not parses([frames[0], frames[2], frames[1], frames[3]])
 
 
+def test_the_place_of_a_frame_is_part_of_what_parsing_needs(tiny: InstalledModel, coder: Coder):
+    encoder = GopSymbolEncoder(tiny, coder, 6, 6)
+    symbols = symbols_of_a_gop(tiny, 6, 6, PLACES)
+    payloads = [encoder.encode(s, 30, place) for s, place in zip(symbols, PLACES, strict=True)]
+
+    def parses(third: Placement) -> bool:
+        decoder = GopSymbolDecoder(tiny, coder, 6, 6)
+        try:
+            for place, payload in zip([*PLACES[:2], third, *PLACES[3:]], payloads, strict=True):
+                decoder.decode(payload, 30, place)
+        except Malformed:
+            return False
+        return decoder.checksum == encoder.checksum
+
+    assert parses(PLACES[2])
+    assert not parses(replace(PLACES[2], slots=(1, 0)))
+    assert not parses(replace(PLACES[2], slots=(0, 0)))
+    assert not parses(replace(PLACES[2], shown=3))
+    assert not parses(replace(PLACES[2], level=2))
+
+
 def test_random_payloads_raise_nothing_but_malformed(tiny: InstalledModel, coder: Coder):
     rng = np.random.default_rng(9)
     sound = GopSymbolEncoder(tiny, coder, 3, 4)
-    intra = sound.encode(symbols_of_a_gop(tiny, 3, 4)[0], 30, chain(0))
+    symbols = symbols_of_a_gop(tiny, 3, 4, PLACES)
+    payloads = [sound.encode(s, 30, place) for s, place in zip(symbols, PLACES, strict=True)]
     outcomes = set()
     for length in [0, 1, 4, *rng.integers(1, 900, 40)]:
         for number in (0, 1, 2):
             decoder = GopSymbolDecoder(tiny, coder, 3, 4)
             try:
-                if number:
-                    decoder.decode(intra, 30, chain(0))
-                found = decoder.decode(rng.bytes(int(length)), 30, chain(number))
-                if found.vectors is not None:
-                    assert np.abs(found.vectors).max() <= VECTOR_LIMIT
+                for payload, place in zip(payloads[:number], PLACES, strict=False):
+                    decoder.decode(payload, 30, place)
+                found = decoder.decode(rng.bytes(int(length)), 30, PLACES[number])
+                if found.motion is not None:
+                    assert np.abs(found.motion[1:]).max() <= VECTOR_LIMIT
                 outcomes.add("parsed")
             except Malformed:
                 outcomes.add("malformed")
@@ -209,17 +233,45 @@ def test_random_payloads_raise_nothing_but_malformed(tiny: InstalledModel, coder
 
 @pytest.mark.parametrize("part", [1, 4])
 def test_a_vector_beyond_the_limit_is_malformed(tiny: InstalledModel, coder: Coder, part: int):
-    frames = symbols_of_a_gop(tiny, 3, 4)
+    frames = symbols_of_a_gop(tiny, 3, 4, PLACES)
     encoder = GopSymbolEncoder(tiny, coder, 3, 4)
     decoder = GopSymbolDecoder(tiny, coder, 3, 4)
-    decoder.decode(encoder.encode(frames[0], 30, chain(0)), 30, chain(0))
-    vectors = frames[1].vectors
-    assert vectors is not None
+    for symbols, place in zip(frames[:2], PLACES, strict=False):
+        decoder.decode(encoder.encode(symbols, 30, place), 30, place)
+    motion = frames[2].motion
+    assert motion is not None
     assert VECTOR_LIMIT == 1023  # as docs/format.md says
-    motion[0, 1, 1] = 2
+    motion[0, 1, 1] = BOTH
     motion[part, 1, 1] = 1024
     with pytest.raises(Malformed, match="too long"):
-        decoder.decode(encoder.encode(frames[1], 30, chain(1)), 30, chain(1))
+        decoder.decode(encoder.encode(frames[2], 30, PLACES[2]), 30, PLACES[2])
+
+
+def test_motion_is_predicted_across_times_as_far_apart_as_can_be(
+    tiny: InstalledModel, coder: Coder
+):
+    """Mirrored vectors and trajectories keep to the limit, whatever the times are."""
+    far = 2**32 - 1
+    places = [
+        Placement(0),
+        Placement(far, slots=(0, 0), stored=1),
+        Placement(1, level=1, slots=(0, 1), stored=2),
+        Placement(far - 1, level=2, slots=(2, 1), stored=3),
+        Placement(2, level=7, slots=(3, 2), stored=None),
+    ]
+    encoder, decoder = (kind(tiny, coder, 3, 4) for kind in (GopSymbolEncoder, GopSymbolDecoder))
+    for symbols, place in zip(symbols_of_a_gop(tiny, 3, 4, places), places, strict=True):
+        assert same(decoder.decode(encoder.encode(symbols, 30, place), 30, place), symbols)
+
+
+def test_a_frame_cannot_refer_to_one_that_is_shown_at_its_own_time(
+    tiny: InstalledModel, coder: Coder
+):
+    encoder = GopSymbolEncoder(tiny, coder, 3, 4)
+    frames = symbols_of_a_gop(tiny, 3, 4)
+    encoder.encode(frames[0], 30, chain(0))
+    with pytest.raises(Malformed, match="same time"):
+        encoder.encode(frames[1], 30, replace(chain(1), shown=0))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (8, 8), (9, 17), (33, 20)])

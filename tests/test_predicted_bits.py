@@ -12,7 +12,7 @@ from neuralcodec.video import Frame, VideoFormat
 
 @pytest.fixture(scope="module")
 def clip() -> tuple[VideoFormat, list[Frame]]:
-    return city_frames(4)
+    return city_frames(6)
 
 
 WORD = 32  # bits: the entropy coder's state, of which most is written at the end of a frame

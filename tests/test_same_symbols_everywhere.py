@@ -144,7 +144,7 @@ def test_for_an_encoder_with_other_settings_than_the_decoder(
     monkeypatch: pytest.MonkeyPatch,
 ):
     torch.set_num_threads(2)
-    coded = coded_gops(installed_model, *clip, gop=3, batch=2, precision=torch.bfloat16)
+    coded = coded_gops(installed_model, *clip, gop=3, precision=torch.bfloat16)
     gops = [g.record for g in coded]
     torch.set_num_threads(1)
     found = seen_by_the_networks(installed_model, clip[0], gops, monkeypatch)

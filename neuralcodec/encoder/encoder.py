@@ -13,6 +13,7 @@ from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.gop_coder import CodedFrame, GopCoder
 from neuralcodec.encoder.lookahead import SourceFrame, look_ahead
 from neuralcodec.encoder.quality_control import Feedback, FrameResult, QualityControl
+from neuralcodec.encoder.structure_choice import StructureChoice
 from neuralcodec.kernels.strips import core_taken
 from neuralcodec.metrics import PlanePsnr, frame_psnr
 from neuralcodec.model.model_file import InstalledModel
@@ -101,7 +102,8 @@ class Encoder:
     def _look_ahead(self, frames: Iterator[Frame]) -> Iterator[SourceFrame]:
         s = self.settings
         window = self.feedback.control.frames_ahead if self.feedback else 0
-        return look_ahead(frames, s.gop, s.scene_cuts, s.structure, window)
+        choice = StructureChoice(s.structure, s.quality)
+        return look_ahead(frames, s.gop, s.scene_cuts, choice, window)
 
     def _end(self, read: RunAhead[SourceFrame], coded: RunAhead[CodedFrame]) -> None:
         if self.feedback:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from neuralcodec.encoder.mini_gops import Structure
+from neuralcodec.encoder.mini_gops import B_FRAMES, Structure
 from neuralcodec.encoder.presets import MEDIUM, Effort
 
 
@@ -16,4 +16,4 @@ class EncoderSettings:
     precision: torch.dtype
     scene_cuts: bool = False  # whether a new GOP begins at each
     effort: Effort = MEDIUM
-    structure: Structure = Structure()
+    structure: Structure = B_FRAMES

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from neuralcodec.encoder.mini_gops import P_FRAMES, Structure, level_at
+from neuralcodec.encoder.mini_gops import level_at
 from neuralcodec.encoder.scene_cuts import JudgedFrame, judge_frames
-from neuralcodec.encoder.structure_choice import choose_sizes
+from neuralcodec.encoder.structure_choice import StructureChoice
 from neuralcodec.video import Frame
 
 HELD_BYTES = 192 << 20  # at most, of the planes of the frames looked at
@@ -66,22 +66,22 @@ def look_ahead(
     frames: Iterator[Frame],
     gop: int,
     scene_cuts: bool,
-    structure: Structure = P_FRAMES,
+    choice: StructureChoice,
     window: int = 0,
 ) -> Iterator[SourceFrame]:
     """GOPs of at most `gop` frames, and a new one at each scene cut.
 
-    window: how many frames each is to know of, itself included. Without one, without scene cuts
-    and in mini-GOPs of one, no frame waits for those that follow it."""
-    placed = _structured(_placed(frames, gop, scene_cuts, bool(window) or scene_cuts), structure)
+    choice: of the mini-GOPs; window: how many frames each is to know of, itself included. Without
+    one, without scene cuts and in mini-GOPs of one, no frame waits for those that follow it."""
+    placed = _structured(_placed(frames, gop, scene_cuts, bool(window) or scene_cuts), choice)
     return _with_window(placed, window) if window else placed
 
 
 def compared_frames(
-    frames: Iterator[Frame], gop: int, scene_cuts: bool, structure: Structure
+    frames: Iterator[Frame], gop: int, scene_cuts: bool, choice: StructureChoice
 ) -> Iterator[SourceFrame]:
     """As `look_ahead`, each frame knowing of itself alone, and what it costs."""
-    return _structured(_placed(frames, gop, scene_cuts, compare=True), structure)
+    return _structured(_placed(frames, gop, scene_cuts, compare=True), choice)
 
 
 def _placed(
@@ -107,22 +107,19 @@ def _placed(
         position += 1
 
 
-def _structured(frames: Iterator[SourceFrame], structure: Structure) -> Iterator[SourceFrame]:
+def _structured(frames: Iterator[SourceFrame], choice: StructureChoice) -> Iterator[SourceFrame]:
     """The same frames; each knows its mini-GOP and its level."""
-    before: Frame | None = None  # the last anchor
-    for held in _windows_of_gops(frames, structure.largest):
-        first = held[0]
-        if first.begins_gop:
+    for held in _windows_of_gops(frames, choice.structure.largest):
+        if held[0].begins_gop:
+            [first] = held
+            choice.begin(first.frame)
             yield replace(first, info=replace(first.info, mini_gop=0))
-            before = first.frame
             continue
-        assert before is not None
-        for size in choose_sizes(before, [source.frame for source in held], structure):
-            for index in range(size):
+        for size in choice.sizes([source.frame for source in held]):
+            for index in range(1, size + 1):
                 source = held.popleft()
-                level = level_at(source.info.position, index + 1, size, structure)
+                level = level_at(source.info.position, index, size, choice.structure)
                 yield replace(source, info=replace(source.info, mini_gop=size, level=level))
-            before = source.frame
 
 
 def _windows_of_gops(frames: Iterator[SourceFrame], most: int) -> Iterator[deque[SourceFrame]]:

@@ -1,4 +1,5 @@
-"""Mini-GOPs: from one anchor to the next, in which order frames are coded, and what they refer to."""
+"""Mini-GOPs: from one anchor to the next, in which order frames are coded, and what they refer
+to."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Structure:
     low_delay: no frame refers to a later one, every fourth has a higher quality.
     """
 
-    largest: int = 8
+    largest: int
     is_fixed: bool = False
     low_delay: bool = False
 
@@ -39,7 +40,7 @@ class Structure:
         return self.largest - 1
 
 
-P_FRAMES = Structure(1)
+P_FRAMES, B_FRAMES = Structure(1), Structure(8)
 LOW_DELAY = Structure(1, low_delay=True)
 
 

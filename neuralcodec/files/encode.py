@@ -75,9 +75,10 @@ def encode(
     quality: 0 (smallest) .. 63 (best), 32 by default; or a target instead of it: `rate`, in two
     passes where the source is a file; preset: 'fast', 'medium', 'slow' or 'placebo', how much time
     to spend; bframes: most frames between two that do not refer to later ones, 0..15, None: as the
-    preset has it; low_delay: no frame waits for a later one; gop: most frames from one intra frame to the next, 96 in any case; scenecut: whether a
-    GOP begins at each cut as well; model: name or .safetensors file, None for 'fast'; frames: stop after so many; source: which part of it to take and how to
-    change it; strict: a source that ends in the middle is an error;
+    preset has it; low_delay: no frame waits for a later one; gop: most frames from one intra frame
+    to the next, 96 in any case; scenecut: whether a GOP begins at each cut as well; model: name or
+    .safetensors file, None for 'fast'; frames: stop after so many; source: which part of it to take
+    and how to change it; strict: a source that ends in the middle is an error;
     resumable: where a call does not come to its end, what is complete stays in dst.part, and the
     same call goes on from there, to the same file; precision: 'float32' or 'bfloat16' for the
     transforms, None for what the device does best.

@@ -21,7 +21,7 @@ def choose_skipped(
     """Where no symbol is sent, (B, N, h, w), and the prediction is as near to the source y, uv as
     what the networks make of it: (B, 1, h, w) of 0 and 1."""
     is_empty = (symbols == 0).all(1, keepdim=True)
-    if not is_empty.any():
+    if _surely_none(is_empty):
         return is_empty.float()
     gained = _errors(still, source) - _errors(coded, source)
     return (is_empty & (gained <= 0)).float()
@@ -29,7 +29,7 @@ def choose_skipped(
 
 def with_skipped(coded: State, still: State, skipped: Tensor) -> State:
     """The frame as coded (shapes as in `State`), as predicted where `skipped` says so."""
-    if not skipped.any():
+    if _surely_none(skipped):
         return coded
 
     def merged(one: Tensor, other: Tensor, side: int) -> Tensor:
@@ -44,6 +44,11 @@ def with_skipped(coded: State, still: State, skipped: Tensor) -> State:
         merged(coded.feature, still.feature.to(coded.feature.dtype), BLOCK // VECTOR_BLOCK),
         merged(coded.latent, still.latent, 1),
     )
+
+
+def _surely_none(flags: Tensor) -> bool:
+    """Never on a GPU, which would have to be waited for."""
+    return flags.device.type == "cpu" and not bool(flags.any())
 
 
 def _errors(shown: State, source: tuple[Tensor, Tensor]) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.lookahead import FrameComplexity, SourceFrame, compared_frames
+from neuralcodec.encoder.structure_choice import StructureChoice
 from neuralcodec.rate.complexity import inter_look
 from neuralcodec.video import Frame, VideoFormat
 
@@ -117,7 +118,12 @@ def survey(frames: Iterator[Frame], fmt: VideoFormat, settings: EncoderSettings)
     middles = _Middles(most - round(BEGINNING_SHARE * most))
     span = TimeSpan(fmt)
     infos: list[FrameComplexity] = []
-    for source in compared_frames(frames, settings.gop, settings.scene_cuts, settings.structure):
+    for source in compared_frames(
+        frames,
+        settings.gop,
+        settings.scene_cuts,
+        StructureChoice(settings.structure, settings.quality),
+    ):
         span.add([source.info.pts])
         infos.append(source.info)
         beginnings.add(source)
