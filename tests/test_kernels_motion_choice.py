@@ -8,6 +8,7 @@ from torch import Tensor
 from neuralcodec.encoder.frame_motion import choose_motion
 from neuralcodec.encoder.motion_search import padded_planes, predicted_blocks
 from neuralcodec.encoder.presets import MEDIUM
+from neuralcodec.kernels.parsing.motion_walk import VECTOR_LIMIT
 from neuralcodec.model.code_length import (
     PRICE_UNITS,
     decision_bits,
@@ -16,7 +17,7 @@ from neuralcodec.model.code_length import (
 )
 from neuralcodec.model.config import SCALES
 from neuralcodec.model.model_file import InstalledModel
-from neuralcodec.model.motion_prior import VECTOR_LIMIT, MotionSetting
+from neuralcodec.model.motion_prior import MotionSetting
 from neuralcodec.model.motion_values import BOTH, FIRST, SECOND
 
 IN_ONE, BETWEEN, AFTER_BOTH = (1, 1), (1, -2), (1, 3)

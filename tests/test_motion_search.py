@@ -15,11 +15,12 @@ from neuralcodec.encoder.motion_search import (
 )
 from neuralcodec.encoder.presets import MEDIUM, PRESETS, Effort
 from neuralcodec.kernels.motion.planes import BORDER, FILTER_UNITS, FILTERS, PEAK
+from neuralcodec.kernels.parsing.motion_walk import VECTOR_LIMIT
 from neuralcodec.model.code_length import motion_bits
 from neuralcodec.model.config import VECTOR_BLOCK
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.motion_compensation import interpolation_filter, warp_planes
-from neuralcodec.model.motion_prior import VECTOR_LIMIT, MotionSetting
+from neuralcodec.model.motion_prior import MotionSetting
 from neuralcodec.model.motion_values import BOTH, FIRST, SECOND
 
 HEIGHT, WIDTH = 96, 128
