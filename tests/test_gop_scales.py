@@ -19,6 +19,7 @@ from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.references import chain
 
 QUALITIES = (63, 0, 31, 40)
+PLACES = pyramids(len(QUALITIES), 3)
 
 
 @pytest.fixture(params=["tiny", "installed"])
@@ -36,17 +37,15 @@ def test_every_pass_of_every_frame_has_the_same_indices(
 ):
     model, rng = installed.model, np.random.default_rng(5)
     kinds = CompiledScales(model, *size), TensorScales(model, *size)
-    frames = random_symbols(rng, *size, model.config, len(QUALITIES))
+    frames = random_symbols(rng, *size, model.config, PLACES)
     with torch.no_grad(), exact_float32("cpu"):
         memories = {}, {}  # by slot
-        places = pyramids(len(QUALITIES), 3)
-        for frame, q, place in zip(frames, QUALITIES, places, strict=True):
+        for frame, q, place in zip(frames, QUALITIES, PLACES, strict=True):
             for scales, left in zip(kinds, memories, strict=True):
                 past = None
-                if frame.vectors is not None:
+                if frame.motion is not None:
                     before = tuple(left[slot] for slot in place.slots)
-                    motion = torch.from_numpy(frame.vectors).float()
-                    motion = torch.cat([motion[:1] * 0, motion, motion.flip(0)])
+                    motion = torch.from_numpy(frame.motion).float()
                     past = FramePast(motion, before, place.level, (2, -1))
                 scales.begin(q, past)
             for coded in kinds[0].passes(place.is_intra):
@@ -65,13 +64,12 @@ def test_machines_without_kernels_write_and_read_the_same_payloads(
     installed: InstalledModel, monkeypatch: pytest.MonkeyPatch
 ):
     rng = np.random.default_rng(6)
-    frames = random_symbols(rng, 6, 7, installed.model.config, len(QUALITIES))
+    frames = random_symbols(rng, 6, 7, installed.model.config, PLACES)
     coder = build_coder(installed)
-    places = pyramids(len(QUALITIES), 3)
 
     def payloads() -> list[bytes]:
         encoder = GopSymbolEncoder(installed, coder, 6, 7)
-        coming = zip(frames, QUALITIES, places, strict=True)
+        coming = zip(frames, QUALITIES, PLACES, strict=True)
         return [encoder.encode(f, q, place) for f, q, place in coming]
 
     with_kernels = payloads()
@@ -79,7 +77,7 @@ def test_machines_without_kernels_write_and_read_the_same_payloads(
     assert isinstance(gop_scales(installed.model, 6, 7), TensorScales)
     assert payloads() == with_kernels
     decoder = GopSymbolDecoder(installed, coder, 6, 7)
-    for coded, q, place, frame in zip(with_kernels, QUALITIES, places, frames, strict=True):
+    for coded, q, place, frame in zip(with_kernels, QUALITIES, PLACES, frames, strict=True):
         found = decoder.decode(coded, q, place)
         assert np.array_equal(found.latent, frame.latent)
 
@@ -119,11 +117,13 @@ def test_a_copy_of_a_model_that_is_changed_leaves_the_first_alone(tmp_path: Path
     installed = installed_from(tiny_model(), tmp_path)
     other = replace(installed, model=installed_from(tiny_model(), tmp_path).model)
     rng = np.random.default_rng(7)
-    frames = random_symbols(rng, 3, 4, installed.model.config, 2)
+    places = [chain(0), chain(1)]
+    frames = random_symbols(rng, 3, 4, installed.model.config, places)
 
     def coded(by: InstalledModel) -> list[bytes]:
         encoder = GopSymbolEncoder(by, build_coder(by), 3, 4)
-        return [encoder.encode(frame, 30, chain(t)) for t, frame in enumerate(frames)]
+        coming = zip(frames, places, strict=True)
+        return [encoder.encode(frame, 30, place) for frame, place in coming]
 
     first = coded(installed)
     assert coded(other) == first
