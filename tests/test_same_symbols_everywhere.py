@@ -83,11 +83,11 @@ def seen_by_the_networks(
         patch.setattr(FrameDecoder, "decode", spy)
         decoder = Decoder(installed, fmt, DecoderSettings(batch, device, precision), "clip.nlc")
         shown = list(decoder.frames(gops))
-    assert [f.pts for f in shown] == [f.pts for gop in gops for f in gop.frames]
+    assert [f.pts for f in shown] == [pts for gop in gops for pts in gop.times]
     checksums: list[int] = []
     current: list[int] = []
     for symbols in steps:
-        if symbols[0].vectors is None:
+        if symbols[0].motion is None:
             checksums += current
             current = [0] * len(symbols)
         for item, frame in enumerate(symbols):  # GOPs that end early are the last of a batch
@@ -174,10 +174,12 @@ def test_one_weight_off_by_one_step_is_noticed_and_the_gop_named(network: str, t
     rows, columns, q = 8, 9, 30
     fmt = untagged(16 * columns, 16 * rows)
     encoder = GopSymbolEncoder(installed, build_coder(installed), rows, columns)
-    symbols = random_symbols(np.random.default_rng(2), rows, columns, installed.model.config, 4)
+    places = pyramids(4, 3)
+    rng = np.random.default_rng(2)
+    symbols = random_symbols(rng, rows, columns, installed.model.config, places)
     records = tuple(
         FrameRecord(place.shown, q, encoder.encode(s, q, place), place)
-        for s, place in zip(symbols, pyramids(4, 3), strict=True)
+        for s, place in zip(symbols, places, strict=True)
     )
     gop = GopRecord(0, encoder.checksum, records)
 
