@@ -4,22 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from neuralcodec.codec.device import keep_freed_memory
 from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.codec.tensors import to_frames, to_tensors
 from neuralcodec.codec.turns import Turns, running_networks
-from neuralcodec.encoder.motion_choice import choose_vectors
-from neuralcodec.encoder.motion_search import padded_planes, search_vectors
+from neuralcodec.encoder.frame_motion import choose_motion
 from neuralcodec.encoder.motion_setting import motion_setting
 from neuralcodec.encoder.presets import MEDIUM, Effort
 from neuralcodec.encoder.refinement import refine_latent
 from neuralcodec.entropy.coder import LARGEST
 from neuralcodec.model.frame_step import CodedStep, FrameCoding, FramePlace
 from neuralcodec.model.loop_filters import Filtered
-from neuralcodec.model.motion_prior import MotionSetting
 from neuralcodec.model.recurrence import Recurrence, cat_references
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.references import Placement
@@ -97,7 +94,8 @@ class FrameEncoder:
             if references is not None:
                 place = FramePlace.of([task.place for task in tasks], self.device)
                 setting = motion_setting(references, place.time, place.level, q)
-                motion = self._search(y, references, setting)
+                luma = references[0].state.y, references[1].state.y
+                motion = choose_motion(self.model, y, luma, setting, self.effort)
                 step = self.model.code_inter(y, uv, q, place, motion, references, refining)
             else:
                 step = self.model.code_intra(y, uv, q, refining)
@@ -108,18 +106,6 @@ class FrameEncoder:
                 EncodedFrame(symbols=symbols, shown=frame, recurrence=left.select(i))
                 for i, (symbols, frame) in enumerate(zip(_to_symbols(step), pictures, strict=True))
             ]
-
-    def _search(
-        self, y: Tensor, references: tuple[Recurrence, Recurrence], setting: MotionSetting
-    ) -> Tensor:
-        last, reference = setting.temporal[:, 1:3], references[0].state.y
-        weights = self.model.config.quality_lambdas(setting.q)
-        planes = padded_planes(reference)
-        found = search_vectors(y, reference, last, weights, self.effort.search, planes)
-        if self.effort.priced_vectors:
-            prior, table = self.model.motion_prior, self.model.log_table
-            found = choose_vectors(prior, table, y, planes, found, setting, weights)
-        return F.pad(found, (0, 0, 0, 0, 1, 2))
 
 
 def _to_symbols(step: CodedStep) -> list[FrameSymbols]:

@@ -36,6 +36,11 @@ class FrameComplexity:
         return self.position == 0
 
     @property
+    def kind(self) -> tuple[int, int]:
+        """What its place makes of it."""
+        return self.mini_gop, self.level
+
+    @property
     def alike(self) -> float:
         """How much it has in common with the frame before it, 0..1: the share of its cost that
         prediction saves."""

@@ -10,13 +10,14 @@ Everything is whole numbers: samples of 10 bit, bits in 16ths, λ. So kernels an
 here, which GPUs run, find the same vectors of the same pictures.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.encoder.motion_levels import Level, TorchLevel, bit_table
+from neuralcodec.encoder.motion_levels import Level, TorchLevel, Windows, bit_table, corners
 from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.motion import full_search as full_search_kernels
 from neuralcodec.kernels.motion import planes as plane_kernels
@@ -64,7 +65,7 @@ NORMAL_SEARCH = SearchEffort()
 THOROUGH_SEARCH = SearchEffort(thorough=True)
 
 
-def bit_weights(mse_lambda: Tensor, bit_price: float) -> Tensor:
+def bit_weights(mse_lambda: Tensor, bit_price: float | Tensor) -> Tensor:
     """λ for absolute errors from the λ of bpp + λ·MSE, by the usual square root (x264, HM): what a
     bit weighs, in 64ths of a sample's step of 10 bit summed over a block. (B,) -> (B,), int64."""
     weights = (0.75 * mse_lambda.double()).rsqrt() * bit_price
@@ -154,6 +155,51 @@ def full_search(samples: Tensor, planes: Tensor, weights: Tensor, scale: int, re
     price = prices[offsets.abs()].sum(-1)[None] * weights[:, None] * compared
     costs = sums * (COARSE.block**2 * COST_UNITS) + price[..., None, None]
     return offsets.to(torch.int32)[costs.argmin(1)]
+
+
+def predicted_blocks(planes: Tensor, vectors: Tensor) -> Tensor:
+    """What vectors (B, 2, H/8, W/8) in a reference, given as `padded_planes`, predict: (B, H, W),
+    int16."""
+    if can_run(planes, vectors):
+        return plane_kernels.predicted_blocks(planes, vectors, FINE.block)
+    support = Support(FINE.block, FINE.block, 1)
+    height, width = (side - 2 * BORDER for side in planes.shape[2:])
+    origin = corners(height, width, support.block, planes.device)
+    item = torch.arange(len(planes), device=planes.device)[:, None, None]
+    windows = Windows(planes, support).at(vectors.permute(0, 2, 3, 1), origin, item)
+    return windows.permute(0, 1, 3, 2, 4).reshape(-1, height, width)
+
+
+def refine_opposite(
+    current: Tensor,
+    predicted: Tensor,
+    planes: Tensor,
+    vectors: Tensor,
+    offered: Sequence[Tensor],
+    mse_lambda: Tensor,
+    bit_price: float,
+) -> Tensor:
+    """Vectors (B, 2, H/8, W/8) in one reference, given as `padded_planes`, so that the mean of what
+    they predict and of what the other one does comes near the current luma (B, 1, H, W).
+    predicted: `predicted_blocks` of the other reference; offered: more vectors to begin with."""
+    with torch.no_grad(), torch.autocast(current.device.type, enabled=False):
+        border = CURRENT_BORDER
+        other = F.pad(predicted[:, None].float(), (border,) * 4, mode="replicate")[:, 0]
+        samples = (2 * samples_of(current, border) - other).to(torch.int16)
+        weights = 2 * bit_weights(mse_lambda, bit_price)  # errors are twice those of the mean
+        level = _level(samples, planes, weights, THOROUGH)
+        level.begin(_rows(vectors))
+        before = _rows(offered[0])
+        level.offer([_rows(field) for field in offered], neighbours=1, before=before)
+        level.offer(moves=AROUND, step=HALF, before=before)
+        level.offer(moves=AROUND, step=QUARTER, before=before)
+        level.offer(neighbours=1, before=before)
+        return level.best.permute(0, 3, 1, 2).float().contiguous()
+
+
+def _rows(field: Tensor) -> Tensor:
+    """(B, 2, h, w) -> (B, h, w, 2), int32."""
+    return field.permute(0, 2, 3, 1).to(torch.int32).contiguous()
 
 
 def _within(samples: Tensor, border: int) -> Tensor:

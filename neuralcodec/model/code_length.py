@@ -96,19 +96,36 @@ def step_bits(context: StepContext, motion: Tensor, distances: Tensor) -> Tensor
     return total
 
 
-def option_bits(context: StepContext, vectors: Tensor) -> Tensor:
-    """Bits of each choice that the n blocks of a step have, (B, 7, n), int64, in units of
-    1/PRICE_UNITS: the six candidates, NOT_TO_BE_HAD where they cannot be named, and `vectors`
-    (B, 2, n) as the difference to the prediction."""
-    decisions, differences = price_tables(vectors.device)
+def option_bits(context: StepContext, motions: Tensor, distances: Tensor) -> Tensor:
+    """Bits of each choice that the n blocks of a step have, (B, 6 + options, n), int64, in units of
+    1/PRICE_UNITS: the six candidates, NOT_TO_BE_HAD where they cannot be named, and `motions`
+    (B, options, 5, n) described as new; distances (B, 2)."""
+    decisions, _ = price_tables(motions.device)
     indices = context.indices.long().transpose(1, 2)
     refused, taken = decisions.long()[:, indices[:, :CANDIDATES]]
     refused = torch.where(context.usable, refused, 0)
     total = refused.cumsum(1)
     named = torch.where(context.usable, total - refused + taken, NOT_TO_BE_HAD)
-    difference = (vectors - context.prediction).abs().long()
-    new = total[:, -1] + differences[indices[:, CANDIDATES:], difference].sum(1)
-    return torch.cat([named, new[:, None]], 1)
+    new = [_new_bits(context, motion, distances) for motion in motions.unbind(1)]
+    return torch.cat([named, total[:, -1:] + torch.stack(new, 1)], 1)
+
+
+def _new_bits(context: StepContext, motion: Tensor, distances: Tensor) -> Tensor:
+    """Of motion (B, 5, n) that is described as new, without those of what was refused."""
+    decisions, differences = price_tables(motion.device)
+    indices = context.indices.long().transpose(1, 2)
+    which = motion[:, 0]
+    is_both = (which == BOTH).long()
+    of_which = decisions[is_both, indices[:, BOTH_USED]].long()
+    of_which += decisions[(which == SECOND).long(), indices[:, SECOND_USED]] * (1 - is_both)
+    total = of_which * (distances[:, :1] != distances[:, 1:])
+    second = second_prediction(context.prediction, motion, distances)
+    predicted = torch.cat([context.prediction[:, :2], second], 1)
+    sizes = (motion[:, 1:] - predicted).abs().long()
+    for part in range(4):
+        bits = differences[indices[:, SCALES_AT + part], sizes[:, part]]
+        total = total + bits * (which != (SECOND if part < 2 else FIRST))
+    return total
 
 
 @lru_cache(maxsize=8)

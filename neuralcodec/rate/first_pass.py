@@ -118,12 +118,8 @@ def survey(frames: Iterator[Frame], fmt: VideoFormat, settings: EncoderSettings)
     middles = _Middles(most - round(BEGINNING_SHARE * most))
     span = TimeSpan(fmt)
     infos: list[FrameComplexity] = []
-    for source in compared_frames(
-        frames,
-        settings.gop,
-        settings.scene_cuts,
-        StructureChoice(settings.structure, settings.quality),
-    ):
+    choice = StructureChoice(settings.structure, settings.quality)
+    for source in compared_frames(frames, settings.gop, settings.scene_cuts, choice):
         span.add([source.info.pts])
         infos.append(source.info)
         beginnings.add(source)

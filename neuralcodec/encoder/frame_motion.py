@@ -1,0 +1,116 @@
+"""The motion of frames: searched in each reference, in both together, and chosen by price."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from neuralcodec.encoder.motion_choice import choose_by_price
+from neuralcodec.encoder.motion_search import (
+    bit_weights,
+    padded_planes,
+    predicted_blocks,
+    refine_opposite,
+    search_vectors,
+)
+from neuralcodec.encoder.presets import Effort
+from neuralcodec.model.motion_prior import MotionSetting, mirrored
+from neuralcodec.model.motion_values import BOTH, FIRST, SECOND
+from neuralcodec.model.video_model import VideoModel
+
+# Of a bit at λ, by the level of a frame: what a block takes, others can name, and frames of higher
+# levels repeat
+BIT_PRICES = (0.25, 0.3, 0.5, 0.8)
+
+
+def choose_motion(
+    model: VideoModel,
+    y: Tensor,
+    references: tuple[Tensor, Tensor],
+    setting: MotionSetting,
+    effort: Effort,
+) -> Tensor:
+    """y, references: luma (B, 1, H, W) in [0, 1]; returns (B, 5, H/8, W/8)."""
+    motion = torch.empty_like(setting.temporal)
+    for is_two, choose in ((False, _of_one), (True, _of_two)):
+        chosen = (setting.is_two == is_two).nonzero()[:, 0]
+        if len(chosen) == len(y):
+            return choose(model, y, references, setting, effort)
+        if len(chosen):
+            first, second = (reference[chosen] for reference in references)
+            known = setting.select(chosen)
+            motion[chosen] = choose(model, y[chosen], (first, second), known, effort)
+    return motion
+
+
+def _of_one(
+    model: VideoModel,
+    y: Tensor,
+    references: tuple[Tensor, Tensor],
+    setting: MotionSetting,
+    effort: Effort,
+) -> Tensor:
+    """Where both references are the same frame."""
+    weights = model.config.quality_lambdas(setting.q)
+    planes = padded_planes(references[0])
+    last = setting.temporal[:, 1:3]
+    found = search_vectors(y, references[0], last, weights, effort.search, planes)
+    motion = F.pad(found, (0, 0, 0, 0, 1, 2))
+    if not effort.priced_vectors:
+        return motion
+    return _by_price(model, y, (planes, planes), motion[:, None], setting)
+
+
+def _of_two(
+    model: VideoModel,
+    y: Tensor,
+    references: tuple[Tensor, Tensor],
+    setting: MotionSetting,
+    effort: Effort,
+) -> Tensor:
+    weights, away = model.config.quality_lambdas(setting.q), setting.distances
+    temporal = setting.temporal[:, 1:3], setting.temporal[:, 3:5]
+    planes = padded_planes(references[0]), padded_planes(references[1])
+    first, second = (
+        search_vectors(y, reference, last, weights, effort.search, plane)
+        for reference, last, plane in zip(references, temporal, planes, strict=True)
+    )
+    new = [_motion(FIRST, first), _motion(SECOND, second), _motion(BOTH, first, second)]
+    if effort.priced_vectors:
+        price = effort.search.bit_price
+        opposite = temporal[1], mirrored(first, away[:, 1], away[:, 0])
+        predicted = predicted_blocks(planes[0], first)
+        beside = refine_opposite(y, predicted, planes[1], second, opposite, weights, price)
+        opposite = temporal[0], mirrored(beside, away[:, 0], away[:, 1])
+        predicted = predicted_blocks(planes[1], beside)
+        first = refine_opposite(y, predicted, planes[0], first, opposite, weights, price)
+        new += [
+            _motion(BOTH, first, beside),
+            _motion(BOTH, first, mirrored(first, away[:, 1], away[:, 0])),
+        ]
+    motion = _by_price(model, y, planes, torch.stack(new, 1), setting)
+    if not effort.priced_vectors:
+        return motion
+    around = [torch.roll(motion, by, dim) for dim in (2, 3) for by in (-1, 1)]
+    return _by_price(model, y, planes, torch.stack([*new, motion, *around], 1), setting)
+
+
+def _by_price(
+    model: VideoModel,
+    y: Tensor,
+    planes: tuple[Tensor, Tensor],
+    new: Tensor,
+    setting: MotionSetting,
+) -> Tensor:
+    levels = setting.level.clamp(max=len(BIT_PRICES) - 1)
+    prices = torch.tensor(BIT_PRICES, dtype=torch.float64, device=y.device)[levels]
+    weights = bit_weights(model.config.quality_lambdas(setting.q), prices)
+    prior, table = model.motion_prior, model.log_table
+    return choose_by_price(prior, table, y, planes, new, setting, weights)
+
+
+def _motion(which: int, *vectors: Tensor) -> Tensor:
+    """(B, 5, h, w), of vectors (B, 2, h, w) in the references that are used."""
+    used = torch.full_like(vectors[0][:, :1], float(which))
+    none = torch.zeros_like(vectors[0])
+    both = {FIRST: (*vectors, none), SECOND: (none, *vectors), BOTH: vectors}[which]
+    return torch.cat([used, *both], 1)
