@@ -171,7 +171,7 @@ def test_for_pictures_made_on_a_gpu(
 @pytest.mark.parametrize("network", ["intra_prior", "inter_prior", "motion_prior"])
 def test_one_weight_off_by_one_step_is_noticed_and_the_gop_named(network: str, tmp_path: Path):
     installed = installed_from(tiny_model(), tmp_path)
-    rows, columns, q = 8, 9, 30
+    rows, columns, q = 8, 9, 63
     fmt = untagged(16 * columns, 16 * rows)
     encoder = GopSymbolEncoder(installed, build_coder(installed), rows, columns)
     places = pyramids(4, 3)
@@ -194,7 +194,7 @@ def test_one_weight_off_by_one_step_is_noticed_and_the_gop_named(network: str, t
     part = getattr(other, network)
     layer = part.write[-1] if network == "motion_prior" else part.networks[0].write
     step = torch.zeros_like(layer.weight)
-    step[0, 0] = 1 / WEIGHT_UNITS
+    step[0, -1] = 1 / WEIGHT_UNITS
     with torch.no_grad():
         layer.weight += torch.where(layer.weight > 1, -step, step)
     with pytest.raises(DamagedFile, match=r"clip.nlc: the file is damaged .*; frames 0 to 3, "):
