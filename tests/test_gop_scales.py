@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from codec_clips import installed_from, random_symbols, tiny_model
-from gop_placements import pyramids
+from gop_placements import chain_of, pyramids
 
 from neuralcodec.codec.gop_symbols import GopSymbolDecoder, GopSymbolEncoder, build_coder
 from neuralcodec.errors import ModelError
@@ -19,7 +19,6 @@ from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.references import chain
 
 QUALITIES = (63, 0, 31, 40)
-PLACES = pyramids(len(QUALITIES), 3)
 
 
 @pytest.fixture(params=["tiny", "installed"])
@@ -37,10 +36,11 @@ def test_every_pass_of_every_frame_has_the_same_indices(
 ):
     model, rng = installed.model, np.random.default_rng(5)
     kinds = CompiledScales(model, *size), TensorScales(model, *size)
-    frames = random_symbols(rng, *size, model.config, PLACES)
+    places = pyramids(len(QUALITIES), 3)
+    frames = random_symbols(rng, *size, model.config, places)
     with torch.no_grad(), exact_float32("cpu"):
         memories = {}, {}  # by slot
-        for frame, q, place in zip(frames, QUALITIES, PLACES, strict=True):
+        for frame, q, place in zip(frames, QUALITIES, places, strict=True):
             for scales, left in zip(kinds, memories, strict=True):
                 past = None
                 if frame.motion is not None:
@@ -64,12 +64,13 @@ def test_machines_without_kernels_write_and_read_the_same_payloads(
     installed: InstalledModel, monkeypatch: pytest.MonkeyPatch
 ):
     rng = np.random.default_rng(6)
-    frames = random_symbols(rng, 6, 7, installed.model.config, PLACES)
+    places = pyramids(len(QUALITIES), 3)
+    frames = random_symbols(rng, 6, 7, installed.model.config, places)
     coder = build_coder(installed)
 
     def payloads() -> list[bytes]:
         encoder = GopSymbolEncoder(installed, coder, 6, 7)
-        coming = zip(frames, QUALITIES, PLACES, strict=True)
+        coming = zip(frames, QUALITIES, places, strict=True)
         return [encoder.encode(f, q, place) for f, q, place in coming]
 
     with_kernels = payloads()
@@ -77,7 +78,7 @@ def test_machines_without_kernels_write_and_read_the_same_payloads(
     assert isinstance(gop_scales(installed.model, 6, 7), TensorScales)
     assert payloads() == with_kernels
     decoder = GopSymbolDecoder(installed, coder, 6, 7)
-    for coded, q, place, frame in zip(with_kernels, QUALITIES, PLACES, frames, strict=True):
+    for coded, q, place, frame in zip(with_kernels, QUALITIES, places, frames, strict=True):
         found = decoder.decode(coded, q, place)
         assert np.array_equal(found.latent, frame.latent)
 
@@ -117,13 +118,11 @@ def test_a_copy_of_a_model_that_is_changed_leaves_the_first_alone(tmp_path: Path
     installed = installed_from(tiny_model(), tmp_path)
     other = replace(installed, model=installed_from(tiny_model(), tmp_path).model)
     rng = np.random.default_rng(7)
-    places = [chain(0), chain(1)]
-    frames = random_symbols(rng, 3, 4, installed.model.config, places)
+    frames = random_symbols(rng, 3, 4, installed.model.config, chain_of(2))
 
     def coded(by: InstalledModel) -> list[bytes]:
         encoder = GopSymbolEncoder(by, build_coder(by), 3, 4)
-        coming = zip(frames, places, strict=True)
-        return [encoder.encode(frame, 30, place) for frame, place in coming]
+        return [encoder.encode(frame, 30, chain(t)) for t, frame in enumerate(frames)]
 
     first = coded(installed)
     assert coded(other) == first
