@@ -36,7 +36,7 @@ class StructureChoice:
 
     def __init__(self, structure: Structure, quality: int) -> None:
         self.structure = structure
-        self._left = LEFT * 2.0 ** ((32 - quality) / HALVED_BY)
+        self._left = _left_at(quality)
         self._looks = structure.largest > 1 and not structure.is_fixed and can_run()
         self._anchor: SmallPicture | None = None  # the last one
 
@@ -63,6 +63,11 @@ class StructureChoice:
         return sizes
 
 
+def _left_at(quality: int) -> float:
+    """Squared error that stays at a quality."""
+    return float(LEFT * 2.0 ** ((32 - quality) / HALVED_BY))
+
+
 def _largest_sizes(frames: int, most: int) -> list[int]:
     sizes: list[int] = []
     while frames:
@@ -81,7 +86,7 @@ class _Window:
     def best(self, first: int, last: int) -> tuple[float, list[int]]:
         """What the frames after `first` up to `last` cost at least, and in which mini-GOPs."""
         size = last - first
-        whole = WORTH[size] * self._mini_gop(first, last)
+        whole = WORTH[size] * self.mini_gop(first, last)
         if size == 1:
             return whole, [1]
         middle = (first + last) // 2
@@ -90,7 +95,7 @@ class _Window:
             return one[0] + other[0], one[1] + other[1]
         return whole, [size]
 
-    def _mini_gop(self, first: int, last: int) -> float:
+    def mini_gop(self, first: int, last: int) -> float:
         return self._anchor_cost(first, last) + self._inner(first, last)
 
     def _inner(self, first: int, last: int) -> float:
@@ -144,3 +149,13 @@ class _Window:
             return None
         half: np.ndarray = 2 * self._motion(number, number - distance // 2).field
         return half
+
+
+def estimated_cost(frames: Sequence[Frame], size: int, quality: int) -> float:
+    """What the look-ahead would say of frames in mini-GOPs of one size, before they are weighed by
+    WORTH: bits of small pictures."""
+    pictures = [SmallPicture(frame) for frame in frames]
+    count = (len(pictures) - 1) // size * size
+    window = _Window(pictures, _left_at(quality))
+    cost = sum(window.mini_gop(first, first + size) for first in range(0, count, size))
+    return cost / max(count, 1)
