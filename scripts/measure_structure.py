@@ -63,8 +63,8 @@ def measure(
     return RatePoint(sum(r.bits for r in results), statistics.mean(r.psnr for r in results))
 
 
-def chosen_sizes(clip: Clip, q: int) -> list[int]:
-    choice = StructureChoice(STRUCTURES["choice"], q)
+def chosen_sizes(clip: Clip) -> list[int]:
+    choice = StructureChoice(STRUCTURES["choice"])
     choice.begin(clip.frames[0])
     rest = clip.frames[1:]
     return [n for i in range(0, len(rest), LARGEST) for n in choice.sizes(rest[i : i + LARGEST])]
@@ -96,10 +96,9 @@ def main() -> None:
         chosen = saved[names.index("choice")]
         rows.append([*saved, 100 * ((100 + chosen) / (100 + min(0.0, *fixed)) - 1)])
         print(f"{clip.name:16}" + "".join(f"{figure:+10.1f}" for figure in rows[-1]))
-        for q in options.qualities:
-            costs = [estimated_cost(clip.frames, size, q) for size in SIZES]
-            told = "".join(f"{100 * cost / costs[0] - 100:+10.1f}" for cost in costs[1:])
-            print(f"   seen at q {q:<4}" + told + f"   {chosen_sizes(clip, q)}", flush=True)
+        costs = [estimated_cost(clip.frames, size) for size in SIZES]
+        seen = "".join(f"{100 * cost / costs[0] - 100:+10.1f}" for cost in costs[1:])
+        print(f"{'   as it seems':16}{seen}   {chosen_sizes(clip)}", flush=True)
     means = (statistics.mean(column) for column in zip(*rows, strict=True))
     print(f"{'mean':16}" + "".join(f"{mean:+10.1f}" for mean in means))
 

@@ -58,7 +58,7 @@ def gops_of(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lookahead, "judge_frames", lambda *_: judged)
         sources = lookahead.look_ahead(
-            iter(()), gop, scene_cuts=True, choice=StructureChoice(structure, 32)
+            iter(()), gop, scene_cuts=True, choice=StructureChoice(structure)
         )
         gops: list[list[list[int]]] = []
         for mini_gop in lookahead.MiniGopReader(sources):
@@ -84,9 +84,7 @@ def test_at_the_end_of_a_gop_mini_gops_become_smaller():
 def test_a_frame_knows_the_level_at_which_it_is_coded(structure: Structure):
     _, [frame] = city_frames(1)
     frames = (replace(frame, pts=n) for n in range(40))
-    placed = lookahead.look_ahead(
-        frames, 96, scene_cuts=False, choice=StructureChoice(structure, 32)
-    )
+    placed = lookahead.look_ahead(frames, 96, scene_cuts=False, choice=StructureChoice(structure))
     order, first = GopOrder(structure.low_delay), 0
     for mini_gop in lookahead.MiniGopReader(placed):
         if mini_gop[0].begins_gop:
@@ -101,7 +99,12 @@ def test_a_frame_knows_the_level_at_which_it_is_coded(structure: Structure):
 
 @pytest.mark.parametrize(
     ("structure", "window", "most"),
-    [(LOW_DELAY, 0, 0), (LOW_DELAY, 24, 0), (P_FRAMES, 0, LOOKAHEAD), (Structure(8), 0, 7 + LOOKAHEAD)],
+    [
+        (LOW_DELAY, 0, 0),
+        (LOW_DELAY, 24, 0),
+        (P_FRAMES, 0, LOOKAHEAD),
+        (Structure(8), 0, 7 + LOOKAHEAD),
+    ],
 )
 def test_a_frame_waits_for_few_later_ones(structure: Structure, window: int, most: int):
     _, frames = city_frames(1)
@@ -113,7 +116,7 @@ def test_a_frame_waits_for_few_later_ones(structure: Structure, window: int, mos
             read += 1
             yield replace(frames[0], pts=number)
 
-    choice = StructureChoice(structure, 32)
+    choice = StructureChoice(structure)
     placed = lookahead.look_ahead(source(), 96, scene_cuts=True, choice=choice, window=window)
     waited = []
     for mini_gop in lookahead.MiniGopReader(placed):

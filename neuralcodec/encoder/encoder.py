@@ -103,7 +103,7 @@ class Encoder:
     def _look_ahead(self, frames: Iterator[Frame]) -> Iterator[SourceFrame]:
         s = self.settings
         window = self.feedback.control.frames_ahead if self.feedback else 0
-        choice = StructureChoice(s.structure, s.quality)
+        choice = StructureChoice(s.structure)
         return look_ahead(frames, s.gop, s.scene_cuts, choice, window)
 
     def _end(self, read: RunAhead[SourceFrame], coded: RunAhead[CodedFrame]) -> None:

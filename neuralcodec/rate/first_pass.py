@@ -118,7 +118,7 @@ def survey(frames: Iterator[Frame], fmt: VideoFormat, settings: EncoderSettings)
     middles = _Middles(most - round(BEGINNING_SHARE * most))
     span = TimeSpan(fmt)
     infos: list[FrameComplexity] = []
-    choice = StructureChoice(fitting(settings.structure, fmt), settings.quality)
+    choice = StructureChoice(fitting(settings.structure, fmt))
     for source in compared_frames(frames, settings.gop, settings.scene_cuts, choice):
         span.add([source.info.pts])
         infos.append(source.info)
