@@ -105,8 +105,9 @@ def _make(
     for count in gops:
         encoder = GopSymbolEncoder(installed, coder, rows, columns)
         frames = []
-        symbols = random_symbols(rng, rows, columns, installed.model.config, count)
-        for i, (one, place) in enumerate(zip(symbols, pyramids(count, 3), strict=True)):
+        places = pyramids(count, 3)
+        symbols = random_symbols(rng, rows, columns, installed.model.config, places)
+        for i, (one, place) in enumerate(zip(symbols, places, strict=True)):
             q, pts = 20 + 7 * i, step * (first + place.shown)
             frames.append(FrameRecord(pts, q, encoder.encode(one, q, place), place))
         if with_streams:

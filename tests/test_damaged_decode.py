@@ -75,10 +75,11 @@ def whole(model: InstalledModel) -> bytes:
     first = 0
     for count in GOPS:
         encoder = GopSymbolEncoder(model, coder, 1, 1)
-        symbols = random_symbols(rng, 1, 1, model.model.config, count)
+        places = pyramids(count, 2)
+        symbols = random_symbols(rng, 1, 1, model.model.config, places)
         frames = tuple(
             FrameRecord(STEP * (first + place.shown), 30, encoder.encode(one, 30, place), place)
-            for one, place in zip(symbols, pyramids(count, 2), strict=True)
+            for one, place in zip(symbols, places, strict=True)
         )
         writer.write_packets([StreamPacket(0, 1920 * first, None, 1920, True, rng.bytes(16))])
         stats = GopStats(first, ((30.0, 31.0, 32.0),) * count)

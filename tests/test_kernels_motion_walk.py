@@ -80,7 +80,7 @@ def compare(
         patch.setattr(compiled, "_fault", lambda: "switched off")
         in_floats = walked(model, motion, known)
     for one, other in zip(in_integers, in_floats, strict=True):
-        for part in ("blocks", "candidates", "usable", "prediction", "indices"):
+        for part in ("blocks", "candidates", "usable", "prediction", "inputs", "indices"):
             assert torch.equal(getattr(one, part), getattr(other, part)), part
             assert getattr(one, part).dtype == getattr(other, part).dtype
 

@@ -62,7 +62,7 @@ def gops(model: InstalledModel) -> list[GopRecord]:
     rng, coder, found = np.random.default_rng(1), build_coder(model), []
     for first, places in zip(STARTS, STRUCTURES, strict=True):
         encoder = GopSymbolEncoder(model, coder, 1, 2)
-        symbols = random_symbols(rng, 1, 2, model.model.config, len(places))
+        symbols = random_symbols(rng, 1, 2, model.model.config, places)
         frames = []
         for one, place in zip(symbols, places, strict=True):
             q = 40 - 3 * place.level

@@ -1,6 +1,7 @@
 """Code lengths in bits, as the trainer counts them and as the integer tables realise them."""
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -68,32 +69,47 @@ def decision_bits(yes: Tensor, index: Tensor) -> Tensor:
     return F.softplus(torch.where(yes, -log_odds, log_odds)) / math.log(2)
 
 
-def step_bits(context: StepContext, motion: Tensor, distances: Tensor) -> Tensor:
-    """Bits of one step of the description of motion (B, 5, h, w), (B,); distances (B, 2)."""
-    wanted = motion.flatten(2)[:, :, context.blocks]
-    is_open = torch.ones_like(context.usable[:, 0])
-    total = torch.zeros(motion.shape[0], dtype=motion.dtype, device=motion.device)
-    for i in range(CANDIDATES):
-        asked = is_open & context.usable[:, i]
-        hit = (context.candidates[:, i] == wanted).all(1)
-        bits = decision_bits(hit, context.indices[..., i])
-        total = total + torch.where(asked, bits, 0).sum(1)
-        is_open = is_open & ~(asked & hit)
-    which, indices = wanted[:, 0], context.indices
-    is_two = (distances[:, 0] != distances[:, 1])[:, None]
-    bits = decision_bits(which == BOTH, indices[..., BOTH_USED])
-    total = total + torch.where(is_open & is_two, bits, 0).sum(1)
-    bits = decision_bits(which == SECOND, indices[..., SECOND_USED])
-    total = total + torch.where(is_open & is_two & (which != BOTH), bits, 0).sum(1)
-    second = second_prediction(context.prediction, wanted, distances)
-    predicted = torch.cat([context.prediction[:, :2], second], 1)
-    for part in range(4):
-        coded = is_open & (which != (SECOND if part < 2 else FIRST))
-        bits = laplace_bits(
-            wanted[:, 1 + part] - predicted[:, part], indices[..., SCALES_AT + part]
+@dataclass(frozen=True)
+class StepSymbols:
+    """What is coded of the n blocks of a step: yes (B, n, 8): the answers to all decisions, asked
+    (B, n, 8): to which of them; differences (B, n, 4) to the predictions of both vectors, coded
+    (B, n, 4): which of them."""
+
+    yes: Tensor
+    asked: Tensor
+    differences: Tensor
+    coded: Tensor
+
+    @classmethod
+    def of(cls, context: StepContext, motion: Tensor, distances: Tensor) -> "StepSymbols":
+        """motion (B, 5, h, w), distances (B, 2)."""
+        wanted = motion.flatten(2)[:, :, context.blocks]
+        which = wanted[:, 0]
+        is_open = torch.ones_like(context.usable[:, 0])
+        yes, asked = [], []
+        for i in range(CANDIDATES):
+            asked.append(is_open & context.usable[:, i])
+            yes.append((context.candidates[:, i] == wanted).all(1))
+            is_open = is_open & ~(asked[i] & yes[i])
+        is_two = (distances[:, 0] != distances[:, 1])[:, None]
+        yes += [which == BOTH, which == SECOND]
+        asked += [is_open & is_two, is_open & is_two & (which != BOTH)]
+        second = second_prediction(context.prediction, wanted, distances)
+        predicted = torch.cat([context.prediction[:, :2], second], 1)
+        uses = [which != SECOND, which != SECOND, which != FIRST, which != FIRST]
+        return cls(
+            torch.stack(yes, 2),
+            torch.stack(asked, 2),
+            (wanted[:, 1:] - predicted).transpose(1, 2),
+            torch.stack(uses, 2) & is_open[..., None],
         )
-        total = total + torch.where(coded, bits, 0).sum(1)
-    return total
+
+    def bits(self, indices: Tensor) -> Tensor:
+        """Of each block, (B, n); indices (B, n, 12)."""
+        decided = decision_bits(self.yes, indices[..., :SCALES_AT])
+        different = laplace_bits(self.differences, indices[..., SCALES_AT:])
+        of_decisions = torch.where(self.asked, decided, 0).sum(-1)
+        return of_decisions + torch.where(self.coded, different, 0).sum(-1)
 
 
 def option_bits(context: StepContext, motions: Tensor, distances: Tensor) -> Tensor:
@@ -149,17 +165,8 @@ def motion_bits(
     prior: MotionPrior, motion: Tensor, setting: MotionSetting, log_table: Tensor
 ) -> Tensor:
     """Bits of the motion of whole frames (B, 5, h, w), (B,)."""
-    steps = prior.walk(motion, setting, log_table)
-    return torch.stack([step_bits(step, motion, setting.distances) for step in steps]).sum(0)
-
-
-def skip_map_bits(
-    prior: SkipPrior, skipped: Tensor, context: SkipContext, log_table: Tensor
-) -> Tensor:
-    """Bits of skipped (B, 1, h, w), (B,); none where no position is."""
-    total = torch.zeros(len(skipped), device=skipped.device)
-    for step in prior.walk(skipped, context, log_table):
-        flags = whole_areas(skipped)[:, 0] if step.is_area else skipped[:, 0]
-        bits = decision_bits(flags > 0, step.indices)
-        total = total + torch.where(step.asked, bits, 0).sum((1, 2))
-    return torch.where(skipped.flatten(1).any(1), total, 0)
+    total = torch.zeros(len(motion), dtype=motion.dtype, device=motion.device)
+    for step in prior.walk(motion, setting, log_table):
+        symbols = StepSymbols.of(step, motion, setting.distances)
+        total = total + symbols.bits(step.indices).sum(1)
+    return total

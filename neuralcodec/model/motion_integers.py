@@ -46,12 +46,13 @@ class FrameSetting:
 @dataclass(frozen=True)
 class StepArrays:
     """A `StepContext` of one frame: blocks (n,), candidates (n, 6, 5) int32, usable (n, 6),
-    prediction (n, 4) int32, indices (n, 12) uint8."""
+    prediction (n, 4) int32, inputs (n, INPUTS) int8, indices (n, 12) uint8."""
 
     blocks: np.ndarray
     candidates: np.ndarray
     usable: np.ndarray
     prediction: np.ndarray
+    inputs: np.ndarray
     indices: np.ndarray
 
 
@@ -174,6 +175,7 @@ def integer_walk(
             networks.hidden,
         )
         indices = networks.indices(number, inputs)
-        yield StepArrays(blocks, candidates, usable, prediction, indices)
+        seen = inputs[:, networks.hidden :]
+        yield StepArrays(blocks, candidates, usable, prediction, seen, indices)
         filled = motion.detach().float().contiguous().flatten(1).numpy()
         fill_blocks(filled, blocks, width, COARSEST, now, known)

@@ -21,6 +21,7 @@ from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.parsing.motion_walk import CANDIDATES, INPUTS, OUTPUTS, VECTOR_LIMIT
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.exact import (
+    ACTIVATION_UNITS,
     ExactLinear,
     log_magnitude,
     quality_activation,
@@ -72,14 +73,16 @@ class StepContext:
     """What coder and trainer need of one step, at its n blocks.
 
     blocks (n,): flat indices into the grid; candidates (B, 6, 5, n); usable (B, 6, n): not a
-    repetition; prediction (B, 4, n): of the vectors in both references; indices (B, n, 12): 6
-    decisions, whether both references are used, whether the second, 4 scales.
+    repetition; prediction (B, 4, n): of the vectors in both references; inputs (B, n, INPUTS) int8:
+    what the networks see, in units of activations; indices (B, n, 12): 6 decisions, whether both
+    references are used, whether the second, 4 scales.
     """
 
     blocks: Tensor
     candidates: Tensor
     usable: Tensor
     prediction: Tensor
+    inputs: Tensor
     indices: Tensor
 
 
@@ -136,6 +139,7 @@ class MotionPrior(nn.Module):
                 _stacked([s.candidates for s in steps]).permute(0, 2, 3, 1).to(motion.dtype),
                 _stacked([s.usable for s in steps]).transpose(1, 2),
                 _stacked([s.prediction for s in steps]).transpose(1, 2).to(motion.dtype),
+                _stacked([s.inputs for s in steps]),
                 _stacked([s.indices for s in steps]).to(motion.dtype),
             )
 
@@ -160,10 +164,12 @@ class MotionPrior(nn.Module):
         x = around.inputs(prediction, usable)
         x = torch.cat([x, _uses(here).transpose(1, 2)], -1)
         x = torch.cat([x, constants[:, None].expand(-1, x.shape[1], -1)], -1)
-        return StepContext(places.blocks, candidates, usable, prediction, self._indices(number, x))
+        units = (x * ACTIVATION_UNITS).to(torch.int8)
+        indices = self.indices(number, x)
+        return StepContext(places.blocks, candidates, usable, prediction, units, indices)
 
-    def _indices(self, number: int, x: Tensor) -> Tensor:
-        """x (B, n, inputs) -> (B, n, 12)."""
+    def indices(self, number: int, x: Tensor) -> Tensor:
+        """Of a step by its number: what the networks see, x (..., INPUTS) -> (..., 12)."""
         hidden = rectify(self.read[number](x))
         hidden = rectify(self.mix[number](hidden))
         return to_index(self.write[number](torch.cat([hidden, x], -1)))
@@ -212,6 +218,7 @@ def _arrays_of(context: StepContext) -> StepArrays:
         context.candidates[0].permute(2, 0, 1).to(torch.int32).contiguous().numpy(),
         context.usable[0].T.contiguous().numpy(),
         context.prediction[0].T.to(torch.int32).contiguous().numpy(),
+        context.inputs[0].numpy(),
         context.indices[0].to(torch.uint8).contiguous().numpy(),
     )
 
