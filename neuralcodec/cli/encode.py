@@ -128,8 +128,8 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--low-delay",
     is_flag=True,
-    help="No frame waits for a later one: for live video. A GOP is still written as a whole: give a "
-    "small -g.",
+    help="No frame waits for a later one: for live video. GOPs are still written as a whole: give "
+    "a small -g.",
 )
 @click.option(
     "-g",

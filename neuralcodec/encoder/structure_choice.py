@@ -24,7 +24,7 @@ from neuralcodec.video import Frame
 # By size: factor to what its frames seem to cost. x265 and SVT-AV1 save three times as many percent
 # as it seems, within 6 % on nine clips, with 1.0 for all sizes; here moving pictures gain less. To
 # be fitted to clips coded with each size by scripts/measure_structure.py.
-WORTH = {1: 1.0, 2: 1.02, 4: 1.03, 8: 1.035, 16: 1.04}
+WORTH = {1: 1.0, 2: 1.01, 4: 1.02, 8: 1.025, 16: 1.03}
 MOTION_BITS = 0.5  # that one of a small picture stands for
 LEFT = 1.0  # squared error, in 8-bit steps, of which coding is not worth half a bit
 NOISE = 0.2  # of what was coded before, in these; in the mean of two references half of it is left
@@ -145,9 +145,9 @@ def _bits(errors: np.ndarray, noise: float, motion_bits: np.ndarray | int) -> np
 
 def estimated_cost(frames: Sequence[Frame], size: int) -> float:
     """What the look-ahead would say of frames in mini-GOPs of one size, before they are weighed by
-    WORTH: bits of small pictures."""
+    WORTH: bits of small pictures. Frames beyond a multiple of LARGEST are left out."""
     pictures = [SmallPicture(frame) for frame in frames]
-    count = (len(pictures) - 1) // size * size
+    count = (len(pictures) - 1) // LARGEST * LARGEST
     window = _Window(pictures)
     cost = sum(window.mini_gop(first, first + size) for first in range(0, count, size))
     return cost / max(count, 1)
