@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from codec_clips import installed_from, random_symbols, tiny_model
-from gop_placements import pyramids
+from gop_placements import chain_of, pyramids
 
 from neuralcodec.codec.gop_symbols import GopSymbolDecoder, GopSymbolEncoder, build_coder
 from neuralcodec.errors import ModelError
@@ -36,17 +36,16 @@ def test_every_pass_of_every_frame_has_the_same_indices(
 ):
     model, rng = installed.model, np.random.default_rng(5)
     kinds = CompiledScales(model, *size), TensorScales(model, *size)
-    frames = random_symbols(rng, *size, model.config, len(QUALITIES))
+    places = pyramids(len(QUALITIES), 3)
+    frames = random_symbols(rng, *size, model.config, places)
     with torch.no_grad(), exact_float32("cpu"):
         memories = {}, {}  # by slot
-        places = pyramids(len(QUALITIES), 3)
         for frame, q, place in zip(frames, QUALITIES, places, strict=True):
             for scales, left in zip(kinds, memories, strict=True):
                 past = None
-                if frame.vectors is not None:
+                if frame.motion is not None:
                     before = tuple(left[slot] for slot in place.slots)
-                    motion = torch.from_numpy(frame.vectors).float()
-                    motion = torch.cat([motion[:1] * 0, motion, motion.flip(0)])
+                    motion = torch.from_numpy(frame.motion).float()
                     past = FramePast(motion, before, place.level, (2, -1))
                 scales.begin(q, past)
             for coded in kinds[0].passes(place.is_intra):
@@ -65,9 +64,9 @@ def test_machines_without_kernels_write_and_read_the_same_payloads(
     installed: InstalledModel, monkeypatch: pytest.MonkeyPatch
 ):
     rng = np.random.default_rng(6)
-    frames = random_symbols(rng, 6, 7, installed.model.config, len(QUALITIES))
-    coder = build_coder(installed)
     places = pyramids(len(QUALITIES), 3)
+    frames = random_symbols(rng, 6, 7, installed.model.config, places)
+    coder = build_coder(installed)
 
     def payloads() -> list[bytes]:
         encoder = GopSymbolEncoder(installed, coder, 6, 7)
@@ -119,7 +118,7 @@ def test_a_copy_of_a_model_that_is_changed_leaves_the_first_alone(tmp_path: Path
     installed = installed_from(tiny_model(), tmp_path)
     other = replace(installed, model=installed_from(tiny_model(), tmp_path).model)
     rng = np.random.default_rng(7)
-    frames = random_symbols(rng, 3, 4, installed.model.config, 2)
+    frames = random_symbols(rng, 3, 4, installed.model.config, chain_of(2))
 
     def coded(by: InstalledModel) -> list[bytes]:
         encoder = GopSymbolEncoder(by, build_coder(by), 3, 4)
