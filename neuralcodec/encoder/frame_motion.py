@@ -76,18 +76,16 @@ def _of_two(
         for reference, last, plane in zip(references, temporal, planes, strict=True)
     )
     new = [_motion(FIRST, first), _motion(SECOND, second), _motion(BOTH, first, second)]
-    if effort.priced_vectors:
-        price = effort.search.bit_price
-        opposite = temporal[1], mirrored(first, away[:, 1], away[:, 0])
-        predicted = predicted_blocks(planes[0], first)
-        beside = refine_opposite(y, predicted, planes[1], second, opposite, weights, price)
-        opposite = temporal[0], mirrored(beside, away[:, 0], away[:, 1])
-        predicted = predicted_blocks(planes[1], beside)
-        first = refine_opposite(y, predicted, planes[0], first, opposite, weights, price)
-        new += [
-            _motion(BOTH, first, beside),
-            _motion(BOTH, first, mirrored(first, away[:, 1], away[:, 0])),
-        ]
+    if effort.joint_searches:
+        both = [first, second]
+        for number in range(effort.joint_searches):
+            k = 1 - number % 2
+            opposite = mirrored(both[1 - k], away[:, k], away[:, 1 - k])
+            predicted = predicted_blocks(planes[1 - k], both[1 - k])
+            offered = temporal[k], opposite
+            price = effort.search.bit_price
+            both[k] = refine_opposite(y, predicted, planes[k], both[k], offered, weights, price)
+        new.append(_motion(BOTH, *both))
     choice = _choice(model, y, planes, setting)
     motion = choice.among(torch.stack(new, 1))
     if not effort.priced_vectors:
