@@ -236,6 +236,21 @@ def test_a_frame_between_two_is_predicted_from_both_along_one_path(
         assert ((inner(chosen[:, 1:]) - path).abs() <= 1).all(1).float().mean() > 0.9
 
 
+def test_a_reference_some_frames_away_is_searched_further(installed_model: InstalledModel):
+    height, width, away = 160, 320, 80
+    big = texture(height, width + away)
+    current, reference = big[..., :width], big[..., away:]
+    for distance, is_found in ((1, False), (4, True)):
+        temporal = torch.zeros(1, 5, height // 8, width // 8)
+        distances = torch.tensor([[distance, distance]])
+        known = MotionSetting(temporal, distances, torch.tensor([0]), Q)
+        motion = choose_motion(
+            installed_model.model, current, (reference, reference), known, MEDIUM
+        )
+        inside = motion[:, 1:3, 2:-2, (away + 32) // 8 : -2]
+        assert (share(inside, (-4 * away, 0)) > 0.9) == is_found
+
+
 def test_what_only_one_of_two_references_shows_is_predicted_from_that_one(
     installed_model: InstalledModel,
 ):

@@ -10,6 +10,7 @@ from neuralcodec.encoder.motion_search import (
     bit_weights,
     padded_planes,
     predicted_blocks,
+    range_at,
     refine_opposite,
     search_vectors,
 )
@@ -32,14 +33,15 @@ def choose_motion(
 ) -> Tensor:
     """y, references: luma (B, 1, H, W) in [0, 1]; returns (B, 5, H/8, W/8)."""
     motion = torch.empty_like(setting.temporal)
-    for is_two, choose in ((False, _of_one), (True, _of_two)):
-        chosen = (setting.is_two == is_two).nonzero()[:, 0]
-        if len(chosen) == len(y):
-            return choose(model, y, references, setting, effort)
-        if len(chosen):
-            first, second = (reference[chosen] for reference in references)
-            known = setting.select(chosen)
-            motion[chosen] = choose(model, y[chosen], (first, second), known, effort)
+    ranges = [tuple(map(range_at, away)) for away in setting.distances.tolist()]
+    alike = list(zip(setting.is_two.tolist(), ranges, strict=True))
+    for is_two, reach in sorted(set(alike)):
+        chosen = torch.tensor([kind == (is_two, reach) for kind in alike]).nonzero()[:, 0]
+        chosen = chosen.to(y.device)
+        first, second = (reference[chosen] for reference in references)
+        choose = _of_two if is_two else _of_one
+        known = setting.select(chosen)
+        motion[chosen] = choose(model, y[chosen], (first, second), known, effort, reach)
     return motion
 
 
@@ -49,12 +51,13 @@ def _of_one(
     references: tuple[Tensor, Tensor],
     setting: MotionSetting,
     effort: Effort,
+    reach: tuple[int, ...],
 ) -> Tensor:
     """Where both references are the same frame."""
     weights = model.config.quality_lambdas(setting.q)
     planes = padded_planes(references[0])
     last = setting.temporal[:, 1:3]
-    found = search_vectors(y, references[0], last, weights, effort.search, planes)
+    found = search_vectors(y, references[0], last, weights, effort.search, planes, reach[0])
     motion = F.pad(found, (0, 0, 0, 0, 1, 2))
     if not effort.priced_vectors:
         return motion
@@ -67,13 +70,14 @@ def _of_two(
     references: tuple[Tensor, Tensor],
     setting: MotionSetting,
     effort: Effort,
+    reach: tuple[int, ...],
 ) -> Tensor:
     weights, away = model.config.quality_lambdas(setting.q), setting.distances
     temporal = setting.temporal[:, 1:3], setting.temporal[:, 3:5]
     planes = padded_planes(references[0]), padded_planes(references[1])
     first, second = (
-        search_vectors(y, reference, last, weights, effort.search, plane)
-        for reference, last, plane in zip(references, temporal, planes, strict=True)
+        search_vectors(y, reference, last, weights, effort.search, plane, far)
+        for reference, last, plane, far in zip(references, temporal, planes, reach, strict=True)
     )
     new = [_motion(FIRST, first), _motion(SECOND, second), _motion(BOTH, first, second)]
     if effort.joint_searches:
