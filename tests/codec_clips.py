@@ -144,7 +144,7 @@ def random_symbols(
     """Mostly small, some up to the limits; motion that often repeats its neighbours."""
     result = []
     before: np.ndarray | None = None
-    for t, place in enumerate(places):
+    for place in places:
         latent = np.round(rng.laplace(0, 1, (rows, columns, config.latents))).astype(np.int16)
         latent[rng.random(latent.shape) < 0.6] = 0
         extreme = rng.random(latent.shape) < 0.01

@@ -20,7 +20,8 @@ from codec_clips import (
     write_nlc,
 )
 from file_parser import CodedFrame, Place, read_file, read_gop
-from format_parser import GopParser, ModelFile
+from format_parser import GopParser
+from format_parts import ModelFile
 from gop_placements import chain_of, pyramids
 
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder

@@ -20,6 +20,7 @@ from neuralcodec.model.motion_values import BOTH, FIRST, SECOND
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.drawn_batches import BatchSource
 from neuralcodec.training.graphed_step import GraphedStep
+from neuralcodec.training.objective import FrameCost, coded_frames, sequence_costs
 from neuralcodec.training.sampling import FARTHEST, MOST_MOVED, Clip, Sampler, open_cache
 from neuralcodec.training.schedule import PHASES, Phase
 from neuralcodec.training.sequences import DrawnSequences, Sequences
@@ -27,6 +28,7 @@ from neuralcodec.training.source_motion import with_source_motion
 from neuralcodec.training.structures import (
     Structure,
     chain,
+    coded_together,
     drawn_structure,
     low_delay,
     more_q_as_shown,
@@ -53,6 +55,57 @@ def test_every_frame_of_a_drawn_structure_is_coded_once_after_those_it_refers_to
             assert frame.frame not in coded and coded.issuperset(frame.references)
             coded.add(frame.frame)
         assert coded == set(range(length))
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 17, 24])
+def test_frames_coded_at_once_refer_to_frames_coded_before_and_all_to_as_many(length: int):
+    random = np.random.default_rng(length)
+    for _ in range(50):
+        structure, coded = drawn_structure(length, random), {0}
+        for group in coded_together(structure):
+            frames = [structure[n] for n in group]
+            assert all(coded.issuperset(frame.references) for frame in frames)
+            assert len({len(set(frame.references)) for frame in frames}) == 1
+            assert coded.isdisjoint(frame.frame for frame in frames)
+            coded |= {frame.frame for frame in frames}
+        assert coded == set(range(length))
+
+
+def test_17_frames_of_mini_gops_of_8_are_five_turns_of_the_networks():
+    assert [len(group) for group in coded_together(pyramids(17, 8))] == [1, 2, 3, 6, 4]
+
+
+@torch.no_grad()
+def test_frames_coded_at_once_cost_what_each_costs_alone(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    torch.manual_seed(0)
+    model = VideoModel(TINY).eval()
+    with torch.no_grad():
+        for parameter in model.inter.parameters():
+            parameter += 0.03 * torch.randn_like(parameter)
+    structure = of_mini_gops([4, 2, 1, 2])
+    monkeypatch.setattr("neuralcodec.training.sampling.drawn_structure", lambda *_: structure)
+    sequences = with_source_motion(TINY, Sampler(open_cache(cache), 0).batch(2, 10, 32))
+    at_once = sequence_costs(model, sequences)
+    assert len(coded_frames(model, sequences)) < 8
+    monkeypatch.setattr(
+        "neuralcodec.training.objective.coded_together",
+        lambda structure: [[n] for n in range(len(structure))],
+    )
+    alone = sequence_costs(model, sequences)
+    assert [cost.frame for cost in alone] == [0, *(coded.frame for coded in structure)]
+    for one, other in zip(alone, sorted_as(at_once, alone), strict=True):
+        assert torch.equal(one.q, other.q)
+        assert torch.equal(one.q, sequences.q[:, one.frame])
+        torch.testing.assert_close(other.bpp, one.bpp, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(other.distortion, one.distortion, rtol=1e-4, atol=1e-8)
+        torch.testing.assert_close(other.shown.y, one.shown.y, rtol=0, atol=1e-4)
+
+
+def sorted_as(costs: list[FrameCost], like: list[FrameCost]) -> list[FrameCost]:
+    by_frame = {cost.frame: cost for cost in costs}
+    return [by_frame[cost.frame] for cost in like]
 
 
 def test_structures_of_all_kinds_are_drawn():
@@ -123,16 +176,15 @@ def _structure_at(sampler: Sampler, step: int) -> Structure:
     return sampler.batch(1, 9, 32).structure
 
 
-def test_references_are_up_to_16_frames_of_the_clip_away_and_no_farther(cache: Path):
-    sampler, farthest = Sampler(open_cache(cache), 0), set()
-    for step in range(300):
+@pytest.mark.parametrize("length", [5, 9, 17])
+def test_references_are_up_to_16_frames_of_the_clip_away_and_no_farther(length: int):
+    clip = Clip("long", np.zeros((80, 48, 32), np.uint8), 1.0)
+    sampler, farthest = Sampler([clip], 0), set()
+    for step in range(150):
         sampler.start_step(step)
-        drawn = sampler.batch(2, 5, 16)
+        drawn = sampler.batch(2, length, 16)
         assert set(drawn.stride.tolist()) <= {1, 2, 4}
         farthest |= set((drawn.stride * reach(drawn.structure)).tolist())
-        if step % 10 == 0:
-            long = sampler.batch(2, 17, 16)
-            assert int(long.stride.max()) * reach(long.structure) <= FARTHEST
     assert max(farthest) == FARTHEST and min(farthest) == 1
 
 

@@ -170,3 +170,15 @@ def motion_bits(
         symbols = StepSymbols.of(step, motion, setting.distances)
         total = total + symbols.bits(step.indices).sum(1)
     return total
+
+
+def skip_map_bits(
+    prior: SkipPrior, skipped: Tensor, context: SkipContext, log_table: Tensor
+) -> Tensor:
+    """Bits of skipped (B, 1, h, w), (B,); none where no position is."""
+    total = torch.zeros(len(skipped), device=skipped.device)
+    for step in prior.walk(skipped, context, log_table):
+        flags = whole_areas(skipped)[:, 0] if step.is_area else skipped[:, 0]
+        bits = decision_bits(flags > 0, step.indices)
+        total = total + torch.where(step.asked, bits, 0).sum((1, 2))
+    return torch.where(skipped.flatten(1).any(1), total, 0)

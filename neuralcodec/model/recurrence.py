@@ -50,6 +50,21 @@ class Recurrence:
         of_motion = self.motion[one], self.time[one], self.distances[one]
         return Recurrence(state, *of_motion, self.skipped[one], history)
 
+    def split(self, parts: int) -> list["Recurrence"]:
+        """The reverse of `cat`: so many equal parts of the batch."""
+        if parts == 1:
+            return [self]
+        tensors = self.motion, self.time, self.distances, self.skipped
+        states = zip(*(tensor.chunk(parts) for tensor in _tensors(self.state)), strict=True)
+        others = zip(*(tensor.chunk(parts) for tensor in tensors), strict=True)
+        histories = [None] * parts if self.history is None else self.history.split(parts)
+        return [
+            Recurrence(State(*state), motion, time, distances, skipped, history)
+            for state, (motion, time, distances, skipped), history in zip(
+                states, others, histories, strict=True
+            )
+        ]
+
     @classmethod
     def cat(cls, parts: Sequence["Recurrence"]) -> "Recurrence":
         """Several as one batch, in their order."""

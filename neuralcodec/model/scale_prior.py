@@ -70,6 +70,13 @@ class History:
         one = slice(item, item + 1)
         return History(self.last[one], self.mean[one], self.after_intra[one])
 
+    def split(self, parts: int) -> list["History"]:
+        """The reverse of `cat`: so many equal parts of the batch."""
+        tensors = (self.last, self.mean, self.after_intra)
+        return [
+            History(*of_part) for of_part in zip(*(t.chunk(parts) for t in tensors), strict=True)
+        ]
+
     @classmethod
     def cat(cls, parts: Sequence["History"]) -> "History":
         return cls(

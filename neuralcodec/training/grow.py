@@ -33,7 +33,7 @@ def grow(small: VideoModel, config: ModelConfig) -> VideoModel:
         if name is None:
             if key.split(".")[-2] in LAST_OF_BLOCK:
                 fresh[:old] = 0
-        elif key.endswith("anchors") or key.startswith("inter.place."):  # (entries, channels)
+        elif key.endswith("anchors"):
             fresh[:, : trained[name].shape[1]] = trained[name]
         else:
             _place(key, fresh, trained[name], old, new)

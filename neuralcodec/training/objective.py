@@ -11,11 +11,12 @@ from neuralcodec.model.distortion import distortion
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.frame_step import CodedStep, FramePlace
 from neuralcodec.model.loop_filters import FILTER_GAIN
-from neuralcodec.model.recurrence import Recurrence, State
+from neuralcodec.model.recurrence import Recurrence, State, cat_references
 from neuralcodec.model.scale_prior import History, Past
 from neuralcodec.model.skip_prior import SkipContext, SkipPrior, activity_of
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.sequences import Sequences
+from neuralcodec.training.structures import coded_together
 
 PICTURE_NOISE, FEATURE_NOISE = 0.001, 0.01  # of the recurrent state; pictures are in [0, 1]
 LEARNING_GAIN = -0.001  # of loop filters, instead of FILTER_GAIN: at first they change nothing
@@ -35,8 +36,8 @@ class FrameCost:
 
 
 def symbol_bits(steps: Sequence[CodedStep], training: bool) -> list[Tensor]:
-    """Bits (B,) of the symbols of each of several frames of one kind, all counted at once: they
-    depend on no picture, and the scale prior is many small operations.
+    """Bits (B,) of the symbols of several batches of one kind, all counted at once: they depend on
+    no picture, and the scale prior is many small operations.
 
     The prior learns from the symbols as they are coded; the latent, to which rounding passes no
     gradient, from itself with uniform noise in place of rounding, under the scales of the prior
@@ -56,11 +57,11 @@ def symbol_bits(steps: Sequence[CodedStep], training: bool) -> list[Tensor]:
             noisy = latent - means + torch.rand_like(latent) - 0.5
             smooth = laplace_bits(noisy, indices.detach()).sum((1, 2, 3))
             bits = bits + smooth - smooth.detach()
-        return list(bits.chunk(len(steps)))
+        return _by_step(bits, steps)
 
 
 def skip_bits(prior: SkipPrior, steps: Sequence[CodedStep]) -> list[Tensor]:
-    """Bits (B,) of saying which positions of each inter frame are skipped."""
+    """Bits (B,) of saying which positions of inter frames are skipped."""
     past = Past.cat([step.coding.past for step in steps if step.coding.past is not None])
     assert past is not None
     skipped = torch.cat([step.skipped for step in steps])
@@ -74,7 +75,11 @@ def skip_bits(prior: SkipPrior, steps: Sequence[CodedStep]) -> list[Tensor]:
             torch.cat([s.coding.skipped for s in steps if s.coding.skipped is not None]),
         )
         bits = skip_map_bits(prior, skipped, context, steps[0].coding.log_table)
-    return list(bits.chunk(len(steps)))
+    return _by_step(bits, steps)
+
+
+def _by_step(bits: Tensor, steps: Sequence[CodedStep]) -> list[Tensor]:
+    return list(bits.split([len(step.symbols) for step in steps]))
 
 
 def _side_information(steps: Sequence[CodedStep]) -> Tensor:
@@ -92,55 +97,76 @@ def _history(left: Recurrence | None) -> History:
     return left.history
 
 
+@dataclass(frozen=True)
+class CodedFrames:
+    """Frames, by their numbers as shown, that were coded at once: the items of the step are those
+    of the first frame, then those of the next."""
+
+    frames: tuple[int, ...]
+    step: CodedStep
+
+    def cut(self, items: Tensor) -> list[Tensor]:
+        """Of each frame."""
+        return list(items.chunk(len(self.frames)))
+
+
 def sequence_costs(model: VideoModel, sequences: Sequences) -> list[FrameCost]:
-    """Of all frames, in the order of coding. Gradients go through the reference pictures as
+    """Of all frames, in an order of coding. Gradients go through the reference pictures as
     well."""
-    y, uv = sequences.y, sequences.uv
-    steps = coded_steps(model, sequences)
+    coded = coded_frames(model, sequences)
+    steps = [together.step for together in coded]
     bits = symbol_bits(steps[:1], model.training)
     if steps[1:]:
         of_latents = symbol_bits(steps[1:], model.training)
         bits += map(torch.add, of_latents, skip_bits(model.skip_prior, steps[1:]))
-    pixels = y.shape[-2] * y.shape[-1]
-    numbers = [0, *(coded.frame for coded in sequences.structure)]
-    return [
-        FrameCost(
-            t,
-            step.coding.q,
-            bits[n] / pixels,
-            distortion(step.recurrence.state, y[:, t], uv[:, t]),
-            step.recurrence.state,
-        )
-        for n, (t, step) in enumerate(zip(numbers, steps, strict=True))
-    ]
+    costs: list[FrameCost] = []
+    for together, its_bits in zip(coded, bits, strict=True):
+        step, frames = together.step, together.frames
+        state = step.recurrence.state
+        error = distortion(state, *sequences.planes(frames))
+        bpp = its_bits / state.y[0].numel()
+        states = [part.state for part in step.recurrence.split(len(frames))]
+        parts = map(together.cut, (step.coding.q, bpp, error))
+        costs += map(FrameCost, frames, *parts, states)
+    return costs
 
 
-def coded_steps(model: VideoModel, sequences: Sequences) -> list[CodedStep]:
-    """The frames, in the order of coding."""
+def coded_frames(model: VideoModel, sequences: Sequences) -> list[CodedFrames]:
+    """First the intra frames, then the others, as many at once as the structure allows: the
+    networks work faster on larger batches."""
     s = sequences
     filter_gain = LEARNING_GAIN if torch.is_grad_enabled() else FILTER_GAIN
-    steps = [model.code_intra(s.y[:, 0], s.uv[:, 0], s.q[:, 0])]
-    left = {0: steps[0].recurrence}
-    for n, coded in enumerate(s.structure):
-        t = coded.frame
-        first, second = (left[number] for number in coded.references)
-        if model.training:
-            is_single = second is first
-            first = replace(first, state=unsettled(first.state))
-            second = first if is_single else replace(second, state=unsettled(second.state))
-        place = FramePlace(torch.full_like(s.stride, coded.level), t * s.stride)
+    intra = model.code_intra(*s.planes((0,)), s.q[:, 0])
+    found = [CodedFrames((0,), intra)]
+    left = {0: intra.recurrence}
+    for group in coded_together(s.structure):
+        coded = [s.structure[n] for n in group]
+        frames = tuple(one.frame for one in coded)
+        pairs = [(left[one.references[0]], left[one.references[1]]) for one in coded]
+        references = cat_references(pairs)
+        assert references is not None
+        place = FramePlace(
+            torch.cat([torch.full_like(s.stride, one.level) for one in coded]),
+            torch.cat([frame * s.stride for frame in frames]),
+        )
         step = model.code_inter(
-            s.y[:, t],
-            s.uv[:, t],
-            s.q[:, t],
+            *s.planes(frames),
+            torch.cat([s.q[:, frame] for frame in frames]),
             place,
-            s.motion[:, n],
-            (first, second),
+            torch.cat([s.motion[:, n] for n in group]),
+            _unsettled_references(references) if model.training else references,
             filter_gain=filter_gain,
         )
-        left[t] = step.recurrence
-        steps.append(step)
-    return steps
+        left |= zip(frames, step.recurrence.split(len(frames)), strict=True)
+        found.append(CodedFrames(frames, step))
+    return found
+
+
+def _unsettled_references(
+    references: tuple[Recurrence, Recurrence],
+) -> tuple[Recurrence, Recurrence]:
+    first, second = (replace(one, state=unsettled(one.state)) for one in references)
+    return (first, first) if references[0] is references[1] else (first, second)
 
 
 def unsettled(state: State) -> State:

@@ -1,6 +1,6 @@
 """Batches of sequences to learn from, or to measure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -29,6 +29,11 @@ class DrawnSequences:
         """By the names of the fields."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in found.items() if isinstance(value, Tensor)}
+
+    def planes(self, frames: Iterable[int]) -> tuple[Tensor, Tensor]:
+        """y and uv of some frames: all items of the first, then all of the next."""
+        chosen = list(frames)
+        return torch.cat([self.y[:, t] for t in chosen]), torch.cat([self.uv[:, t] for t in chosen])
 
     def to(self, device: torch.device) -> Self:
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))

@@ -1,5 +1,6 @@
 """In which order the frames of a sequence are coded, and what they refer to: as encoders do it."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,6 +71,19 @@ def drawn_structure(length: int, random: np.random.Generator) -> Structure:
         odds = np.array([SIZE_ODDS[size] for size in fitting])
         sizes.append(int(random.choice(fitting, p=odds / odds.sum())))
     return of_mini_gops(sizes)
+
+
+def coded_together(structure: Structure) -> list[list[int]]:
+    """The structure's frames, by their places in it, in groups that can be coded one after the
+    other, each at once: none refers to another one of its group, and all of a group refer to two
+    frames, or all to one."""
+    depths = {0: 0}  # how many frames must be coded one after the other before
+    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for n, coded in enumerate(structure):
+        depth = 1 + max(depths[frame] for frame in coded.references)
+        depths[coded.frame] = depth
+        groups[depth, len(set(coded.references))].append(n)
+    return [groups[key] for key in sorted(groups)]
 
 
 def more_q_as_shown(structure: Structure) -> list[int]:
