@@ -1,7 +1,7 @@
 PYTHON ?= python
 CLIPS ?= $(or $(wildcard ../shared/data/eval/*),clips/city.mp4)
 # VP9 in one pass gives the same bits with and without low delay: it is measured once.
-BENCH_OPTIONS ?= --codecs ncodec,x264,x265,svtav1,vp9:2 --frames 96 --points 4 --metrics psnr --repeats 1
+BENCH_OPTIONS ?= --codecs ncodec,ncodec:lowdelay,x264,x265,svtav1,vp9:2 --frames 96 --points 4 --metrics psnr --repeats 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install test lint format docs weights bench clean

@@ -22,7 +22,7 @@ import torch
 from neuralcodec.bench.peer_files import decode_file, encode_to_file
 from neuralcodec.bench.settings import CodecSetting
 from neuralcodec.encoder.frame_encoder import FrameEncoder, FrameTask
-from neuralcodec.encoder.gop_structure import frame_quality
+from neuralcodec.encoder.gop_structure import INTRA_BONUS, frame_quality
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.model_file import DEFAULT_MODEL, load_model
@@ -60,7 +60,7 @@ def ours(name: str, fmt: VideoFormat, frames: list[Frame], quality: int) -> Iter
     for position, frame in enumerate(frames):
         task = FrameTask(
             frame=frame,
-            q=frame_quality(quality, position),
+            q=frame_quality(quality, 0 if position else INTRA_BONUS),
             place=chain(position),
             references=None if before is None else (before, before),
         )

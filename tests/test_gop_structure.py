@@ -1,7 +1,8 @@
 """Where GOPs begin: at most so many frames, and a new one where prediction breaks down."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -23,10 +24,10 @@ from neuralcodec.encoder.gop_structure import (
     frame_quality,
 )
 from neuralcodec.encoder.mini_gops import LOW_DELAY, P_FRAMES, SIZES, GopOrder, Structure
-from neuralcodec.encoder.scene_cuts import JudgedFrame
+from neuralcodec.encoder.scene_cuts import LOOKAHEAD, JudgedFrame
 from neuralcodec.encoder.structure_choice import StructureChoice
 from neuralcodec.model.model_file import InstalledModel
-from neuralcodec.video import Frame
+from neuralcodec.video import Frame, VideoFormat
 
 
 def test_intra_frames_get_more_quality_within_the_range():
@@ -57,7 +58,7 @@ def gops_of(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lookahead, "judge_frames", lambda *_: judged)
         sources = lookahead.look_ahead(
-            iter(()), gop, scene_cuts=True, choice=StructureChoice(structure, 32)
+            iter(()), gop, scene_cuts=True, choice=StructureChoice(structure)
         )
         gops: list[list[list[int]]] = []
         for mini_gop in lookahead.MiniGopReader(sources):
@@ -83,9 +84,7 @@ def test_at_the_end_of_a_gop_mini_gops_become_smaller():
 def test_a_frame_knows_the_level_at_which_it_is_coded(structure: Structure):
     _, [frame] = city_frames(1)
     frames = (replace(frame, pts=n) for n in range(40))
-    placed = lookahead.look_ahead(
-        frames, 96, scene_cuts=False, choice=StructureChoice(structure, 32)
-    )
+    placed = lookahead.look_ahead(frames, 96, scene_cuts=False, choice=StructureChoice(structure))
     order, first = GopOrder(structure.low_delay), 0
     for mini_gop in lookahead.MiniGopReader(placed):
         if mini_gop[0].begins_gop:
@@ -96,6 +95,40 @@ def test_a_frame_knows_the_level_at_which_it_is_coded(structure: Structure):
         assert found == {step.place.shown: step.place.level for step in steps}
         assert all(source.info.mini_gop == len(mini_gop) for source in mini_gop)
     assert first + structure.largest > 32
+
+
+@pytest.mark.parametrize(
+    ("structure", "window", "most"),
+    [
+        (LOW_DELAY, 0, 0),
+        (LOW_DELAY, 24, 0),
+        (P_FRAMES, 0, LOOKAHEAD),
+        (Structure(8), 0, 7 + LOOKAHEAD),
+    ],
+)
+def test_a_frame_waits_for_few_later_ones(structure: Structure, window: int, most: int):
+    _, frames = city_frames(1)
+    read = 0
+
+    def source() -> Iterator[Frame]:
+        nonlocal read
+        for number in range(40):
+            read += 1
+            yield replace(frames[0], pts=number)
+
+    choice = StructureChoice(structure)
+    placed = lookahead.look_ahead(source(), 96, scene_cuts=True, choice=choice, window=window)
+    waited = []
+    for mini_gop in lookahead.MiniGopReader(placed):
+        waited.append(read - 1 - mini_gop[0].number)
+        assert not window or mini_gop[0].ahead == (mini_gop[0].info,)
+    assert max(waited) == most
+
+
+def test_of_large_pictures_fewer_frames_are_held():
+    large = VideoFormat(7680, 4320, Fraction(1, 25))
+    assert lookahead.fitting(Structure(16), large).largest == 4
+    assert lookahead.fitting(Structure(16), replace(large, width=1920, height=1080)).largest == 16
 
 
 def test_a_slow_loss_is_no_breakdown_but_a_sudden_one_is():

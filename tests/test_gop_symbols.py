@@ -20,9 +20,9 @@ from neuralcodec.codec.gop_symbols import (
 )
 from neuralcodec.entropy import Coder, SymbolEncoder
 from neuralcodec.entropy.coder import Malformed
+from neuralcodec.kernels.parsing.motion_walk import VECTOR_LIMIT
 from neuralcodec.model.loop_filters import Filtered
 from neuralcodec.model.model_file import InstalledModel
-from neuralcodec.model.motion_prior import VECTOR_LIMIT
 from neuralcodec.model.motion_steps import STEPS
 from neuralcodec.model.motion_values import BOTH
 from neuralcodec.references import Placement, chain, needed_for

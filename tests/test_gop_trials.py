@@ -158,7 +158,7 @@ def test_trials_look_at_whole_mini_gops_of_the_gop_and_no_further():
             yield replace(frame, pts=number)
 
     placed = look_ahead(
-        source(), 11, scene_cuts=False, choice=StructureChoice(Structure(4, is_fixed=True), 32)
+        source(), 11, scene_cuts=False, choice=StructureChoice(Structure(4, is_fixed=True))
     )
     reader = MiniGopReader(placed)
     assert [f.number for f in next(reader)] == [0]

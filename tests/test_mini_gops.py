@@ -8,12 +8,10 @@ import pytest
 from neuralcodec.encoder.mini_gops import (
     INTRA_STEP,
     KEY_DISTANCE,
-    LOW_DELAY,
     OFFSETS,
     SIZES,
     CodingStep,
     GopOrder,
-    Structure,
     largest_size,
 )
 from neuralcodec.references import SLOTS
@@ -121,4 +119,3 @@ def test_with_low_delay_no_frame_waits_for_a_later_one():
 def test_as_many_frames_between_anchors_as_asked_for_or_fewer():
     sizes = [largest_size(bframes + 1) for bframes in range(16)]
     assert sizes == [1, 2, 2, 4, 4, 4, 4, 8, 8, 8, 8, 8, 8, 8, 8, 16]
-    assert Structure(8).frames_waited_for == 7 and LOW_DELAY.frames_waited_for == 0

@@ -102,7 +102,7 @@ LEVEL_BITS = {(8, 0): 3.4, (8, 1): 1.6, (8, 2): 0.8, (8, 3): 0.35}
 
 def complexities(structure: Structure, inter_cost: float) -> list[FrameComplexity]:
     infos = []
-    sizes = StructureChoice(structure, 32).sizes(range(GOP - 1))  # type: ignore[arg-type]
+    sizes = StructureChoice(structure).sizes(range(GOP - 1))  # type: ignore[arg-type]
     kinds = [(0, 0)]
     for size in sizes:
         kinds += [
@@ -131,7 +131,7 @@ def coding_order(structure: Structure) -> list[tuple[int, int, int]]:
     for start in range(0, FRAMES, GOP):
         found.append((start, start, INTRA_BONUS))
         order, first = GopOrder(structure.low_delay), start + 1
-        for size in StructureChoice(structure, 32).sizes(range(GOP - 1)):  # type: ignore[arg-type]
+        for size in StructureChoice(structure).sizes(range(GOP - 1)):  # type: ignore[arg-type]
             for batch in order.add(size):
                 found += [(start + step.place.shown, first, step.offset) for step in batch]
             first += size

@@ -24,8 +24,10 @@ def reference(
 def moving(motion: np.ndarray) -> dict[tuple[int, int], list[int]]:
     """What moves, by block."""
     rows, columns = motion[1:].any(0).nonzero()
-    places = zip(rows.tolist(), columns.tolist(), strict=True)
-    return {(i, j): motion[:, i, j].tolist() for i, j in places}
+    return {
+        (i, j): motion[:, i, j].tolist()
+        for i, j in zip(rows.tolist(), columns.tolist(), strict=True)
+    }
 
 
 def test_in_a_chain_it_is_the_motion_of_the_last_frame():

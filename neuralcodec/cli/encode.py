@@ -121,14 +121,15 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--bframes",
     type=click.IntRange(0, 15),
     metavar="N",
-    help="Most frames between two that do not refer to later ones: 1, 3, 7 or 15, others are "
-    "rounded down; 0 for P-frames only. Each frame then waits for up to N + 1 later ones.  "
-    "[default: 3 for fast, 7 for medium, 15 for slow and placebo]",
+    help="Most frames in a row that refer to later ones: 15, 7, 3 or 1, others are rounded down; 0 "
+    "for none. How many pay is seen scene by scene. A frame waits for up to N + 2 later ones.  "
+    "[default: 3 for fast, 15 for the others]",
 )
 @click.option(
     "--low-delay",
     is_flag=True,
-    help="No frame waits for a later one: for live video. Costs some 10 to 20 % more bits.",
+    help="No frame waits for a later one: for live video. GOPs are still written as a whole: give "
+    "a small -g.",
 )
 @click.option(
     "-g",

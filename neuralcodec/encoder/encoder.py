@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
 from neuralcodec.codec.pipeline import RunAhead, Stopwatch
@@ -11,7 +11,7 @@ from neuralcodec.container import FrameRecord, GopRecord, GopStats
 from neuralcodec.container.sizes import GopSize
 from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.gop_coder import CodedFrame, GopCoder
-from neuralcodec.encoder.lookahead import SourceFrame, look_ahead
+from neuralcodec.encoder.lookahead import SourceFrame, fitting, look_ahead
 from neuralcodec.encoder.quality_control import Feedback, FrameResult, QualityControl
 from neuralcodec.encoder.structure_choice import StructureChoice
 from neuralcodec.kernels.strips import core_taken
@@ -39,7 +39,8 @@ class Encoder:
         settings: EncoderSettings,
         control: QualityControl | None = None,
     ) -> None:
-        self.installed, self.fmt, self.settings = installed, fmt, settings
+        self.installed, self.fmt = installed, fmt
+        self.settings = replace(settings, structure=fitting(settings.structure, fmt))
         self.feedback = Feedback(control) if control else None
         self.notices: list[str] = []  # one sentence each, for people
         self.source_is_stuck = False  # whether a read goes on: the source must not be closed then
@@ -102,7 +103,7 @@ class Encoder:
     def _look_ahead(self, frames: Iterator[Frame]) -> Iterator[SourceFrame]:
         s = self.settings
         window = self.feedback.control.frames_ahead if self.feedback else 0
-        choice = StructureChoice(s.structure, s.quality)
+        choice = StructureChoice(s.structure)
         return look_ahead(frames, s.gop, s.scene_cuts, choice, window)
 
     def _end(self, read: RunAhead[SourceFrame], coded: RunAhead[CodedFrame]) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from neuralcodec.encoder.mini_gops import level_at
-from neuralcodec.encoder.scene_cuts import JudgedFrame, judge_frames
+from neuralcodec.encoder.mini_gops import Structure, largest_size, level_at
+from neuralcodec.encoder.scene_cuts import LOOKAHEAD, JudgedFrame, judge_frames
 from neuralcodec.encoder.structure_choice import StructureChoice
-from neuralcodec.video import Frame
+from neuralcodec.video import Frame, VideoFormat
 
 HELD_BYTES = 192 << 20  # at most, of the planes of the frames looked at
 
@@ -76,24 +76,29 @@ def look_ahead(
 ) -> Iterator[SourceFrame]:
     """GOPs of at most `gop` frames, and a new one at each scene cut.
 
-    choice: of the mini-GOPs; window: how many frames each is to know of, itself included. Without
-    one, without scene cuts and in mini-GOPs of one, no frame waits for those that follow it."""
-    placed = _structured(_placed(frames, gop, scene_cuts, bool(window) or scene_cuts), choice)
-    return _with_window(placed, window) if window else placed
+    choice: of the mini-GOPs; window: how many frames each is to know of, itself included. With low
+    delay no frame waits for those that follow it, nor knows of them."""
+    compare, structure = bool(window) or scene_cuts, choice.structure
+    placed = _structured(_placed(frames, gop, scene_cuts, compare, structure), choice)
+    if not window:
+        return placed
+    if structure.low_delay:
+        return (replace(source, ahead=(source.info,)) for source in placed)
+    return _with_window(placed, window)
 
 
 def compared_frames(
     frames: Iterator[Frame], gop: int, scene_cuts: bool, choice: StructureChoice
 ) -> Iterator[SourceFrame]:
     """As `look_ahead`, each frame knowing of itself alone, and what it costs."""
-    return _structured(_placed(frames, gop, scene_cuts, compare=True), choice)
+    return _structured(_placed(frames, gop, scene_cuts, True, choice.structure), choice)
 
 
 def _placed(
-    frames: Iterator[Frame], gop: int, scene_cuts: bool, compare: bool
+    frames: Iterator[Frame], gop: int, scene_cuts: bool, compare: bool, structure: Structure
 ) -> Iterator[SourceFrame]:
     if compare:
-        judged = judge_frames(frames, gop)
+        judged = judge_frames(frames, gop, 0 if structure.low_delay else LOOKAHEAD)
     else:
         judged = (JudgedFrame(frame, False, math.nan, math.nan) for frame in frames)
     gops, position = -1, gop
@@ -159,9 +164,15 @@ def _with_window(frames: Iterator[SourceFrame], most: int) -> Iterator[SourceFra
         yield replace(held.popleft(), ahead=ahead, sees_end=sees_end)
 
 
-def frames_held(wanted: int, frame_bytes: int) -> int:
+def frames_held(wanted: int, fmt: VideoFormat) -> int:
     """How many frames to look ahead: `wanted` where memory allows."""
+    frame_bytes = fmt.width * fmt.height * 3 // 2 * (2 if fmt.bit_depth > 8 else 1)
     return max(1, min(wanted, HELD_BYTES // frame_bytes))
+
+
+def fitting(structure: Structure, fmt: VideoFormat) -> Structure:
+    """The same, in mini-GOPs whose frames memory allows to hold."""
+    return replace(structure, largest=largest_size(frames_held(structure.largest, fmt)))
 
 
 class MiniGopReader(Iterator[list[SourceFrame]]):

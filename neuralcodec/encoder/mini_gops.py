@@ -34,11 +34,6 @@ class Structure:
     def __post_init__(self) -> None:
         assert self.largest in SIZES and not (self.low_delay and self.largest > 1)
 
-    @property
-    def frames_waited_for(self) -> int:
-        """How many later frames must be there before a frame can be coded."""
-        return self.largest - 1
-
 
 P_FRAMES, B_FRAMES = Structure(1), Structure(8)
 LOW_DELAY = Structure(1, low_delay=True)

@@ -17,8 +17,8 @@ from neuralcodec.kernels.motion.search import (
     REPEATED_BITS,
     Support,
 )
+from neuralcodec.kernels.parsing.motion_walk import VECTOR_LIMIT
 from neuralcodec.model.motion_compensation import LOBES, TAPS
-from neuralcodec.model.motion_prior import VECTOR_LIMIT
 
 
 class Level(Protocol):

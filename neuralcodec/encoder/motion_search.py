@@ -38,8 +38,8 @@ from neuralcodec.kernels.motion.search import (
     SearchLevel,
     Support,
 )
+from neuralcodec.kernels.parsing.motion_walk import VECTOR_LIMIT
 from neuralcodec.model.motion_compensation import LOBES
-from neuralcodec.model.motion_prior import VECTOR_LIMIT
 
 EIGHTH_RANGE = 6  # ±48 samples
 QUARTER_RANGE = 3  # ±12 samples

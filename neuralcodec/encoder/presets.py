@@ -28,7 +28,8 @@ class Effort:
 
 
 # Most frames between two anchors, if nothing else is asked for
-BFRAMES = {"fast": 3, "medium": 7, "slow": 15, "placebo": 15}
+BFRAMES = {"fast": 3, "medium": 15, "slow": 15, "placebo": 15}
+
 # For vectors that are chosen again by their price
 _BY_PRICE = replace(THOROUGH_SEARCH, bit_price=0.5)
 MEDIUM = Effort(_BY_PRICE, priced_vectors=True)

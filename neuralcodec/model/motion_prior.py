@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.parsing.exact_layers import ACTIVATION_UNITS
 from neuralcodec.kernels.parsing.motion_walk import CANDIDATES, INPUTS, OUTPUTS, VECTOR_LIMIT
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.exact import (
-    ACTIVATION_UNITS,
     ExactLinear,
     log_magnitude,
     quality_activation,

@@ -1,8 +1,8 @@
 """The motion that a frame would have if what its references saw moving went on as it did.
 
 Whole numbers throughout: a decoder computes the same. A block of a reference and its vector are two
-points of a trajectory. Where the frame is shown between those two, the block is moved along to where
-it is then; where both lie to one side of it, the trajectory is drawn out and the block stays.
+points of a trajectory. Where the frame is shown between those two, the block is moved along to
+where it is then; where both lie to one side of it, the trajectory is drawn out and the block stays.
 """
 
 from collections.abc import Iterator

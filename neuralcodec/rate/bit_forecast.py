@@ -1,7 +1,7 @@
 """What the frames to come will cost: a forecast, corrected by what frames did cost."""
 
 import math
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from neuralcodec.container.sizes import fixed_bits
@@ -77,7 +77,7 @@ class BitsForecast:
         self._inter = _Ratio(LATER_MEMORY, trust.later)
         self._levels = LevelDifferences(LEVEL_OCTAVES)
         # Reacting bits of inter frames in GOPs of which nothing is begun, by kind
-        self._later = Counter[Kind]()
+        self._later: defaultdict[Kind, float] = defaultdict(float)
         self._intra_later = 0.0
         self._fixed = 0.0  # bits of frames not begun that do not react
         self._inter_frames = 0  # not begun

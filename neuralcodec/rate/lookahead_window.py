@@ -9,8 +9,7 @@ class Sight:
 
     def __init__(self, fmt: VideoFormat, gop: int) -> None:
         """gop: most frames of one."""
-        samples = fmt.width * fmt.height * 3 // 2
-        self.frames_ahead = frames_held(gop, samples * (2 if fmt.bit_depth > 8 else 1))
+        self.frames_ahead = frames_held(gop, fmt)
         self.coming: dict[int, FrameComplexity] = {}  # by number
         self.begun = 0  # frames
         self.ends = False  # whether the end of the source is in sight

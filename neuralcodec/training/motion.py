@@ -22,8 +22,9 @@ from torch import Tensor
 
 from neuralcodec.encoder.frame_encoder import FrameEncoder, FrameTask
 from neuralcodec.encoder.motion_setting import motion_setting
+from neuralcodec.kernels.parsing.exact_layers import ACTIVATION_UNITS
 from neuralcodec.model.code_length import StepSymbols
-from neuralcodec.model.exact import ACTIVATION_UNITS, exact_float32
+from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.model_file import load_model, model_bytes
 from neuralcodec.model.motion_prior import MotionSetting
 from neuralcodec.model.motion_steps import STEPS

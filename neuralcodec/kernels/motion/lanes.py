@@ -118,8 +118,9 @@ def _windows(count: int, emit: _Emit) -> Any:
         return typed(a, b)
 
     def of_three(
-        context: Any, a: Any, i: Any, step: Any, b: Any, j: Any, pace: Any, c: Any, k: Any, gait: Any
-    ) -> Any:
+        context: Any, a: Any, i: Any, step: Any, b: Any, j: Any, pace: Any,
+        c: Any, k: Any, pitch: Any,
+    ) -> Any:  # fmt: skip
         return typed(a, b, c)
 
     return emitted(of_two if count == 2 else of_three)

@@ -146,7 +146,5 @@ def predicted_blocks(planes: Tensor, vectors: Tensor, block: int) -> Tensor:
     size = batch, rows * block, columns * block
     predicted = torch.empty(size, dtype=torch.int16, device="cpu")
     field = vectors.to(torch.int32).contiguous().numpy()
-    in_strips(
-        _predict, batch * rows, planes.numpy(), field, block, predicted.numpy(), least=4
-    )
+    in_strips(_predict, batch * rows, planes.numpy(), field, block, predicted.numpy(), least=4)
     return predicted

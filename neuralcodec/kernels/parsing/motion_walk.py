@@ -1,9 +1,9 @@
 """One step of the walk over the motion of a frame: what its blocks have around them, and who takes
 what.
 
-A motion is five whole numbers: which references predict a block (0 the first, 1 the second, 2 both),
-dx and dy in the first, dx and dy in the second; those of a reference that is not used are 0. Maps
-are flat and padded on all sides, so far that no block looks beyond. Reference:
+A motion is five whole numbers: which references predict a block (0 the first, 1 the second, 2
+both), dx and dy in the first, dx and dy in the second; those of a reference that is not used are 0.
+Maps are flat and padded on all sides, so far that no block looks beyond. Reference:
 `neuralcodec.model.motion_prior`.
 """
 
@@ -49,8 +49,8 @@ def fill_blocks(
     padded: np.ndarray,
     known: np.ndarray,
 ) -> None:
-    """Motion (5, h w) of these blocks into the padded map of vectors (4, ...); known (2, ...): where
-    a block is known from then on and uses each reference."""
+    """Motion (5, h w) of these blocks into the padded map of vectors (4, ...); known (2, ...):
+    where a block is known from then on and uses each reference."""
     for block in blocks:
         at = (block // width + margin) * (width + 2 * margin) + block % width + margin
         for k in range(4):
