@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.encoder.motion_choice import choose_by_price
+from neuralcodec.encoder.motion_choice import MotionChoice
+from neuralcodec.encoder.motion_levels import neighbours_of
 from neuralcodec.encoder.motion_search import (
     bit_weights,
     padded_planes,
@@ -57,7 +58,7 @@ def _of_one(
     motion = F.pad(found, (0, 0, 0, 0, 1, 2))
     if not effort.priced_vectors:
         return motion
-    return _by_price(model, y, (planes, planes), motion[:, None], setting)
+    return _choice(model, y, (planes, planes), setting).among(motion[:, None])
 
 
 def _of_two(
@@ -75,37 +76,31 @@ def _of_two(
         for reference, last, plane in zip(references, temporal, planes, strict=True)
     )
     new = [_motion(FIRST, first), _motion(SECOND, second), _motion(BOTH, first, second)]
-    if effort.priced_vectors:
-        price = effort.search.bit_price
-        opposite = temporal[1], mirrored(first, away[:, 1], away[:, 0])
-        predicted = predicted_blocks(planes[0], first)
-        beside = refine_opposite(y, predicted, planes[1], second, opposite, weights, price)
-        opposite = temporal[0], mirrored(beside, away[:, 0], away[:, 1])
-        predicted = predicted_blocks(planes[1], beside)
-        first = refine_opposite(y, predicted, planes[0], first, opposite, weights, price)
-        new += [
-            _motion(BOTH, first, beside),
-            _motion(BOTH, first, mirrored(first, away[:, 1], away[:, 0])),
-        ]
-    motion = _by_price(model, y, planes, torch.stack(new, 1), setting)
+    if effort.joint_searches:
+        both = [first, second]
+        for number in range(effort.joint_searches):
+            k = 1 - number % 2
+            opposite = mirrored(both[1 - k], away[:, k], away[:, 1 - k])
+            predicted = predicted_blocks(planes[1 - k], both[1 - k])
+            offered = temporal[k], opposite
+            price = effort.search.bit_price
+            both[k] = refine_opposite(y, predicted, planes[k], both[k], offered, weights, price)
+        new.append(_motion(BOTH, *both))
+    choice = _choice(model, y, planes, setting)
+    motion = choice.among(torch.stack(new, 1))
     if not effort.priced_vectors:
         return motion
-    around = [torch.roll(motion, by, dim) for dim in (2, 3) for by in (-1, 1)]
-    return _by_price(model, y, planes, torch.stack([*new, motion, *around], 1), setting)
+    # Once more, now that it is known what blocks take that are described later
+    return choice.among(torch.stack(neighbours_of(motion, 1), 1))
 
 
-def _by_price(
-    model: VideoModel,
-    y: Tensor,
-    planes: tuple[Tensor, Tensor],
-    new: Tensor,
-    setting: MotionSetting,
-) -> Tensor:
+def _choice(
+    model: VideoModel, y: Tensor, planes: tuple[Tensor, Tensor], setting: MotionSetting
+) -> MotionChoice:
     levels = setting.level.clamp(max=len(BIT_PRICES) - 1)
     prices = torch.tensor(BIT_PRICES, dtype=torch.float64, device=y.device)[levels]
     weights = bit_weights(model.config.quality_lambdas(setting.q), prices)
-    prior, table = model.motion_prior, model.log_table
-    return choose_by_price(prior, table, y, planes, new, setting, weights)
+    return MotionChoice(model.motion_prior, model.log_table, y, planes, setting, weights)
 
 
 def _motion(which: int, *vectors: Tensor) -> Tensor:

@@ -12,7 +12,14 @@ from torch import Tensor
 from neuralcodec.encoder.motion_levels import Windows, corners, limits, targets
 from neuralcodec.encoder.motion_search import samples_of
 from neuralcodec.kernels.compiled import can_run
-from neuralcodec.kernels.motion.choice import BIT_COST, BLOCK, ERROR_COST, SIDE, StepChoice
+from neuralcodec.kernels.motion.choice import (
+    BIT_COST,
+    BLOCK,
+    ERROR_COST,
+    NOT_KNOWN,
+    SIDE,
+    StepChoice,
+)
 from neuralcodec.kernels.motion.planes import BORDER, CURRENT_BORDER
 from neuralcodec.kernels.motion.search import Support
 from neuralcodec.model.code_length import NOT_TO_BE_HAD, option_bits, price_tables
@@ -21,36 +28,69 @@ from neuralcodec.model.motion_prior import MotionPrior, MotionSetting, StepConte
 from neuralcodec.model.motion_values import BOTH, FIRST
 
 
-def choose_by_price(
-    prior: MotionPrior,
-    log_table: Tensor,
-    current: Tensor,
-    planes: tuple[Tensor, Tensor],
-    found: Tensor,
-    setting: MotionSetting,
-    weights: Tensor,
-) -> Tensor:
-    """planes: `padded_planes` of both references; found: new motions (B, options, 5, h, w) that
-    reach no further than those of `search_vectors`; weights: `bit_weights`. Returns the motion
-    (B, 5, h, w)."""
-    with torch.no_grad(), exact_float32(current.device.type):
-        samples = samples_of(current, CURRENT_BORDER)
-        chosen = found[:, 0].clone(memory_format=torch.contiguous_format)
-        steps = prior.walk(chosen, setting, log_table)
-        distances = setting.distances
-        if can_run(samples, *planes, found):
-            tables = price_tables(samples.device)
-            kernel = StepChoice(samples, planes, weights, distances, tables, found)
-            for step in steps:
+class MotionChoice:
+    """Between what blocks of a batch of frames can name and new motions. Errors of the latter are
+    kept, for when the choice is made once more among them and others."""
+
+    def __init__(
+        self,
+        prior: MotionPrior,
+        log_table: Tensor,
+        current: Tensor,
+        planes: tuple[Tensor, Tensor],
+        setting: MotionSetting,
+        weights: Tensor,
+    ) -> None:
+        """planes: `padded_planes` of both references; weights: `bit_weights`."""
+        self._prior, self._log_table = prior, log_table
+        self._planes, self._setting, self._weights = planes, setting, weights
+        self._samples = samples_of(current, CURRENT_BORDER)
+        self._new = current.new_zeros(len(current), 0, *setting.temporal.shape[1:])
+        self._errors: Tensor | None = None  # (B, options, h w), int32
+
+    def among(self, new: Tensor) -> Tensor:
+        """The motion (B, 5, h, w). new: new motions (B, options, 5, h, w), besides those of earlier
+        calls, that reach no further than those of `search_vectors`."""
+        self._new = torch.cat([self._new, new], 1)
+        with torch.no_grad(), exact_float32(new.device.type):
+            if can_run(self._samples, *self._planes, new):
+                return self._by_kernels()
+            return self._by_tensors()
+
+    def _by_kernels(self) -> Tensor:
+        found = self._new.flatten(3).to(torch.int32)
+        errors = torch.full_like(found[:, :, 0], NOT_KNOWN)
+        if self._errors is not None:
+            errors[:, : self._errors.shape[1]] = self._errors
+        self._errors = errors
+        tables = price_tables(found.device)
+        chosen = torch.empty_like(self._setting.temporal)
+        for item, frame in enumerate(self._setting.frames()):
+            kernel = StepChoice(
+                self._samples,
+                self._planes,
+                item,
+                int(self._weights[item]),
+                tables,
+                frame.distances,
+                found[item].numpy(),
+                errors[item].numpy(),
+            )
+            field = chosen[item].flatten(1).numpy()  # the same memory
+            for step in self._prior.array_walk(chosen[item], frame, self._log_table):
                 kernel.choose(
-                    step.blocks, step.candidates, step.usable, step.prediction, step.indices, chosen
+                    step.blocks, step.candidates, step.usable, step.prediction, step.indices, field
                 )
-            return chosen
-        errors = _Errors(samples, planes)
-        for step in steps:
-            new = found.flatten(3)[..., step.blocks]
-            bits = option_bits(step, new, distances)
-            chosen.flatten(2)[:, :, step.blocks] = _cheapest(step, new, bits, errors, weights)
+        return chosen
+
+    def _by_tensors(self) -> Tensor:
+        errors = _Errors(self._samples, self._planes)
+        chosen = self._new[:, 0].clone(memory_format=torch.contiguous_format)
+        for step in self._prior.walk(chosen, self._setting, self._log_table):
+            new = self._new.flatten(3)[..., step.blocks]
+            bits = option_bits(step, new, self._setting.distances)
+            best = _cheapest(step, new, bits, errors, self._weights)
+            chosen.flatten(2)[:, :, step.blocks] = best
         return chosen
 
 

@@ -191,9 +191,8 @@ def refine_opposite(
         level.begin(_rows(vectors))
         before = _rows(offered[0])
         level.offer([_rows(field) for field in offered], neighbours=1, before=before)
-        level.offer(moves=AROUND, step=HALF, before=before)
+        level.offer(moves=SIDEWAYS, step=HALF, before=before)
         level.offer(moves=AROUND, step=QUARTER, before=before)
-        level.offer(neighbours=1, before=before)
         return level.best.permute(0, 3, 1, 2).float().contiguous()
 
 

@@ -36,8 +36,8 @@ from neuralcodec.video import Frame, VideoFormat
 
 SIZE = 240  # luma samples per side of a sequence; no clip of a cache is smaller
 LENGTHS = (9, 17)  # frames of sequences, in turns
-BATCH = 2048  # blocks of each step
-LEARNING_RATE = 2e-3
+BATCHES = 32  # that the blocks of each step are drawn in, for one pass over all
+LEARNING_RATE = 1e-3
 CHECKED_SHARE = 8  # for so many sequences one is coded that is not trained on
 
 
@@ -118,17 +118,17 @@ def rows_of(model: VideoModel, motion: Tensor, setting: MotionSetting) -> list[S
     return found
 
 
-def train_prior(model: VideoModel, rows: list[StepRows], steps: int, seed: int) -> None:
+def train_prior(model: VideoModel, rows: list[StepRows], passes: int, seed: int) -> None:
+    """Few passes: the first steps have few blocks, and many weights to learn them by heart."""
     prior = model.motion_prior.requires_grad_(True)
     optimizer = torch.optim.AdamW(prior.parameters(), LEARNING_RATE, weight_decay=0)
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, passes * BATCHES)
     draw = torch.Generator().manual_seed(seed)
-    for _ in range(steps):
+    for _ in range(passes * BATCHES):
         optimizer.zero_grad(set_to_none=True)
         for number, step in enumerate(rows):
-            batch = step.select(torch.randint(len(step), (BATCH,), generator=draw))
-            _bits(model, number, batch).mean().backward()
-        torch.nn.utils.clip_grad_norm_(prior.parameters(), 100.0)
+            drawn = torch.randint(len(step), (-(-len(step) // BATCHES),), generator=draw)
+            _bits(model, number, step.select(drawn)).mean().backward()
         optimizer.step()
         decay.step()
     prior.requires_grad_(False)
@@ -166,7 +166,7 @@ def _parted(cache: Path, held_out: tuple[str, ...]) -> tuple[list[Clip], list[Cl
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Model file.")
 @click.option("--rounds", default=3, type=click.IntRange(1), help="Turns of coding and training.")
 @click.option("--sequences", default=120, type=click.IntRange(2), help="Coded in each round.")
-@click.option("--steps", default=3000, type=click.IntRange(1), help="Trained in each round.")
+@click.option("--passes", default=6, type=click.IntRange(1), help="Over what was coded.")
 @click.option(
     "--prior-from",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -182,7 +182,7 @@ def main(
     out: Path,
     rounds: int,
     sequences: int,
-    steps: int,
+    passes: int,
     prior_from: Path | None,
     held_out: tuple[str, ...],
     seed: int,
@@ -200,7 +200,7 @@ def main(
         rows = coded_rows(model, sampler, sequences, number * sequences)
         checked = coded_rows(model, checks, of_checks, rounds * sequences)
         before = bits_per_block(model, checked)
-        train_prior(model, rows, steps, seed + number)
+        train_prior(model, rows, passes, seed + number)
         after = bits_per_block(model, checked)
         click.echo(f"round {number + 1}: {before:.3f} -> {after:.3f} bits a block", err=True)
         record = {**installed.record, "motion_rounds": number + 1}

@@ -1,8 +1,6 @@
 """The choice of motion by its price, one step of the motion prior at a time: the same as
 `encoder.motion_choice` does in torch."""
 
-from typing import Any
-
 import numpy as np
 from torch import Tensor
 
@@ -24,6 +22,7 @@ ERROR_COST = 16384  # of a unit of transformed differences; see `BIT_COST`
 BIT_COST = 9  # times the weight, of a 256th of a bit
 _MARGIN = (SIDE - BLOCK) // 2
 _ROOM = REACH - _MARGIN - 2
+NOT_KNOWN = -2  # of errors; -1: a window that leaves the reference
 _NEVER = np.iinfo(np.int64).max
 _FIRST, _SECOND, _BOTH = 0, 1, 2
 _errors = transformed_differences(SIDE, SIDE)
@@ -79,98 +78,108 @@ def _new_bits(motion, prediction, indices, away, decisions, differences):  # typ
     """Of a motion (5,) that is described as new, without those of what was refused."""
     which, bits = motion[0], np.int64(0)
     if away[0] != away[1]:
-        bits += decisions[np.int64(which == _BOTH), np.int64(indices[BOTH_USED])]
+        bits += decisions[np.int64(which == _BOTH), indices[BOTH_USED]]
         if which != _BOTH:
-            bits += decisions[which, np.int64(indices[SECOND_USED])]
+            bits += decisions[which, indices[SECOND_USED]]
     for part in range(4):
         if which != (_SECOND if part < 2 else _FIRST):
             predicted = np.int64(prediction[part])
             if part >= 2 and which == _BOTH:
                 predicted = np.int64(mirrored(motion[part - 1], away[1], away[0]))
             size = abs(motion[1 + part] - predicted)
-            bits += differences[np.int64(indices[SCALES_AT + part]), size]
+            bits += differences[indices[SCALES_AT + part], size]
     return bits
 
 
+@inlined()
+def _same(motion, others, first, end):  # type: ignore[no-untyped-def]
+    """Whether it is one of first..end - 1 of others (n, 5)."""
+    for i in range(first, end):
+        is_same = True
+        for part in range(5):
+            is_same &= others[i, part] == motion[part]
+        if is_same:
+            return True
+    return False
+
+
 @compiled(
-    "void(int16[:,:,::1], int16[:,:,:,::1], int16[:,:,:,::1], int64[::1], int32[:,::1],"
-    " int32[:,::1], int64[:,::1], int64[::1], float32[:,:,:,::1], boolean[:,:,::1],"
-    " float32[:,:,::1], float32[:,:,::1], float32[:,:,:,::1], float32[:,:,::1], int64, int64)"
+    "void(int16[:,:,::1], int16[:,:,:,::1], int16[:,:,:,::1], int64, int64, int32[:,::1],"
+    " int32[:,::1], int64[::1], int32[:,:,::1], int32[:,::1], int64[::1], int32[:,:,::1],"
+    " boolean[:,::1], int32[:,::1], uint8[:,::1], float32[:,::1], int64, int64)"
 )
 def _choose(  # type: ignore[no-untyped-def]
-    samples, planes, other_planes, weights, decisions, differences, distances, blocks, candidates,
-    usable, prediction, indices, found, chosen, first, end,
+    samples, planes, other_planes, item, weight, decisions, differences, distances, found, errors,
+    blocks, candidates, usable, prediction, indices, chosen, first, end,
 ):  # fmt: skip
-    """decisions (2, indices): of no and of yes; differences (indices, size). Blocks first..end - 1
-    of a step, of all items, one after the other."""
-    count, options = len(blocks), CANDIDATES + found.shape[1]
+    """Blocks first..end - 1 of a step of one item. decisions (2, indices): of no and of yes;
+    differences (indices, size); errors (options, h w): those of `found` so far, NOT_KNOWN at
+    first."""
+    options = found.shape[0]
     width = (planes.shape[3] - 2 * BORDER) // BLOCK
-    motion, best = np.empty(5, np.int64), np.empty(5, np.int64)
-    predicted = np.empty(4, np.float32)
-    for number in range(first, end):
-        item, n = number // count, number % count
+    tried, best = np.empty((CANDIDATES + options, 5), np.int64), np.empty(5, np.int64)
+    for n in range(first, end):
         block = blocks[n]
         left, top = block % width * BLOCK, block // width * BLOCK
-        weight = weights[item] * BIT_COST
         refused = np.int64(0)
         least = np.int64(_NEVER)
-        for part in range(4):
-            predicted[part] = prediction[item, part, n]
-        for i in range(options):
+        named = count = 0
+        for i in range(CANDIDATES + options):
+            motion = tried[count]
             if i < CANDIDATES:
-                if not usable[item, i, n]:
+                if not usable[n, i]:
                     continue
-                for part in range(5):
-                    motion[part] = np.int64(candidates[item, i, part, n])
-                index = np.int64(indices[item, n, i])
-                bits = refused + decisions[1, index]
-                refused += decisions[0, index]
+                motion[:] = candidates[n, i]
+                bits = refused + decisions[1, indices[n, i]]
+                refused += decisions[0, indices[n, i]]
+                named += 1
             else:
                 for part in range(5):
-                    motion[part] = np.int64(found[item, i - CANDIDATES, part, block])
+                    motion[part] = found[i - CANDIDATES, part, block]
+                if _same(motion, tried, named, count):
+                    continue
                 bits = refused + _new_bits(
-                    motion, predicted, indices[item, n], distances[item], decisions, differences
+                    motion, prediction[n], indices[n], distances, decisions, differences
                 )
-            cost = bits * weight
+            count += 1
+            cost = bits * weight * BIT_COST
             if cost >= least:
                 continue
-            error = _error(samples, planes, other_planes, item, left, top, motion)
+            if i < CANDIDATES:
+                error = _error(samples, planes, other_planes, item, left, top, motion)
+            else:
+                error = np.int64(errors[i - CANDIDATES, block])
+                if error == NOT_KNOWN:
+                    error = _error(samples, planes, other_planes, item, left, top, motion)
+                    errors[i - CANDIDATES, block] = error
             cost += error * ERROR_COST
             if error >= 0 and cost < least:
                 least = cost
                 best[:] = motion
         for part in range(5):
-            chosen[item, part, block] = best[part]
+            chosen[part, block] = best[part]
 
 
 class StepChoice:
-    """Between motions of blocks whose windows are taken from the same pictures."""
+    """Between motions of blocks of one item, whose windows are taken from the same pictures."""
 
     def __init__(
-        self, samples: Tensor, planes: tuple[Tensor, Tensor], weights: Tensor, distances: Tensor,
-        tables: tuple[Tensor, Tensor], found: Tensor,
+        self, samples: Tensor, planes: tuple[Tensor, Tensor], item: int, weight: int,
+        tables: tuple[Tensor, Tensor], distances: tuple[int, int], found: np.ndarray,
+        errors: np.ndarray,
     ) -> None:  # fmt: skip
-        """planes: of both references; distances (B, 2); tables: of `code_length.price_tables`;
-        found: new motions (B, options, 5, h, w)."""
+        """samples, planes of both references: of a batch; tables: of `code_length.price_tables`;
+        found: new motions (options, 5, h w), int32; errors: see `_choose`."""
         decisions, differences = tables
-        self._batch = len(samples)
         self._fixed = (
-            samples.numpy(), planes[0].numpy(), planes[1].numpy(), weights.numpy(),
-            decisions.numpy(), differences.numpy(), distances.long().contiguous().numpy(),
+            samples.numpy(), planes[0].numpy(), planes[1].numpy(), item, weight,
+            decisions.numpy(), differences.numpy(), np.array(distances, np.int64), found, errors,
         )  # fmt: skip
-        self._found = _floats(found.flatten(3))
 
     def choose(
-        self, blocks: Tensor, candidates: Tensor, usable: Tensor, prediction: Tensor,
-        indices: Tensor, chosen: Tensor,
+        self, blocks: np.ndarray, candidates: np.ndarray, usable: np.ndarray,
+        prediction: np.ndarray, indices: np.ndarray, chosen: np.ndarray,
     ) -> None:  # fmt: skip
-        """Into `chosen`, (B, 5, h, w), contiguous; the rest as in `StepContext`."""
-        in_strips(
-            _choose, self._batch * len(blocks), *self._fixed, blocks.numpy(),
-            _floats(candidates), usable.contiguous().numpy(), _floats(prediction),
-            _floats(indices), self._found, chosen.flatten(2).numpy(), least=64,
-        )  # fmt: skip
-
-
-def _floats(tensor: Tensor) -> Any:
-    return tensor.float().contiguous().numpy()
+        """Into `chosen`, (5, h w), float32; the rest as in `motion_integers.StepArrays`."""
+        step = blocks, candidates, usable, prediction, indices
+        in_strips(_choose, len(blocks), *self._fixed, *step, chosen, least=64)
