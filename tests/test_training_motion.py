@@ -81,5 +81,5 @@ def test_rounds_of_coding_and_training_leave_a_model_file(
     )
     assert result.exit_code == 0
     lines = result.output.splitlines()
-    assert len(lines) == 2 and all("bits a block" in line for line in lines)
+    assert len(lines) == 3 and all("bits a block" in line for line in lines)
     assert load_model(str(out)).record["motion_rounds"] == 2
