@@ -191,7 +191,12 @@ class GopSymbolEncoder(_GopContext):
         motion = torch.from_numpy(symbols.motion.astype(np.float32))[None]
         self._encode_motion(encoder, motion, setting)
         context = self._begin_scales(setting, motion, before)
-        encode_skipped(encoder, symbols.skipped, context, self.model)
+        self._encode_skipped(encoder, symbols.skipped, context)
+
+    def _encode_skipped(
+        self, encoder: SymbolEncoder, skipped: np.ndarray, context: SkipContext
+    ) -> None:
+        encode_skipped(encoder, skipped, context, self.model)
 
     def _encode_motion(
         self, encoder: SymbolEncoder, motion: torch.Tensor, setting: FrameSetting

@@ -100,6 +100,10 @@ class Encoder:
             if gop:
                 yield gop.finish(is_last_of_plan=True)
 
+    def coded_frames(self, frames: Iterator[Frame]) -> Iterator[CodedFrame]:
+        """What the networks make of the frames, without entropy coding."""
+        return self._run_networks(self._look_ahead(frames))
+
     def _look_ahead(self, frames: Iterator[Frame]) -> Iterator[SourceFrame]:
         s = self.settings
         window = self.feedback.control.frames_ahead if self.feedback else 0
