@@ -91,7 +91,11 @@ def main() -> None:
             ]
             for name, structure in STRUCTURES.items()
         }
-        saved = [bd_rate(points["1"], points[name]) for name in names]
+        try:
+            saved = [bd_rate(points["1"], points[name]) for name in names]
+        except ValueError as error:  # where nothing moves, PSNR may not rise with the bits
+            print(f"{clip.name}: {error}", flush=True)
+            continue
         fixed = [bd for name, bd in zip(names, saved, strict=True) if name.isdigit()]
         chosen = saved[names.index("choice")]
         rows.append([*saved, 100 * ((100 + chosen) / (100 + min(0.0, *fixed)) - 1)])

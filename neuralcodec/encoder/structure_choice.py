@@ -21,10 +21,9 @@ from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.motion.small_search import BLOCK
 from neuralcodec.video import Frame
 
-# By size: factor to what its frames seem to cost. x265 and SVT-AV1 save three times as many percent
-# as it seems, within 6 % on nine clips, with 1.0 for all sizes; here moving pictures gain less. To
-# be fitted to clips coded with each size by scripts/measure_structure.py.
-WORTH = {1: 1.0, 2: 1.01, 4: 1.02, 8: 1.025, 16: 1.03}
+# By size: factor to what its frames seem to cost, fitted with scripts/measure_structure.py to clips
+# that were coded with each size: they save four times as many percent as it seems.
+WORTH = {1: 1.0, 2: 1.0, 4: 1.0, 8: 1.004, 16: 1.01}
 MOTION_BITS = 0.5  # that one of a small picture stands for
 LEFT = 1.0  # squared error, in 8-bit steps, of which coding is not worth half a bit
 NOISE = 0.2  # of what was coded before, in these; in the mean of two references half of it is left
