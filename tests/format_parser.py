@@ -83,6 +83,7 @@ class GopParser:
         after_intra = np.full((self.h, self.w, 1), 16 * (first.is_intra or second.is_intra))
         side = np.concatenate([self.common(q), past, seen_of_motion, after_intra], -1)
         latent = self.latent(ans, side, skipped)
+        assert not latent[skipped].any()
         h = self.model.magnitude(latent)
         moved = PastMotion(motion, place.shown, tuple(parser.away))
         parsed = Parsed(motion, latent, filtered, skipped)

@@ -29,6 +29,7 @@ class SkipParser:
         whole = self.two_steps(ans, "area", self.area_inputs, nowhere)
         inside = whole.repeat(4, 0).repeat(4, 1)[: self.h, : self.w]
         skipped = self.two_steps(ans, "position", self.own, inside)
+        assert skipped.any()
         seen |= {
             name
             for name, there in (("whole", inside), ("single", skipped & ~inside))

@@ -18,6 +18,7 @@ from neuralcodec.codec.gop_symbols import (
     GopSymbolEncoder,
     build_coder,
 )
+from neuralcodec.codec.skip_symbols import ANY
 from neuralcodec.entropy import Coder, SymbolEncoder
 from neuralcodec.entropy.coder import Malformed
 from neuralcodec.kernels.parsing.motion_walk import VECTOR_LIMIT
@@ -25,6 +26,7 @@ from neuralcodec.model.loop_filters import Filtered
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.motion_steps import STEPS
 from neuralcodec.model.motion_values import BOTH
+from neuralcodec.model.skip_prior import SkipContext
 from neuralcodec.references import Placement, chain, needed_for
 
 QUALITIES = (5, 63, 0, 32)
@@ -245,6 +247,42 @@ def test_a_vector_beyond_the_limit_is_malformed(tiny: InstalledModel, coder: Cod
     motion[part, 1, 1] = 1024
     with pytest.raises(Malformed, match="too long"):
         decoder.decode(encoder.encode(frames[2], 30, PLACES[2]), 30, PLACES[2])
+
+
+def test_a_symbol_at_a_skipped_position_is_malformed(tiny: InstalledModel, coder: Coder):
+    frames = symbols_of_a_gop(tiny, 3, 4, PLACES)
+    encoder, decoder = (kind(tiny, coder, 3, 4) for kind in (GopSymbolEncoder, GopSymbolDecoder))
+    decoder.decode(encoder.encode(frames[0], 30, PLACES[0]), 30, PLACES[0])
+    skipped = np.zeros((3, 4), bool)
+    skipped[1, 2] = True
+    latent = frames[1].latent.copy()
+    latent[1, 2, -1] = 1
+    payload = encoder.encode(replace(frames[1], latent=latent, skipped=skipped), 30, PLACES[1])
+    with pytest.raises(Malformed, match="is skipped"):
+        decoder.decode(payload, 30, PLACES[1])
+
+
+class _SaysThatSomeAreSkipped(GopSymbolEncoder):
+    def _encode_skipped(
+        self, encoder: SymbolEncoder, skipped: np.ndarray, context: SkipContext
+    ) -> None:
+        encoder.decision(True, ANY)
+        flags = torch.from_numpy(skipped).float()[None, None]
+        for step in self.model.skip_prior.walk(flags, context, self.model.log_table):
+            indices = step.indices[step.asked].to(torch.uint8).numpy()
+            encoder.decisions(np.zeros(len(indices), bool), indices)
+
+
+def test_that_some_position_is_skipped_is_malformed_where_none_is(
+    tiny: InstalledModel, coder: Coder
+):
+    frames = symbols_of_a_gop(tiny, 3, 4, PLACES)
+    encoder = _SaysThatSomeAreSkipped(tiny, coder, 3, 4)
+    decoder = GopSymbolDecoder(tiny, coder, 3, 4)
+    decoder.decode(encoder.encode(frames[0], 30, PLACES[0]), 30, PLACES[0])
+    none = replace(frames[1], skipped=np.zeros((3, 4), bool))
+    with pytest.raises(Malformed, match="none is"):
+        decoder.decode(encoder.encode(none, 30, PLACES[1]), 30, PLACES[1])
 
 
 def test_motion_is_predicted_across_times_as_far_apart_as_can_be(

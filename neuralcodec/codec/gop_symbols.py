@@ -44,7 +44,7 @@ from neuralcodec.references import SLOTS, Placement
 class FrameSymbols:
     """All that is transmitted of a frame, as int16: motion (5, 2h, 2w), see
     `recurrence.Recurrence`, None in an intra frame; latent (h, w, N); of an inter frame, which
-    blocks are filtered."""
+    blocks are filtered, and which positions (h, w) are skipped, where the latent is 0."""
 
     motion: np.ndarray | None
     latent: np.ndarray
@@ -262,6 +262,8 @@ class GopSymbolDecoder(_GopContext):
                 values = latent[:, :, coded.channels]
                 self.scales.tell(coded, decoder.symbols(indices, chosen, values))
             decoder.finish()
+            if skipped is not None and latent[skipped].any():
+                raise Malformed("symbols at a position that is skipped")
             symbols = FrameSymbols(field, latent, filtered, skipped)
             self._end(symbols, place, before)
         return symbols

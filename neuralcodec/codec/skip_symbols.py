@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from neuralcodec.entropy import SymbolDecoder, SymbolEncoder
+from neuralcodec.entropy.coder import Malformed
 from neuralcodec.model.skip_prior import AREA, SkipContext, SkipStep, whole_areas
 from neuralcodec.model.video_model import VideoModel
 
@@ -26,9 +27,10 @@ def encode_skipped(
 
 
 def decode_skipped(decoder: SymbolDecoder, context: SkipContext, model: VideoModel) -> np.ndarray:
-    """(h, w) of booleans."""
+    """(h, w) of booleans. Raises Malformed."""
     flags = torch.zeros_like(context.before[:, :1])
-    if decoder.decision(ANY):
+    is_any = decoder.decision(ANY)
+    if is_any:
         rows, columns = flags.shape[-2:]
         for step in model.skip_prior.walk(flags, context, model.log_table):
             places = _places(step)
@@ -38,8 +40,10 @@ def decode_skipped(decoder: SymbolDecoder, context: SkipContext, model: VideoMod
             if step.is_area:
                 there = there.repeat_interleave(AREA, 2).repeat_interleave(AREA, 3)
             flags += there[..., :rows, :columns]
-    array: np.ndarray = (flags[0, 0] > 0).numpy()
-    return array
+    skipped: np.ndarray = (flags[0, 0] > 0).numpy()
+    if is_any and not skipped.any():
+        raise Malformed("some position is said to be skipped, and none is")
+    return skipped
 
 
 def _places(step: SkipStep) -> Tensor:
