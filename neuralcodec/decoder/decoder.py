@@ -245,9 +245,10 @@ class Decoder:
     def _damage(self, gop: GopRecord, error: Malformed) -> Damage:
         unit = self.fmt.time_base
         step = 1 / self.fmt.frame_rate if self.fmt.frame_rate else 0
+        wanted = [frame.place.shown for frame in gop.shown]
         loss = Loss(
-            gop.first_frame,
-            gop.first_frame + len(gop.frames),
+            gop.first_frame + wanted[0],
+            gop.first_frame + wanted[-1] + 1,
             gop.times[0] * unit,
             gop.times[-1] * unit + step,
         )
