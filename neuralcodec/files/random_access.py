@@ -184,6 +184,8 @@ class _Session:
         """Whether it takes fewer frames to go on to this one than to begin anew."""
         if not self._next <= number < self._end:
             return False
+        if number == self._next:
+            return True
         return number - self._next < len(self._needed(range(number, number + 1)).frames)
 
     def _begin(self, number: int) -> None:
