@@ -35,7 +35,7 @@ weights:  ## Train weights like those that the package ships: make weights TRAIN
 	$(PYTHON) -m neuralcodec.training.frame_cache $(TRAINING_CLIPS) -o runs/cache --exclude kivy_cityCC0
 	$(TRAIN) -o runs/fast-1 --steps 20000
 	$(PYTHON) -m neuralcodec.training.motion runs/fast-1/best.safetensors runs/cache $(HELD_OUT) --rounds 4 -o runs/fast-1.safetensors
-	$(TRAIN) -o runs/fast-2 --steps 6000 --seed 2 --start-from runs/fast-1.safetensors --no-vectors
+	$(TRAIN) -o runs/fast-2 --steps 6000 --seed 2 --start-from runs/fast-1.safetensors
 	$(PYTHON) -m neuralcodec.training.scale_priors runs/fast-2/best.safetensors runs/cache $(HELD_OUT) --seed 3 --steps 500 \
 		-o runs/fast-2.safetensors
 	$(PYTHON) -m neuralcodec.training.loop_filters runs/fast-2.safetensors runs/cache $(HELD_OUT) --seed 5 --steps 160 \
