@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neuralcodec.container.layout import MAX_SIDE
 from neuralcodec.kernels.motion.small_search import (
     BLOCK,
     BORDER,
@@ -14,11 +15,11 @@ from neuralcodec.kernels.motion.small_search import (
 from neuralcodec.video import Frame
 
 LARGEST_SIDE = 288  # samples of the shorter side of a small picture, at most
-WHITE = 1020  # of small pictures
-UNITS = 4  # of them in an 8-bit step
+UNITS = 4  # of small pictures, in an 8-bit step
 PRICE = 24  # of a bit of motion, in differences of a block
-_MOST = 4 << 12  # half samples
-BITS = np.round(2 * np.log2(1 + np.arange(_MOST))).astype(np.int32)
+# Half samples: across the longest side of a small picture and its borders
+_MOST = 2 * (MAX_SIDE // 2 + 2 * BORDER)
+BITS = np.round(2 * np.log2(1 + np.arange(_MOST))).astype(np.int32)  # of a component, by its size
 
 
 class SmallPicture:
