@@ -78,7 +78,7 @@ def test_medium_is_the_default_and_fast_leaves_everything_as_it_is_found(
 ):
     assert PRESETS[DEFAULT_PRESET] is MEDIUM
     assert EncoderSettings(QUALITY, 5, CPU, torch.float32).effort is MEDIUM
-    assert MEDIUM.priced_vectors and not MEDIUM.symbol_rounds
+    assert MEDIUM.priced_motion and not MEDIUM.symbol_rounds
     assert PRESETS["fast"] == Effort()
     fmt, frames = clip
     settings = EncoderSettings(QUALITY, 5, CPU, torch.float32)
@@ -99,7 +99,7 @@ def test_slower_presets_cost_less(clip: Clip, installed_model: InstalledModel):
 def test_choosing_vectors_by_their_price_saves_bits_by_itself(
     clip: Clip, installed_model: InstalledModel
 ):
-    priced = coded(installed_model, clip, Effort(priced_vectors=True))
+    priced = coded(installed_model, clip, Effort(priced_motion=True))
     plain = coded(installed_model, clip, Effort())
     assert cost(installed_model, clip, priced) < cost(installed_model, clip, plain)
 

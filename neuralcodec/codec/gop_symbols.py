@@ -87,13 +87,13 @@ class _GopContext:
         self._slots: list[_Memory | None] = [None] * SLOTS
 
     @property
-    def vector_grid(self) -> tuple[int, int]:
+    def motion_grid(self) -> tuple[int, int]:
         """(rows, columns) of 8x8 blocks: whole latent positions, so that both grids fit."""
         per_side = BLOCK // VECTOR_BLOCK
         return per_side * self.height, per_side * self.width
 
     def _no_motion(self) -> torch.Tensor:
-        return torch.zeros(1, 5, *self.vector_grid, dtype=torch.float32, device="cpu")
+        return torch.zeros(1, 5, *self.motion_grid, dtype=torch.float32, device="cpu")
 
     def _before(self, place: Placement) -> tuple[_Memory, _Memory] | None:
         """Of both frames referred to. Raises Malformed where a slot is empty."""
@@ -135,7 +135,7 @@ class _GopContext:
         if place.stored is not None:
             field = symbols.motion
             if field is None:
-                field = np.zeros((5, *self.vector_grid), np.int16)
+                field = np.zeros((5, *self.motion_grid), np.int16)
             distances = (0, 0) if before is None else _distances(place, before)
             motion = ReferenceMotion(field, place.shown, distances)
             skipped = torch.zeros(1, 1, self.height, self.width, device="cpu")

@@ -33,7 +33,7 @@ class Extras:
 class FrameRecord:
     """One coded frame."""
 
-    pts: int  # in VideoFormat.time_base units, within ±(2⁶² − 1)
+    pts: int  # in VideoFormat.time_base units, within ±(2⁶¹ − 1)
     q: int  # quality, 0..63
     payload: bytes
     place: Placement

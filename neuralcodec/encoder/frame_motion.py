@@ -59,7 +59,7 @@ def _of_one(
     last = setting.temporal[:, 1:3]
     found = search_vectors(y, references[0], last, weights, effort.search, planes, reach[0])
     motion = F.pad(found, (0, 0, 0, 0, 1, 2))
-    if not effort.priced_vectors:
+    if not effort.priced_motion:
         return motion
     return _choice(model, y, (planes, planes), setting).among(motion[:, None])
 
@@ -92,7 +92,7 @@ def _of_two(
         new.append(_motion(BOTH, *both))
     choice = _choice(model, y, planes, setting)
     motion = choice.among(torch.stack(new, 1))
-    if not effort.priced_vectors:
+    if not effort.priced_motion:
         return motion
     # Once more, now that it is known what blocks take that are described later
     return choice.among(torch.stack(neighbours_of(motion, 1), 1))

@@ -33,7 +33,7 @@ LOG_SMALLEST = math.log(SMALLEST_SCALE)
 LOG_STEP = (math.log(LARGEST_SCALE) - LOG_SMALLEST) / (SCALES - 1)  # from index to index
 DECISION_CENTRE = (SCALES - 1) / 2
 DECISION_STEPS = 4.0  # index steps per unit of log odds
-PRICE_UNITS = 256  # of a bit, where vectors are chosen by their price
+PRICE_UNITS = 256  # of a bit, where motion is chosen by its price
 NOT_TO_BE_HAD = 2**30  # a price above all others
 
 

@@ -223,7 +223,7 @@ class IntegerHistory:
 
 
 class CompiledScales(GopScales[IntegerHistory]):
-    """One wide map of integers, that passes append to. See `kernels.exact_layers`."""
+    """One wide map of integers, that passes append to. See `parsing.exact_layers`."""
 
     def __init__(self, model: VideoModel, height: int, width: int) -> None:
         super().__init__(model, height, width)

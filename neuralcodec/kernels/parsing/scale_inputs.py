@@ -1,4 +1,4 @@
-"""What the scale priors see, written into the wide map of `kernels.exact_layers`."""
+"""What the scale priors see, written into the wide map of `parsing.exact_layers`."""
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def write_motion(vectors: np.ndarray, table: np.ndarray, out: np.ndarray, column
 @compiled("void(float32[:,::1], int64, int8[:,::1], int64)")
 def write_uses(which: np.ndarray, units: int, out: np.ndarray, column: int) -> None:
     """which (2h, 2w): 0 the first reference, 1 the second, else both. To two columns: how many of
-    the four blocks use each, times units. Reference: `scale_prior._of_motion`."""
+    the four blocks use each, times units. Reference: `scale_prior.motion_maps`."""
     height, width = which.shape[0] // 2, which.shape[1] // 2
     for y in range(height):
         for x in range(width):
