@@ -8,11 +8,11 @@ Functions raise `Malformed`, and nothing else, for bytes or frames that break a 
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from neuralcodec.container import layout
+from neuralcodec.container.frame_times import MAX_TIME_BYTES, pack_times, read_times
 from neuralcodec.container.layout import Malformed, check_range
 from neuralcodec.container.records import FrameRecord
 from neuralcodec.container.varint import (
@@ -28,7 +28,6 @@ _DEPTH_BITS = 2 * _SLOT_BITS
 _PLACE = struct.Struct("<2B")
 # Kind, difference of the number shown, two bytes of its place, difference of q, length
 MAX_ROW_BYTES = 4 * layout.MAX_VARINT_BYTES + _PLACE.size
-MAX_TIME_BYTES = 2 * layout.MAX_VARINT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,50 +205,6 @@ class _RowReader:
         if byte >> _DEPTH_BITS:
             raise Malformed("a row has bits that say nothing")
         return byte >> _SLOT_BITS, byte & (1 << _SLOT_BITS) - 1
-
-
-def pack_times(times: Sequence[int]) -> bytes:
-    """Of the frames of a GOP in the order of showing, without the first."""
-    out = bytearray()
-    changes = _changes(times)
-    for change in changes:
-        append_signed_varint(out, change)
-        if change == 0:
-            repeated = 0
-            following = next(changes, None)
-            while following == 0:
-                repeated += 1
-                following = next(changes, None)
-            append_varint(out, repeated)
-            if following is not None:
-                append_signed_varint(out, following)
-    return bytes(out)
-
-
-def _changes(times: Sequence[int]) -> Iterator[int]:
-    """How much longer each frame but the last is shown than the one before it."""
-    before = 0
-    for earlier, later in pairwise(times):
-        yield later - earlier - before
-        before = later - earlier
-
-
-def read_times(data: bytes, at: int, first: int, frames: int) -> tuple[list[int], int]:
-    """The times of all frames in the order of showing, and the position after them."""
-    times, duration = [first], 0
-    check_range("a time stamp", first, -layout.MAX_PTS, layout.MAX_PTS)
-    while len(times) < frames:
-        change, at = read_signed_varint(data, at)
-        duration += change
-        count = 1
-        if change == 0:
-            repeated, at = read_varint(data, at)
-            count += repeated
-            check_range("the number of time stamps", len(times) + count, 0, frames)
-        for _ in range(count):
-            times.append(times[-1] + duration)
-            check_range("a time stamp", times[-1], -layout.MAX_PTS, layout.MAX_PTS)
-    return times, at
 
 
 @dataclass(frozen=True)

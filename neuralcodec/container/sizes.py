@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from neuralcodec.container import layout
-from neuralcodec.container.frame_table import FrameRow, RowPacker, pack_times
+from neuralcodec.container.frame_table import FrameRow, RowPacker
+from neuralcodec.container.frame_times import pack_times
 from neuralcodec.container.records import Extras, FrameRecord, StreamHeader
 from neuralcodec.container.writer import pack_beginning, pack_description, pack_packet_chunks
 from neuralcodec.streams import StreamPacket
