@@ -10,6 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from gop_placements import chain_of, pyramids
 
 import neuralcodec
 from neuralcodec.cli import main
+from neuralcodec.codec import turns
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
 from neuralcodec.container import (
     ContainerReader,
@@ -29,12 +31,15 @@ from neuralcodec.container import (
     GopStats,
     StreamHeader,
 )
-from neuralcodec.decoder import decoder as decoder_module
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings, NumberedFrame
 from neuralcodec.decoder.frame_decoder import DecodeTask, FrameDecoder
+from neuralcodec.encoder.encoder import Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
+from neuralcodec.encoder.mini_gops import Structure
 from neuralcodec.errors import DamagedFile
 from neuralcodec.files.info import read_info
 from neuralcodec.model.model_file import InstalledModel
+from neuralcodec.model.video_model import VideoModel
 from neuralcodec.references import Placement, independent_runs, needed_for
 from neuralcodec.video import Frame, VideoFormat
 
@@ -88,7 +93,7 @@ def shown(model: InstalledModel, gops: list[GopRecord]) -> list[Frame]:
     """All frames, decoded one by one and in the order of coding."""
     result: dict[int, Frame] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoder_module, "MOST_AT_ONCE", 1)
+        patch.setattr(turns, "MOST_AT_ONCE", 1)
         for numbered in decoded(model, gops):
             result[numbered.number] = numbered.frame
     return [result[n] for n in range(FRAMES)]
@@ -160,9 +165,29 @@ def test_large_pictures_go_through_the_networks_one_by_one(
     tasks: list[list[int]],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(decoder_module, "SAMPLES_AT_ONCE", 2 * 32 * 16)
+    monkeypatch.setattr(turns, "SAMPLES_AT_ONCE", 2 * 32 * 16)
     decoded(model, gops[:1])
     assert [len(run) for run in tasks] == [1, 1, 1, 2, 2, 2, 1, 1, 2, 2, 2]
+
+
+def test_large_pictures_are_coded_few_at_a_time(
+    model: InstalledModel, shown: list[Frame], monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[int] = []
+    original = VideoModel.code_inter
+
+    def spy(self: VideoModel, y: torch.Tensor, *others: Any) -> object:
+        seen.append(len(y))
+        return original(self, y, *others)
+
+    monkeypatch.setattr(VideoModel, "code_inter", spy)
+    structure = Structure(8, is_fixed=True)
+    settings = EncoderSettings(32, 9, CPU, torch.float32, structure=structure)
+    for most, batches in ((1 << 20, [1, 1, 2, 4]), (2 * 32 * 16, [1, 1, 2, 2, 2])):
+        monkeypatch.setattr(turns, "SAMPLES_AT_ONCE", most)
+        seen.clear()
+        Encoder(model, FORMAT, settings).results(iter(shown[:9]))
+        assert seen == batches
 
 
 def test_a_run_ends_at_the_first_frame_that_needs_one_of_it():

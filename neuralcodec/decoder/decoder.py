@@ -10,6 +10,7 @@ import torch
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolDecoder, build_coder
 from neuralcodec.codec.pipeline import RunAhead, Stopwatch
 from neuralcodec.codec.tensors import TensorFrame, grid_size, to_frames, to_tensor_frames
+from neuralcodec.codec.turns import frames_at_once
 from neuralcodec.container import Damage, FrameRecord, GopPlace, GopRecord, Loss
 from neuralcodec.decoder.frame_decoder import DecodeTask, FrameDecoder, Shown, ToPictures
 from neuralcodec.decoder.showing_order import ShowingOrder
@@ -23,12 +24,6 @@ from neuralcodec.video import Frame, VideoFormat
 
 FRAMES_AHEAD = 6
 MAX_WAITING_BYTES = 2 << 30  # of frames that wait for those of an earlier GOP of their batch
-
-
-# Of the frames of a GOP that do not depend on each other, as many go through the networks at once
-# as have about so many luma samples: more would take memory, and bring little.
-SAMPLES_AT_ONCE = 1 << 20
-MOST_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -183,7 +178,8 @@ class Decoder:
     def _parse(self, gops: Iterator[GopRecord]) -> Iterator[_Step]:
         for batch in self._batches(gops):
             parsers = [self.parse_gop(gop) for gop in batch]
-            runs = [independent_runs([f.place for f in gop.frames], self._at_once) for gop in batch]
+            most = frames_at_once(self.fmt)
+            runs = [independent_runs([f.place for f in gop.frames], most) for gop in batch]
             steps = max(map(len, runs))
             for step in range(steps):
                 frames = []
@@ -193,12 +189,6 @@ class Decoder:
                             symbols = next(parsers[i])
                         frames.append(_ParsedFrame(i, gop.frames[t], symbols))
                 yield _Step(None if step else batch, frames, ends_batch=step == steps - 1)
-
-    @property
-    def _at_once(self) -> int:
-        """Frames of one GOP."""
-        samples = self.fmt.width * self.fmt.height
-        return max(1, min(MOST_AT_ONCE, SAMPLES_AT_ONCE // samples))
 
     def _batches(self, gops: Iterator[GopRecord]) -> Iterator[list[GopRecord]]:
         """As many at a time as the settings say, or fewer: frames of all but the first of a batch

@@ -9,7 +9,7 @@ from torch import Tensor
 from neuralcodec.codec.device import keep_freed_memory
 from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.codec.tensors import to_frames, to_tensors
-from neuralcodec.codec.turns import Turns, running_networks
+from neuralcodec.codec.turns import Turns, frames_at_once, running_networks
 from neuralcodec.encoder.frame_motion import choose_motion
 from neuralcodec.encoder.motion_setting import motion_setting
 from neuralcodec.encoder.presets import MEDIUM, Effort
@@ -65,7 +65,8 @@ class FrameEncoder:
         # Batched networks round differently from single ones, in the last bit; a search that
         # follows gradients would turn that into other symbols. One by one, a frame is coded the
         # same in any company.
-        self._turns = Turns(device, fmt, at_once=1 if effort.symbol_rounds else None)
+        at_once = 1 if effort.symbol_rounds else frames_at_once(fmt)
+        self._turns = Turns(device, fmt, at_once)
         self.notices = self._turns.notices
 
     def encode(self, tasks: Sequence[FrameTask]) -> list[EncodedFrame]:
