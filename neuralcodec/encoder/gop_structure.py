@@ -18,7 +18,7 @@ OFFSETS = {
     16: (5, 2, -1, -3, -5),
 }
 LOW_DELAY_OFFSETS = (3, -1)
-# Frames. Each picture is predicted from the last one as the decoder's floats gave it: rounding on
+# Frames. Each picture is predicted from others as the decoder's floats gave them: rounding on
 # another machine grows over hundreds of frames, and a picture is lost (docs/reliability.md).
 LONGEST_GOP = 96
 # What may be asked of a GOP: at the lowest, every frame has q 0, at the highest the best there is.

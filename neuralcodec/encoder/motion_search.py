@@ -4,7 +4,7 @@ Vectors are integers in quarter samples, one per 8x8 block. A full search at 1/8
 gives candidates for 16x16 blocks; these are refined to half samples, handed to their four 8x8
 blocks, and refined to quarter samples there. The cost is the mean of absolute differences over a
 support somewhat larger than the block + λ * an estimate of the bits, in which a vector equal to a
-neighbour's or to the last frame's is nearly free.
+neighbour's or to the temporal one is nearly free.
 
 Everything is whole numbers: samples of 10 bit, bits in 16ths, λ. So kernels and the torch version
 here, which GPUs run, find the same vectors of the same pictures.
@@ -83,8 +83,8 @@ def search_vectors(
     planes: Tensor | None = None,
     far: int = EIGHTH_RANGES[0],
 ) -> Tensor:
-    """current, reference: luma (B, 1, H, W) in [0, 1], H and W multiples of 16; last: the vectors
-    of the frame before (B, 2, H/8, W/8); mse_lambda (B,); planes: `padded_planes` of the reference,
+    """current, reference: luma (B, 1, H, W) in [0, 1], H and W multiples of 16; last: the temporal
+    vectors (B, 2, H/8, W/8); mse_lambda (B,); planes: `padded_planes` of the reference,
     where they are there already; far: see `range_at`. Returns integers, shaped as `last`."""
     with torch.no_grad(), torch.autocast(current.device.type, enabled=False):
         planes = padded_planes(reference) if planes is None else planes

@@ -3,7 +3,7 @@
 Channels are coded in groups from coarse to fine; the network of a group sees the magnitudes of the
 groups before it and, in inter frames, of the frames before. The groups of intra frames are coded in
 two checkerboard halves, of which the second sees the first: neighbours in the same channel say
-much, and inter frames know them from the frame before. Exact arithmetic throughout, and only
+much, and inter frames know them from those they refer to. Exact arithmetic throughout, and only
 symbols already decoded as input, so that encoder and decoder agree to the last bit everywhere.
 All maps are channels-last: (B, h, w, channels).
 """
