@@ -136,7 +136,9 @@ class InterCoder(nn.Module):
         context: Tensor = self.context(gathered + bias.to(gathered.dtype))
         tokens: Tensor = self.correct(context, plus=warped)
         side = torch.cat([self.summary(context).float(), latent], 1)
-        still = State(y, uv, feature, torch.zeros_like(latent))
+        # Interpolated again and again where all is skipped: no picture may run away
+        planes = bounded(y, *PICTURE_RANGE), bounded(uv, *PICTURE_RANGE)
+        still = State(*planes, feature, torch.zeros_like(latent))
         return Prediction(tokens, context, side, still)
 
     def analyse(self, y: Tensor, uv: Tensor, prediction: Prediction, q: Tensor) -> Tensor:
