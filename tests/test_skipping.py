@@ -42,17 +42,17 @@ def test_a_skipped_position_shows_the_prediction_sample_for_sample_and_no_other_
         assert torch.equal(getattr(shown, part), expected)
 
 
-def test_only_positions_without_symbols_are_skipped_and_only_where_that_is_no_worse():
+def test_positions_are_skipped_where_that_is_no_worse():
     source = state(0)
     near = replace(source, y=source.y + 0.1)
     far = replace(source, y=source.y - 0.2)
-    symbols = torch.zeros(1, 5, 2, 3)
-    symbols[0, 3, 0, 1] = -1
     of_source = source.y, source.uv
-    empty = torch.tensor([[[[1.0, 0, 1], [1, 1, 1]]]])
-    assert torch.equal(choose_skipped(far, near, symbols, of_source), empty)
-    assert torch.equal(choose_skipped(near, near, symbols, of_source), empty)
-    assert not choose_skipped(near, far, symbols, of_source).any()
+    assert choose_skipped(far, near, of_source).all()
+    assert choose_skipped(near, near, of_source).all()
+    assert not choose_skipped(near, far, of_source).any()
+    partly = replace(near, y=torch.where(torch.arange(48) < 16, near.y, far.y))
+    expected = torch.tensor([[[[1.0, 0, 0], [1, 0, 0]]]])
+    assert torch.equal(choose_skipped(near, partly, of_source), expected)
 
 
 def test_an_area_at_the_border_is_whole_if_what_there_is_of_it_is():

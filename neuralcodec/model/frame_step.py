@@ -52,11 +52,11 @@ class FrameCoding:
     history: History | None = None
     skipped: Tensor | None = None
 
-    def quantise(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+    def quantise(self, latent: Tensor, sent: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """latent (B, N, h, w) in symbol units -> its means and the rounded latent: the symbols
-        are their difference."""
+        are their difference. sent: see `LatentMeans.quantise`."""
         side = None if self.prediction is None else self.prediction.side
-        return self.coder.means.quantise(latent, side, self.coder.gain(self.q))
+        return self.coder.means.quantise(latent, side, self.coder.gain(self.q), sent)
 
     def side_information(self, rows: int, columns: int) -> Tensor:
         """What the scale prior sees beside the symbols of the frame, (B, rows, columns, ...)."""

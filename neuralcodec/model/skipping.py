@@ -15,21 +15,15 @@ from neuralcodec.model.recurrence import State
 
 
 @torch.no_grad()
-def choose_skipped(
-    coded: State, still: State, symbols: Tensor, source: tuple[Tensor, Tensor]
-) -> Tensor:
-    """Where no symbol is sent, (B, N, h, w), and the prediction is as near to the source y, uv as
-    what the networks make of it: (B, 1, h, w) of 0 and 1."""
-    is_empty = (symbols == 0).all(1, keepdim=True)
-    if _surely_none(is_empty):
-        return is_empty.float()
-    gained = _errors(still, source) - _errors(coded, source)
-    return (is_empty & (gained <= 0)).float()
+def choose_skipped(coded: State, still: State, source: tuple[Tensor, Tensor]) -> Tensor:
+    """Where the prediction is as near to the source y, uv as what the networks and the symbols make
+    of it, (B, 1, h, w) of 0 and 1: what is sent there is better left out."""
+    return (_errors(still, source) <= _errors(coded, source)).float()
 
 
 def with_skipped(coded: State, still: State, skipped: Tensor) -> State:
     """The frame as coded (shapes as in `State`), as predicted where `skipped` says so."""
-    if _surely_none(skipped):
+    if surely_none(skipped):
         return coded
 
     def merged(one: Tensor, other: Tensor, side: int) -> Tensor:
@@ -46,7 +40,7 @@ def with_skipped(coded: State, still: State, skipped: Tensor) -> State:
     )
 
 
-def _surely_none(flags: Tensor) -> bool:
+def surely_none(flags: Tensor) -> bool:
     """Never on a GPU, which would have to be waited for."""
     return flags.device.type == "cpu" and not bool(flags.any())
 

@@ -16,7 +16,7 @@ from neuralcodec.model.motion_prior import MotionPrior
 from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History, ScalePrior
 from neuralcodec.model.skip_prior import SkipPrior
-from neuralcodec.model.skipping import choose_skipped, with_skipped
+from neuralcodec.model.skipping import choose_skipped, surely_none, with_skipped
 
 
 class VideoModel(nn.Module):
@@ -119,14 +119,17 @@ class VideoModel(nn.Module):
         if refine is not None:
             latent = refine(latent, coding)
         means, rounded = coding.quantise(latent)
-        # NaNs of a diverged training step become 0 here; its loss reports them.
-        symbols = torch.nan_to_num((rounded - means).detach().round())
         state = coding.show(rounded)
         skipped = none_skipped(state)
         if coding.prediction is not None:
             still = coding.prediction.still
-            skipped = choose_skipped(state, still, symbols, coding.source)
+            skipped = choose_skipped(state, still, coding.source)
+            if not surely_none((rounded != means) & (skipped > 0)):
+                means, rounded = coding.quantise(latent, sent=1 - skipped)
+                state = coding.show(rounded)
             state = with_skipped(state, still, skipped)
+        # NaNs of a diverged training step become 0 here; its loss reports them.
+        symbols = torch.nan_to_num((rounded - means).detach().round())
         with exact_float32(latent.device.type):
             magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), self.log_table)
         if coding.history is None or coding.motion is None or coding.refer is None or time is None:
