@@ -1,7 +1,7 @@
 PYTHON ?= python
 CLIPS ?= $(or $(wildcard ../shared/data/eval/*),clips/city.mp4)
 # VP9 in one pass gives the same bits with and without low delay: it is measured once.
-BENCH_OPTIONS ?= --codecs ncodec,x264,x265,svtav1,vp9:2 --frames 96 --points 4 --metrics psnr --repeats 1
+BENCH_OPTIONS ?= --codecs ncodec,ncodec:lowdelay,x264,x265,svtav1,vp9:2 --frames 96 --points 4 --metrics psnr --repeats 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install test lint format docs weights bench clean
@@ -34,8 +34,8 @@ weights:  ## Train weights like those that the package ships: make weights TRAIN
 	@test -n "$(TRAINING_CLIPS)" || { echo "Name a folder: make weights TRAINING_CLIPS=clips" >&2; exit 2; }
 	$(PYTHON) -m neuralcodec.training.frame_cache $(TRAINING_CLIPS) -o runs/cache --exclude kivy_cityCC0
 	$(TRAIN) -o runs/fast-1 --steps 20000
-	$(PYTHON) -m neuralcodec.training.vectors runs/fast-1/best.safetensors runs/cache $(HELD_OUT) --rounds 4 -o runs/fast-1.safetensors
-	$(TRAIN) -o runs/fast-2 --steps 6000 --seed 2 --start-from runs/fast-1.safetensors --no-vectors
+	$(PYTHON) -m neuralcodec.training.motion runs/fast-1/best.safetensors runs/cache $(HELD_OUT) --rounds 4 -o runs/fast-1.safetensors
+	$(TRAIN) -o runs/fast-2 --steps 6000 --seed 2 --start-from runs/fast-1.safetensors
 	$(PYTHON) -m neuralcodec.training.scale_priors runs/fast-2/best.safetensors runs/cache $(HELD_OUT) --seed 3 --steps 500 \
 		-o runs/fast-2.safetensors
 	$(PYTHON) -m neuralcodec.training.loop_filters runs/fast-2.safetensors runs/cache $(HELD_OUT) --seed 5 --steps 160 \

@@ -15,6 +15,7 @@ sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
 from carried_clips import RATE, pcm_stream
 from codec_clips import CPU, installed_from, random_symbols, tiny_model
+from gop_placements import pyramids
 
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
 from neuralcodec.codec.tensors import grid_size
@@ -76,7 +77,7 @@ def load_tiny_model(folder: Path) -> InstalledModel:
 def make_samples(installed: InstalledModel) -> list[Sample]:
     """One with two tracks of sound, an attachment, tags and a chapter; one of 10 bits without."""
     return [
-        _make(installed, VideoFormat(16, 16, Fraction(1, 25), 8, Fraction(25)), (1, 2, 1, 2), True),
+        _make(installed, VideoFormat(16, 16, Fraction(1, 25), 8, Fraction(25)), (1, 4, 1, 2), True),
         _make(
             installed,
             VideoFormat(
@@ -104,10 +105,11 @@ def _make(
     for count in gops:
         encoder = GopSymbolEncoder(installed, coder, rows, columns)
         frames = []
-        symbols = random_symbols(rng, rows, columns, installed.model.config, count)
-        for i, one in enumerate(symbols):
-            q = 20 + 7 * i
-            frames.append(FrameRecord(step * (first + i), q, encoder.encode(one, q)))
+        places = pyramids(count, 3)
+        symbols = random_symbols(rng, rows, columns, installed.model.config, places)
+        for i, (one, place) in enumerate(zip(symbols, places, strict=True)):
+            q, pts = 20 + 7 * i, step * (first + place.shown)
+            frames.append(FrameRecord(pts, q, encoder.encode(one, q, place), place))
         if with_streams:
             sound = StreamPacket(0, 1920 * first, None, 1920, True, rng.bytes(24))
             more = StreamPacket(1, 40 * first, None, 40, True, b"Hello")

@@ -77,8 +77,8 @@ def parse_payload(data: bytes) -> None:
     with contextlib.suppress(Malformed, MalformedSymbols):
         gop = parse_gop(data)
         decoder = GopSymbolDecoder(_INSTALLED, _CODER, 1, 1)
-        for i, frame in enumerate(gop.frames[:MAX_FRAMES]):
-            decoder.decode(frame.payload, frame.q, intra=i == 0)
+        for frame in gop.frames[:MAX_FRAMES]:
+            decoder.decode(frame.payload, frame.q, frame.place)
 
 
 def decode(data: bytes) -> None:

@@ -102,7 +102,7 @@ def describe(path: Path) -> dict[str, object]:
         "model_sha256": header.model_sha256.hex(),
         "format": [header.format.width, header.format.height, header.format.bit_depth],
         "symbols_crc": [gop.symbols_crc for gop in gops],
-        "pts": [[frame.pts for frame in gop.frames] for gop in gops],
+        "pts": [list(gop.times) for gop in gops],
         "packets_sha256": hashlib.sha256(b"".join(p.data for p in packets)).hexdigest(),
         "packets": len(packets),
         "frames": [describe_frame(frame) for frame in shown],

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
-from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.media import SourceOptions, VideoReader
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model
@@ -88,7 +89,7 @@ def measure(
 ) -> tuple[list[int], list[Drift]]:
     """How long the GOPs are, and the drift of each frame."""
     cpu = torch.device("cpu")
-    settings = EncoderSettings(quality, len(frames), 1, cpu, torch.float32)
+    settings = EncoderSettings(quality, len(frames), cpu, torch.float32)
     gops = [coded.record for coded in Encoder(installed, fmt, settings).gops(iter(frames))]
     exact, reduced = (
         Decoder(installed, fmt, DecoderSettings(1, where, precision), "drift").frames(gops)

@@ -22,10 +22,12 @@ import torch
 from neuralcodec.bench.peer_files import decode_file, encode_to_file
 from neuralcodec.bench.settings import CodecSetting
 from neuralcodec.encoder.frame_encoder import FrameEncoder, FrameTask
-from neuralcodec.encoder.gop_structure import frame_quality
+from neuralcodec.encoder.gop_structure import INTRA_BONUS, frame_quality
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.model_file import DEFAULT_MODEL, load_model
+from neuralcodec.model.recurrence import Recurrence
+from neuralcodec.references import chain
 from neuralcodec.video import Frame, VideoFormat
 
 X264 = CodecSetting("x264", "medium")
@@ -53,9 +55,15 @@ def main() -> None:
 
 def ours(name: str, fmt: VideoFormat, frames: list[Frame], quality: int) -> Iterator[Frame]:
     model = load_model(name).model
-    encoder, before = FrameEncoder(model, fmt, torch.device("cpu"), torch.float32), None
+    encoder = FrameEncoder(model, fmt, torch.device("cpu"), torch.float32)
+    before: Recurrence | None = None
     for position, frame in enumerate(frames):
-        task = FrameTask(frame=frame, q=frame_quality(quality, position), before=before)
+        task = FrameTask(
+            frame=frame,
+            q=frame_quality(quality, 0 if position else INTRA_BONUS),
+            place=chain(position),
+            references=None if before is None else (before, before),
+        )
         [coded] = encoder.encode([task])
         before = coded.recurrence
         yield coded.shown

@@ -1,105 +1,70 @@
-"""How much quality each frame of a GOP should get: BD-rate of several choices over the shipped one.
+"""How much quality each level of a mini-GOP should get: BD-rate of other offsets of q.
 
-    python scripts/measure_hierarchy.py CLIP... [--frames 48] [--side 256] [--qualities 8 22 36 50]
+    python scripts/measure_hierarchy.py CLIP... [--size 8] [--frames 49] [--side 256]
+        [--qualities 8 22 36 50] [--try 5,1,-2,-4 --try 3,1,-1,-3]
 
-Codes the middle of each clip as one GOP at several q, once for each choice, and compares bits and
-PSNR-YUV. Negative figures: fewer bits than with `gop_structure.frame_quality` as it stands.
+Codes the middle of each clip as one GOP at several q in mini-GOPs of one size, once for each
+choice, and compares bits and PSNR-YUV. Negative figures: fewer bits than with
+`gop_structure.OFFSETS`.
 """
 
 import argparse
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import torch
+from measure_structure import measure, middle
 
-from neuralcodec.encoder import encoder as encoder_module
-from neuralcodec.encoder.encoder import Encoder, EncoderSettings
-from neuralcodec.encoder.gop_structure import frame_quality
-from neuralcodec.media import VideoReader
-from neuralcodec.metrics import psnr_yuv
-from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
-from neuralcodec.model.config import QUALITIES
-from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model
-from neuralcodec.video import Frame, VideoFormat
+from neuralcodec.encoder.gop_structure import OFFSETS
+from neuralcodec.encoder.mini_gops import Structure
+from neuralcodec.metrics.bd_rate import bd_rate
+from neuralcodec.model.model_file import DEFAULT_MODEL, load_model
 
-Choice = Callable[[int], int]  # position in the GOP -> what is added to q
+Offsets = tuple[int, ...]
 
 
-def bonus(*first: int) -> Choice:
-    """So much for the first frames, nothing for the others."""
-    return lambda position: first[position] if position < len(first) else 0
-
-
-def boosted(intra: int, every: int, by: int) -> Choice:
-    """Every so many frames one that gets more."""
-    return lambda position: intra if position == 0 else by * (position % every == 0)
-
-
-CHOICES: dict[str, Choice] = {
-    "intra +8": bonus(8),
-    "intra +16": bonus(16),
-    "intra +12, then +6 +3 +1": bonus(12, 6, 3, 1),
-    "intra +12, every 2nd +2": boosted(12, 2, 2),
-    "intra +12, every 4th +4": boosted(12, 4, 4),
-    "intra +12, every 8th +6": boosted(12, 8, 6),
-}
-
-
-def middle(clip: Path, frames: int, side: int) -> tuple[VideoFormat, list[Frame]]:
-    with VideoReader(clip, limit=frames) as reader:
-        fmt, pictures = reader.format, list(reader)
-    width, height = min(side, fmt.width), min(side, fmt.height)
-    left, top = (fmt.width - width) // 4 * 2, (fmt.height - height) // 4 * 2
-    small = VideoFormat(width, height, fmt.time_base, fmt.bit_depth, fmt.frame_rate)
-
-    def cut(plane: np.ndarray, step: int) -> np.ndarray:
-        w, h, x, y = (-(-n // step) for n in (width, height, left, top))
-        return np.ascontiguousarray(plane[y : y + h, x : x + w])
-
-    return small, [Frame(cut(f.y, 1), cut(f.u, 2), cut(f.v, 2), f.pts) for f in pictures]
-
-
-def measure(
-    installed: InstalledModel, fmt: VideoFormat, frames: list[Frame], q: int, choice: Choice | None
-) -> RatePoint:
-    def chosen(quality: int, position: int, intra_bonus: int = 0) -> int:
-        assert choice is not None
-        return min(quality + choice(position), QUALITIES - 1)
-
-    encoder_module.frame_quality = frame_quality if choice is None else chosen  # type: ignore[attr-defined]
-    settings = EncoderSettings(q, len(frames), 1, torch.device("cpu"), torch.float32)
-    bits, psnr = 0, []
-    for coded in Encoder(installed, fmt, settings).gops(iter(frames)):
-        bits += sum(8 * len(f.payload) for f in coded.record.frames)
-        psnr += [psnr_yuv(*planes) for planes in coded.stats.psnr]
-    return RatePoint(bits, statistics.mean(psnr))
+def neighbours(shipped: Offsets) -> list[Offsets]:
+    """Each level one more or one less, and all further apart or nearer."""
+    steps = [
+        (*(shipped[:level]), shipped[level] + step, *(shipped[level + 1 :]))
+        for level in range(len(shipped))
+        for step in (-1, 1)
+    ]
+    return [*steps, *(tuple(round(scale * n) for n in shipped) for scale in (0.5, 1.5))]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("--frames", type=int, default=48)
+    parser.add_argument("--size", type=int, default=8)
+    parser.add_argument("--frames", type=int, default=49)
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--qualities", type=int, nargs="+", default=[8, 22, 36, 50])
+    parser.add_argument("--preset", default="medium")
+    parser.add_argument("--try", dest="tried", action="append", metavar="OFFSETS")
     options = parser.parse_args()
     installed = load_model(DEFAULT_MODEL)
-    figures: dict[str, list[float]] = {name: [] for name in CHOICES}
-    for clip in options.clips:
-        fmt, frames = middle(clip, options.frames, options.side)
-        shipped = [measure(installed, fmt, frames, q, None) for q in options.qualities]
-        for name, choice in CHOICES.items():
-            points = [measure(installed, fmt, frames, q, choice) for q in options.qualities]
+    structure, shipped = Structure(options.size, is_fixed=True), OFFSETS[options.size]
+    tried = [tuple(map(int, text.split(","))) for text in options.tried or ()]
+    choices = tried or neighbours(shipped)
+    figures: dict[Offsets, list[float]] = {choice: [] for choice in choices}
+    for path in options.clips:
+        clip = middle(path, options.frames, options.side)
+        points = {}
+        for choice in (shipped, *choices):
+            OFFSETS[options.size] = choice
+            points[choice] = [
+                measure(installed, clip, q, structure, options.preset) for q in options.qualities
+            ]
+        for choice in choices:
             try:
-                figures[name].append(bd_rate(shipped, points))
-                told = f"{figures[name][-1]:+6.2f} %"
+                figures[choice].append(bd_rate(points[shipped], points[choice]))
+                told = f"{figures[choice][-1]:+6.2f} %"
             except ValueError as refusal:  # of a noisy clip the PSNR need not rise with the bits
                 told = f"none: {refusal}"
-            print(f"{clip.stem:24} {name:28} {told}", flush=True)
-    for name, each in figures.items():
+            print(f"{clip.name:24} {choice!s:28} {told}", flush=True)
+    for choice, each in figures.items():
         told = f"{statistics.mean(each):+6.2f} % of {len(each)}" if each else "none"
-        print(f"{'mean':24} {name:28} {told}")
+        print(f"{'mean':24} {choice!s:28} {told}")
 
 
 if __name__ == "__main__":

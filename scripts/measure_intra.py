@@ -17,7 +17,8 @@ import torch
 
 from neuralcodec.bench.peer_files import decode_file, encode_to_file
 from neuralcodec.bench.settings import CodecSetting
-from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.gop_structure import INTRA_BONUS
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr, psnr_yuv
@@ -54,7 +55,7 @@ def ours(
     installed: InstalledModel, fmt: VideoFormat, frames: list[Frame], quality: int
 ) -> RatePoint:
     below = quality - INTRA_BONUS  # of the GOP: its intra frame gets more
-    settings = EncoderSettings(below, 1, 1, torch.device("cpu"), torch.float32)
+    settings = EncoderSettings(below, 1, torch.device("cpu"), torch.float32)
     (coded,) = Encoder(installed, fmt, settings).gops(iter(frames))
     size = sum(len(frame.payload) for frame in coded.record.frames)
     ((y, u, v),) = coded.stats.psnr

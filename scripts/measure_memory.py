@@ -27,7 +27,7 @@ MEBIBYTE = 2**20
 def main() -> int:
     arguments = parse_arguments()
     width, height = (int(n) for n in arguments.size.split("x"))
-    options = [f"--gop={arguments.gop}", f"--batch={arguments.batch}"]
+    options = [f"--gop={arguments.gop}"]
     peaks: dict[str, list[float]] = {"encode": [], "decode": []}
     with tempfile.TemporaryDirectory() as folder:
         for frames in arguments.frames:

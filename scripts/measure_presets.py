@@ -18,8 +18,10 @@ import numpy as np
 import torch
 
 from neuralcodec.codec.device import DEFAULT_PRECISION
-from neuralcodec.encoder.encoder import Encoder, EncoderSettings
-from neuralcodec.encoder.presets import DEFAULT_PRESET, PRESETS
+from neuralcodec.encoder.encoder import Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
+from neuralcodec.encoder.mini_gops import Structure, largest_size
+from neuralcodec.encoder.presets import BFRAMES, DEFAULT_PRESET, PRESETS
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import bd_rate
 from neuralcodec.metrics.bd_rate import RatePoint
@@ -60,7 +62,10 @@ def measure(
 ) -> Measurement:
     """The whole clip as one GOP."""
     device = torch.device("cpu")
-    settings = EncoderSettings(q, len(frames), 1, device, DEFAULT_PRECISION, effort=PRESETS[preset])
+    structure = Structure(largest_size(BFRAMES[preset] + 1))
+    settings = EncoderSettings(
+        q, len(frames), device, DEFAULT_PRECISION, effort=PRESETS[preset], structure=structure
+    )
     cpu, wall = time.process_time(), time.perf_counter()
     gops = list(Encoder(installed, fmt, settings).gops(iter(frames)))
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall

@@ -18,7 +18,8 @@ import torch
 
 from neuralcodec.bench.peer_files import decode_file, encode_to_file
 from neuralcodec.bench.settings import CodecSetting
-from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr, psnr_yuv
 from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model
@@ -50,7 +51,7 @@ def main() -> None:
 def ours(
     installed: InstalledModel, fmt: VideoFormat, frames: list[Frame], quality: int
 ) -> Iterator[float]:
-    settings = EncoderSettings(quality, len(frames), 1, torch.device("cpu"), torch.bfloat16)
+    settings = EncoderSettings(quality, len(frames), torch.device("cpu"), torch.bfloat16)
     for coded in Encoder(installed, fmt, settings).gops(iter(frames)):
         yield from (psnr_yuv(*planes) for planes in coded.stats.psnr)
 

@@ -75,17 +75,11 @@ class Lines(Observer):
     "--search",
     type=click.Choice(["auto", "device", "workers"]),
     default="auto",
-    help="Where motion vectors are searched; auto: on the device if it is a GPU.",
+    help="Where motion is searched for; auto: on the device if it is a GPU.",
 )
 @click.option("--workers", type=click.IntRange(0), help="Processes that draw batches and decode.")
 @click.option("--frames", default=FRAME_LIMIT, help="At most so many frames of each clip.")
 @click.option("--reader", type=click.Choice(READERS), help="[default: av where it is]")
-@click.option(
-    "--vectors/--no-vectors",
-    default=None,
-    help="Train the prior of the motion vectors too: half of all kernels.  [default: only in a "
-    "run from nothing]",
-)
 @click.option("--rate", type=float, help="Highest learning rate.  [default: the model's]")
 @click.option("--seed", default=0, type=click.IntRange(0))
 @click.option("--compile", "compiled", is_flag=True, help="The blocks, by torch.compile.")
@@ -120,7 +114,6 @@ class Wishes:
     workers: int | None
     frames: int
     reader: str | None
-    vectors: bool | None
     rate: float | None
     seed: int
     compiled: bool
@@ -163,7 +156,6 @@ def train(wishes: Wishes, bundle: Bundle, cache: Path, workers: int) -> None:
         folder,
         wishes.seed,
         held_out,
-        count_vectors=not beginning.is_trained if wishes.vectors is None else wishes.vectors,
         compile=wishes.compiled,
         started_from=beginning.weights.name if beginning.weights else None,
     )

@@ -10,13 +10,15 @@ import torch
 
 from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.container import ContainerWriter, StreamHeader
-from neuralcodec.encoder.encoder import CodedGop, Encoder, EncoderSettings
-from neuralcodec.encoder.lookahead import FrameComplexity, SourceFrame
+from neuralcodec.encoder.encoder import CodedGop, Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
+from neuralcodec.encoder.mini_gops import P_FRAMES, Structure
 from neuralcodec.media import VideoReader
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.loop_filters import Filtered
 from neuralcodec.model.model_file import InstalledModel, load_model, model_bytes
 from neuralcodec.model.video_model import VideoModel
+from neuralcodec.references import Placement
 from neuralcodec.video import Frame, VideoFormat
 
 CITY = Path(__file__).parent.parent / "clips" / "city.mp4"
@@ -57,13 +59,6 @@ def ten_bit(fmt: VideoFormat, frames: Sequence[Frame]) -> tuple[VideoFormat, lis
     return deep, [Frame(widened(f.y), widened(f.u), widened(f.v), f.pts) for f in frames]
 
 
-def source_frame(frame: Frame, number: int, begins_gop: bool) -> SourceFrame:
-    """As the encoder gets it; what nobody looks at is made up."""
-    position = 0 if begins_gop else 1
-    info = FrameComplexity(number=number, gop=0, position=position, pts=frame.pts)
-    return SourceFrame(frame=frame, info=info)
-
-
 def coded_gops(
     installed: InstalledModel,
     fmt: VideoFormat,
@@ -71,10 +66,10 @@ def coded_gops(
     *,
     quality: int = 32,
     gop: int = 96,
-    batch: int = 1,
     precision: torch.dtype = torch.float32,
+    structure: Structure = P_FRAMES,
 ) -> list[CodedGop]:
-    settings = EncoderSettings(quality, gop, batch, CPU, precision)
+    settings = EncoderSettings(quality, gop, CPU, precision, structure=structure)
     return list(Encoder(installed, fmt, settings).gops(iter(frames)))
 
 
@@ -127,30 +122,65 @@ def installed_from(model: VideoModel, folder: Path) -> InstalledModel:
     return load_model(str(path))
 
 
+# Every kind of frame: P-frames with one reference and with two, B-frames between and beside theirs
+PLACES = [
+    Placement(0),
+    Placement(4, slots=(0, 0), stored=1),
+    Placement(2, level=1, slots=(0, 1), stored=2),
+    Placement(1, level=2, slots=(0, 2), stored=3),
+    Placement(3, level=2, slots=(1, 2), stored=None),
+    Placement(6, slots=(1, 0), stored=0),
+    Placement(5, level=1, slots=(3, 0), stored=None),
+]
+
+
 def random_symbols(
-    rng: np.random.Generator, rows: int, columns: int, config: ModelConfig, frames: int
+    rng: np.random.Generator,
+    rows: int,
+    columns: int,
+    config: ModelConfig,
+    places: Sequence[Placement],
 ) -> list[FrameSymbols]:
-    """Mostly small, some up to the limits; vectors that often repeat their neighbours."""
+    """Mostly small, some up to the limits; motion that often repeats its neighbours."""
     result = []
     before: np.ndarray | None = None
-    for t in range(frames):
+    for place in places:
         latent = np.round(rng.laplace(0, 1, (rows, columns, config.latents))).astype(np.int16)
         latent[rng.random(latent.shape) < 0.6] = 0
         extreme = rng.random(latent.shape) < 0.01
         latent[extreme] = rng.choice([-32767, -4096, 700, 4095, 32767], int(extreme.sum()))
-        field = None
-        if t:
-            field_size = (rows * BLOCK // VECTOR_BLOCK, columns * BLOCK // VECTOR_BLOCK)
-            few = rng.integers(-30, 31, (2, 3)).astype(np.int16) * np.array([0, 1, 1], np.int16)
-            field = few[:, rng.integers(0, 3, field_size)]
-            if before is not None:  # much stays as it was, so that this candidate is taken too
-                stays = rng.random(field_size) < 0.4
-                field = np.where(stays, before, field)
-            far = rng.random(field_size) < 0.1
-            field[:, far] = rng.choice([-1023, 1023, 5], (2, int(far.sum())))
-        before = field
-        filtered = None
-        if t:
+        motion = filtered = skipped = None
+        if place.slots is not None:
+            size = (rows * BLOCK // VECTOR_BLOCK, columns * BLOCK // VECTOR_BLOCK)
+            motion = _random_motion(rng, size, before, place.slots[0] != place.slots[1])
             filtered = Filtered(int(rng.integers(3))), Filtered(int(rng.integers(3)))
-        result.append(FrameSymbols(field, latent, filtered))
+            skipped = _random_skipped(rng, rows, columns)
+            latent[skipped] = 0
+        before = motion
+        result.append(FrameSymbols(motion, latent, filtered, skipped))
     return result
+
+
+def _random_skipped(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    """Whole areas of 4x4 positions, and single positions; sometimes none."""
+    areas = rng.random((-(-rows // 4), -(-columns // 4))) < 0.4
+    skipped = areas.repeat(4, 0).repeat(4, 1)[:rows, :columns]
+    skipped = skipped | (rng.random((rows, columns)) < 0.2)
+    return skipped & (rng.random() < 0.8)
+
+
+def _random_motion(
+    rng: np.random.Generator, size: tuple[int, int], before: np.ndarray | None, is_two: bool
+) -> np.ndarray:
+    few = rng.integers(-30, 31, (5, 3)).astype(np.int16) * np.array([0, 1, 1], np.int16)
+    few[0] = [2, 0, 1]
+    motion = few[:, rng.integers(0, 3, size)]
+    if before is not None:  # much stays as it was, so that this candidate is taken too
+        motion = np.where(rng.random(size) < 0.4, before, motion)
+    far = rng.random(size) < 0.1
+    motion[1:, far] = rng.choice([-1023, 1023, 5], (4, int(far.sum())))
+    if not is_two:
+        motion[0] = 0
+    motion[1:3, motion[0] == 1] = 0
+    motion[3:5, motion[0] == 0] = 0
+    return motion

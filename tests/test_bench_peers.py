@@ -191,6 +191,12 @@ def test_a_bare_name_stands_for_the_normal_and_the_low_delay_setting():
     assert labels("ncodec,x265") == ["ncodec", "x265:medium", "x265:medium:lowdelay"]
 
 
+def test_ncodec_has_a_low_delay_setting_where_it_is_asked_for():
+    asked = "ncodec,ncodec:lowdelay,ncodec:slow:lowdelay"
+    assert labels(asked) == ["ncodec", "ncodec:lowdelay", "ncodec:slow:lowdelay"]
+    assert [s.low_delay for s in parse_settings(asked, None, PRESETS)] == [False, True, True]
+
+
 def test_presets_say_what_a_bare_name_stands_for():
     assert labels("ncodec,x264", "x264=fast,x264=slow,ncodec=best") == [
         *("ncodec:best", "x264:fast", "x264:fast:lowdelay", "x264:slow", "x264:slow:lowdelay")
@@ -207,7 +213,6 @@ def test_a_setting_written_out_stands_for_itself_alone_and_only_once():
         ("x264,h266", None, "unknown codec 'h266'; known are ncodec, x264"),
         ("x264::lowdelay", None, "not of the form NAME, NAME:PRESET"),
         ("x264:slow:latedelay", None, "not of the form"),
-        ("ncodec:fast:lowdelay", None, "always codes with low delay"),
         (",", None, "names no codec"),
         ("x264", "x264:slow", "not of the form NAME=PRESET"),
         ("x264", "x265=slow", "names x265, which --codecs does not"),

@@ -225,7 +225,17 @@ def test_a_full_disk_is_told(folder, small_source, small_coded):
 
 @pytest.mark.parametrize(
     "options",
-    ["-q 64", "-q -1", "-q x", "-g 0", "-g 65537", "-n 0", "--batch 0", "--frames -3", "--bogus"],
+    [
+        "-q 64",
+        "-q -1",
+        "-q x",
+        "-g 0",
+        "-g 65537",
+        "-n 0",
+        "--bframes 16",
+        "--frames -3",
+        "--bogus",
+    ],
 )
 def test_absurd_numbers_are_wrong_usage_and_the_option_is_named(folder, small_source, options):
     message = refused(USAGE, "encode", small_source, "o.nlc", *options.split())

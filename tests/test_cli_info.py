@@ -15,15 +15,16 @@ from codec_clips import tiny_model, untagged
 import neuralcodec.model.installed as installed
 from neuralcodec.cli import main
 from neuralcodec.container import (
+    ContainerReader,
     ContainerWriter,
     FrameRecord,
     GopRecord,
     GopStats,
     StreamHeader,
 )
-from neuralcodec.encoder.gop_structure import INTRA_BONUS
 from neuralcodec.files.info import read_info
 from neuralcodec.model.model_file import model_bytes
+from neuralcodec.references import chain
 
 FAULT, USAGE = 1, 2
 
@@ -42,7 +43,8 @@ def write_container(path: Path, frames: int, gop: int, with_psnr: bool = True) -
         for first in range(0, frames, gop):
             numbers = range(first, min(first + gop, frames))
             records = tuple(
-                FrameRecord(n, 40 if n == first else 32, bytes(10 + n % 5)) for n in numbers
+                FrameRecord(n, 40 if n == first else 32, bytes(10 + n % 5), chain(n - first))
+                for n in numbers
             )
             psnr = tuple(tuple(rng.uniform(30, 40, 3)) for _ in numbers)
             writer.write_gop(GopRecord(first, 0, records), GopStats(first, psnr))
@@ -80,14 +82,22 @@ def test_the_frame_table_says_what_each_frame_is_and_takes(small_coded):
     rows = ncodec("info", small_coded, "--frames").stdout.splitlines()[-12:]
     info = read_info(small_coded, frames=True)
     assert info.frame_table is not None
+    qualities = {}
+    with small_coded.open("rb") as file:
+        for gop, _ in ContainerReader(file, "small").gops():
+            qualities |= {gop.first_frame + f.place.shown: f.q for f in gop.frames}
     for number, (row, frame) in enumerate(zip(rows, info.frame_table, strict=True)):
         cells = row.split()
         assert cells[0] == str(number) == str(frame.number)
-        assert cells[2] == frame.type == ("P" if number % 4 else "I")
-        assert (int(cells[3]), float(cells[4])) == (number, number / 25)
-        assert int(cells[5]) == frame.bits
-        assert int(cells[6]) == frame.quality == (32 if number % 4 else 32 + INTRA_BONUS)
-        assert float(cells[10]) == pytest.approx(frame.psnr_yuv, abs=0.00501)
+        types = {True: "B", False: "P"}[max(frame.references, default=0) > number]
+        assert cells[2] == frame.type == (types if number % 4 else "I")
+        assert int(cells[3]) == frame.level
+        assert cells[4] == (",".join(map(str, frame.references)) or "-")
+        assert all(n // 4 == number // 4 for n in frame.references)
+        assert (int(cells[5]), float(cells[6])) == (number, number / 25)
+        assert int(cells[7]) == frame.bits
+        assert int(cells[8]) == frame.quality == qualities[number]
+        assert float(cells[12]) == pytest.approx(frame.psnr_yuv, abs=0.00501)
     yuv = [frame.psnr_yuv for frame in info.frame_table]
     assert np.mean(yuv) == pytest.approx(info.psnr_yuv)
 

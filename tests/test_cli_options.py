@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from neuralcodec.cli import main
-from neuralcodec.encoder.gop_structure import INTRA_BONUS
+from neuralcodec.encoder.gop_structure import INTRA_BONUS, OFFSETS
 from neuralcodec.version import __version__
 
 
@@ -117,8 +117,8 @@ def test_short_and_long_options_mean_the_same(small_source, tmp_path):
         "7",
         "--model",
         "fast",
-        "--batch",
-        "1",
+        "--bframes",
+        "15",
         "--device",
         "cpu",
     ]
@@ -127,10 +127,8 @@ def test_short_and_long_options_mean_the_same(small_source, tmp_path):
     info = json.loads(ncodec("info", short, "--json").stdout)
     assert (info["frames"], info["max_gop_frames"]) == (7, 3)
     assert info["gops"] >= 3  # more where the encoder sees prediction break down
-    assert (info["lowest_quality"], info["highest_quality"]) == (
-        50,
-        50 + INTRA_BONUS,
-    )  # intra frames get more
+    qualities = info["lowest_quality"], info["highest_quality"]
+    assert qualities == (50 + min(OFFSETS[2]), 50 + INTRA_BONUS)  # GOPs of an intra frame and two
 
 
 def test_yes_overwrites_in_both_forms(small_coded, tmp_path):

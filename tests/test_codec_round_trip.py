@@ -23,7 +23,9 @@ import neuralcodec
 from neuralcodec.codec.tensors import to_frames, to_tensors
 from neuralcodec.container import ContainerReader, GopRecord
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
+from neuralcodec.decoder.frame_decoder import DecodeTask, FrameDecoder
 from neuralcodec.encoder.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
+from neuralcodec.encoder.mini_gops import LOW_DELAY, P_FRAMES, Structure
 from neuralcodec.errors import DamagedFile
 from neuralcodec.media import VideoReader, open_writer
 from neuralcodec.metrics import PsnrMeter, frame_psnr
@@ -129,11 +131,16 @@ def test_ten_bit_pictures_are_coded_as_those_of_eight(installed_model: Installed
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
 @pytest.mark.parametrize("gop", [1, 2, 3, 4, 100])
+@pytest.mark.parametrize("structure", [P_FRAMES, LOW_DELAY, Structure(4)], ids=str)
 def test_every_frame_comes_back_in_order_with_its_pts(
-    batch: int, gop: int, clip: tuple[VideoFormat, list[Frame]], installed_model: InstalledModel
+    batch: int,
+    gop: int,
+    structure: Structure,
+    clip: tuple[VideoFormat, list[Frame]],
+    installed_model: InstalledModel,
 ):
     fmt, frames = clip
-    gops = coded_gops(installed_model, fmt, frames, gop=gop, batch=batch)
+    gops = coded_gops(installed_model, fmt, frames, gop=gop, structure=structure)
     lengths = [len(g.record.frames) for g in gops]
     starts = range(0, len(frames), gop)
     assert lengths == [min(gop, len(frames) - start) for start in starts]
@@ -173,9 +180,11 @@ def test_a_gop_is_decoded_alone_as_within_its_file(
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("structure", [P_FRAMES, LOW_DELAY, Structure(4, is_fixed=True)], ids=str)
 def test_the_encoder_shows_what_the_decoder_shows_bit_for_bit(
     precision: torch.dtype,
     batch: int,
+    structure: Structure,
     clip: tuple[VideoFormat, list[Frame]],
     installed_model: InstalledModel,
     monkeypatch: pytest.MonkeyPatch,
@@ -190,7 +199,7 @@ def test_the_encoder_shows_what_the_decoder_shows_bit_for_bit(
         return coded
 
     monkeypatch.setattr(FrameEncoder, "encode", spy)
-    gops = coded_gops(installed_model, fmt, frames, gop=3, batch=batch, precision=precision)
+    gops = coded_gops(installed_model, fmt, frames, gop=5, precision=precision, structure=structure)
     records = [g.record for g in gops]
     shown = decoded(installed_model, fmt, records, batch=batch, precision=precision)
     assert len(shown) == len(promised) == len(frames)
@@ -244,19 +253,19 @@ def test_random_access_gives_what_iteration_gives(
 def test_going_on_from_the_frame_before_decodes_nothing_twice(
     video: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    read = []
-    original = ContainerReader.read_gop
+    decoded = []
+    original = FrameDecoder.decode
 
-    def spy(self: ContainerReader, entry: object):
-        read.append(entry)
-        return original(self, entry)  # type: ignore[arg-type]
+    def spy(self: FrameDecoder, tasks: Sequence[DecodeTask]) -> object:
+        decoded.extend(task.pts for task in tasks)
+        return original(self, tasks)
 
-    monkeypatch.setattr(ContainerReader, "read_gop", spy)
+    monkeypatch.setattr(FrameDecoder, "decode", spy)
     with neuralcodec.open(video, device="cpu") as file:
-        assert len(list(file)) == 7
-        assert len(read) == 3
+        in_order = [frame.pts for frame in file]
+        assert decoded == in_order and len(in_order) == 7
         assert file[4].pts == file[4].pts  # from the start of its GOP, each time
-        assert len(read) == 5
+    assert decoded[7:].count(in_order[3]) == 2
 
 
 def test_keep_going_leaves_out_exactly_the_damaged_gop(

@@ -9,6 +9,7 @@ import zlib
 from fractions import Fraction
 
 import pytest
+from gop_placements import pyramids
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +29,10 @@ from neuralcodec.video import VideoFormat
 HEADER = StreamHeader(VideoFormat(64, 48, Fraction(1, 25)), 4, "tiny", bytes(32))
 
 
+def payload(n, size):
+    return bytes((n + i) % 256 for i in range(size))
+
+
 def make_file(frames_per_gop, payload_size):
     """(bytes of the file, GOPs with statistics)."""
     file = io.BytesIO()
@@ -35,8 +40,8 @@ def make_file(frames_per_gop, payload_size):
     gops, first = [], 0
     for count in frames_per_gop:
         frames = tuple(
-            FrameRecord(n, 20 + n % 5, bytes((n + i) % 256 for i in range(payload_size)))
-            for n in range(first, first + count)
+            FrameRecord(first + place.shown, 20 + n % 5, payload(first + n, payload_size), place)
+            for n, place in enumerate(pyramids(count, 2))
         )
         gop = GopRecord(first, 1000 + first, frames)
         gops.append((gop, GopStats(first, ((40.0, 41.0, 42.0),) * count)))

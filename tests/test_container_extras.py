@@ -22,6 +22,7 @@ from neuralcodec.container import (
 )
 from neuralcodec.errors import OutputError
 from neuralcodec.origin import Origin, RawPictures
+from neuralcodec.references import chain
 from neuralcodec.streams import (
     ATTACHMENT,
     AUDIO,
@@ -127,7 +128,7 @@ def contents(draw):
 
 
 def gop_content(first_frame=0):
-    gop = GopRecord(first_frame, 7, (FrameRecord(first_frame, 30, b"payload"),))
+    gop = GopRecord(first_frame, 7, (FrameRecord(first_frame, 30, b"payload", chain(0)),))
     return GopContent(gop, GopStats(first_frame, ((40.0, 41.0, 42.0),)))
 
 
@@ -201,16 +202,6 @@ def test_a_file_without_extras_takes_no_bytes_for_them():
     reader = ContainerReader(io.BytesIO(plain.getvalue()), "film.nlc")
     assert reader.extras == Extras()
     assert reader.header == HEADER
-
-
-def test_a_file_of_version_1_0_is_read():
-    data = write(HEADER, Extras(), [gop_content()])
-    assert data[8:12] == bytes([1, 0, 2, 0])
-    copy = data.index(b"head")
-    data = data[:8] + bytes([1, 0, 0, 0]) + data[12:copy] + data[data.index(b"INDX") :]
-    reader = ContainerReader(io.BytesIO(data), "film.nlc")
-    assert reader.extras == Extras()
-    assert list(reader.contents()) == [gop_content()]
 
 
 def test_a_live_pipe_tells_the_streams_as_soon_as_anything_follows_them():

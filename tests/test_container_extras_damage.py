@@ -26,6 +26,7 @@ from neuralcodec.container.extras import parse_mastering_display, parse_stream, 
 from neuralcodec.container.packets import parse_packets
 from neuralcodec.errors import DamagedFile
 from neuralcodec.origin import Origin
+from neuralcodec.references import chain
 from neuralcodec.streams import (
     ATTACHMENT,
     AUDIO,
@@ -62,7 +63,7 @@ EXTRAS = Extras(TAGS, STREAMS, ORIGIN)
 
 
 def gop_content(number):
-    gop = GopRecord(number, 7, (FrameRecord(number, 30, b"payload"),))
+    gop = GopRecord(number, 7, (FrameRecord(number, 30, b"payload", chain(0)),))
     return GopContent(gop, GopStats(number, ((40.0, 41.0, 42.0),)))
 
 

@@ -21,6 +21,7 @@ from neuralcodec.container import (
     StreamHeader,
     layout,
 )
+from neuralcodec.references import Placement
 from neuralcodec.streams import ATTACHMENT, AUDIO, Chapter, FileTags, OtherStream, StreamPacket
 from neuralcodec.video import ColorTags, ContentLight, MasteringDisplay, VideoFormat
 
@@ -41,12 +42,20 @@ HEADER = StreamHeader(
 )
 GOPS = [
     (
-        GopRecord(0, 0x11223344, (FrameRecord(-512, 30, b"intra"), FrameRecord(0, 33, b""))),
-        GopStats(0, ((40.0, 42.5, 43.002), (math.inf,) * 3)),
+        GopRecord(
+            0,
+            0x11223344,
+            (
+                FrameRecord(-512, 30, b"intra", Placement(0)),
+                FrameRecord(512, 33, b"", Placement(2, slots=(0, 0), stored=1)),
+                FrameRecord(0, 27, b"b", Placement(1, 1, slots=(0, 1), stored=None)),
+            ),
+        ),
+        GopStats(0, ((40.0, 42.5, 43.002), (37.5, 41.0, 41.0), (math.inf,) * 3)),
     ),
     (
-        GopRecord(2, 0x55667788, (FrameRecord(512, 31, b"hi"),)),
-        GopStats(2, ((38.25, 41.0, 41.5),)),
+        GopRecord(3, 0x55667788, (FrameRecord(1024, 31, b"hi", Placement(0)),)),
+        GopStats(3, ((38.25, 41.0, 41.5),)),
     ),
 ]
 HDR_HEADER = replace(
@@ -155,7 +164,7 @@ def test_the_end_of_the_last_frame_stands_before_the_index():
     assert [reader.read_gop(entry) for entry in reader.index()] == GOPS
 
 
-@pytest.mark.parametrize("end", [None, 512, 0, 1 << 62])
+@pytest.mark.parametrize("end", [None, 1024, 0, 1 << 61])
 def test_an_end_that_says_nothing_is_not_written(end):
     file = io.BytesIO()
     container = ContainerWriter(file, HEADER)

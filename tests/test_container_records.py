@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+from gop_placements import chain_of, pyramids
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,8 +19,10 @@ from neuralcodec.container import (
     StreamHeader,
     writer,
 )
+from neuralcodec.container.sizes import GopSize
 from neuralcodec.display_matrix import DisplayMatrix
 from neuralcodec.errors import DamagedFile, OutputError
+from neuralcodec.references import chain
 from neuralcodec.video import ColorTags, FieldOrder, VideoFormat
 
 HEADER = StreamHeader(VideoFormat(64, 48, Fraction(1, 12800)), 8, "tiny", bytes(32))
@@ -45,27 +48,33 @@ model_names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60).fil
 headers = st.builds(
     StreamHeader,
     formats,
-    st.integers(4, 65536),
+    st.integers(9, 65536),
     model_names,
     st.binary(min_size=32, max_size=32),
 )
-frames = st.builds(
-    FrameRecord,
-    st.integers(-(2**62) + 1, 2**62 - 1),
+coded = st.tuples(
+    st.integers(-(2**61) + 1, 2**61 - 1),
     st.integers(0, 63),
     st.binary(max_size=300),
 )
 decibels = st.integers(0, 65534).map(lambda steps: steps / 500) | st.just(math.inf)
-frames_with_psnr = st.tuples(frames, st.tuples(decibels, decibels, decibels))
+frames_with_psnr = st.tuples(coded, st.tuples(decibels, decibels, decibels))
 gop_contents = st.tuples(
-    st.integers(0, 2**32 - 1), st.lists(frames_with_psnr, min_size=1, max_size=4)
+    st.integers(0, 2**32 - 1),
+    st.lists(frames_with_psnr, min_size=1, max_size=9),
+    st.integers(1, 16),
+    st.booleans(),
 )
 
 
 def number_gops(contents):
     gops, first = [], 0
-    for symbols_crc, rows in contents:
-        gop = GopRecord(first, symbols_crc, tuple(frame for frame, _ in rows))
+    for symbols_crc, rows, size, depth_first in contents:
+        places = pyramids(len(rows), size, depth_first or size > 8)
+        frames = tuple(
+            FrameRecord(*frame, place) for (frame, _), place in zip(rows, places, strict=True)
+        )
+        gop = GopRecord(first, symbols_crc, frames)
         gops.append((gop, GopStats(first, tuple(psnr for _, psnr in rows))))
         first += len(rows)
     return gops
@@ -83,7 +92,9 @@ def write(header, gops, finish=True):
 
 
 def one_gop(first_frame=0, frame_count=2, payload=b"payload"):
-    rows = tuple(FrameRecord(512 * (first_frame + i), 30, payload) for i in range(frame_count))
+    rows = tuple(
+        FrameRecord(512 * (first_frame + i), 30, payload, chain(i)) for i in range(frame_count)
+    )
     psnr = ((40.0, 41.0, 42.0),) * frame_count
     return GopRecord(first_frame, 7, rows), GopStats(first_frame, psnr)
 
@@ -172,14 +183,23 @@ def test_the_index_is_read_from_the_end_without_reading_the_gops():
     assert sum(counted) < 2000
 
 
-def test_a_constant_frame_rate_costs_at_most_five_bytes_a_frame():
+@pytest.mark.parametrize(
+    ("places", "limit"),
+    [(chain_of(97), 3 * 97 + 12), (pyramids(97, 8), 3 * 97 + 75), (pyramids(97, 16, True), 391)],
+)
+def test_frames_at_a_constant_rate_take_three_bytes_each_beside_their_payload(places, limit):
     header = StreamHeader(HEADER.format, 100, "tiny", bytes(32))
-    gop, stats = one_gop(0, 100, bytes(300))
+    frames = tuple(FrameRecord(512 * p.shown, 30 - 4 * p.level, bytes(300), p) for p in places)
+    gop, stats = GopRecord(0, 7, frames), GopStats(0, ((40.0, 41.0, 42.0),) * len(places))
     empty = len(write(header, [], finish=False))
     size = len(write(header, [(gop, stats)], finish=False)) - empty
-    statistics = 12 + 8 + 6 * 100
+    statistics = 12 + 8 + 6 * len(places)
     header_copy = empty - 12 + 4
-    assert size - statistics - header_copy - 12 - 24 - 300 * 100 <= 5 * 100
+    rows = size - statistics - header_copy - 12 - 24 - 300 * len(places)
+    assert rows <= limit
+    counted = GopSize()
+    bits = sum(counted.add(frame) for frame in frames)
+    assert bits == size - header_copy
 
 
 @pytest.mark.parametrize(
@@ -215,9 +235,15 @@ def test_a_stream_that_no_reader_would_accept_is_not_written(header):
         (one_gop()[0], GopStats(0, ((40.0, 40.0, 40.0),))),
         (one_gop()[0], GopStats(0, ((40.0, 40.0, math.nan),) * 2)),
         (one_gop()[0], GopStats(1, one_gop()[1].psnr)),
-        (GopRecord(0, 7, (FrameRecord(0, 64, b""),)), GopStats(0, ((40.0, 40.0, 40.0),))),
-        (GopRecord(0, 7, (FrameRecord(2**62, 1, b""),)), GopStats(0, ((40.0, 40.0, 40.0),))),
-        (GopRecord(0, 2**32, (FrameRecord(0, 1, b""),)), GopStats(0, ((40.0, 40.0, 40.0),))),
+        (GopRecord(0, 7, (FrameRecord(0, 64, b"", chain(0)),)), GopStats(0, ((40.0, 40.0, 40.0),))),
+        (
+            GopRecord(0, 7, (FrameRecord(2**61, 1, b"", chain(0)),)),
+            GopStats(0, ((40.0, 40.0, 40.0),)),
+        ),
+        (
+            GopRecord(0, 2**32, (FrameRecord(0, 1, b"", chain(0)),)),
+            GopStats(0, ((40.0, 40.0, 40.0),)),
+        ),
     ],
 )
 def test_wrong_records_are_refused_and_leave_the_file_whole(gop, stats):

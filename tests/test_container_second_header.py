@@ -23,6 +23,7 @@ from neuralcodec.container import (
     layout,
 )
 from neuralcodec.errors import DamagedFile
+from neuralcodec.references import chain
 from neuralcodec.streams import ATTACHMENT, AUDIO, FileTags, OtherStream, StreamPacket
 from neuralcodec.video import ContentLight, VideoFormat
 
@@ -41,7 +42,7 @@ def contents_of(gops, payload=b"payload"):
     """Packets, then the GOP of their time, so many times."""
     found = []
     for first in range(0, FRAMES * gops, FRAMES):
-        frames = tuple(FrameRecord(n, 30, payload) for n in range(first, first + FRAMES))
+        frames = tuple(FrameRecord(first + i, 30, payload, chain(i)) for i in range(FRAMES))
         stats = GopStats(first, ((40.0, 41.0, 42.0),) * FRAMES)
         found.append(PacketsContent((StreamPacket(0, 1024 * first, None, 1024, True, b"sound"),)))
         found.append(GopContent(GopRecord(first, 7, frames), stats))
@@ -218,7 +219,7 @@ def without_copies(data):
     [
         (0, 4, "film.nlc: it is not an .nlc file"),
         (4, 8, "film.nlc: its first bytes were altered, as by a text-mode transfer"),
-        (8, 9, "film.nlc: made by another ncodec (format 0.2; this one reads 1.x)"),
+        (8, 9, "film.nlc: made by another ncodec (format 0.0; this one reads 1.x)"),
         (
             20,
             30,

@@ -20,6 +20,7 @@ from neuralcodec.container import (
     find_gop_of_frame,
 )
 from neuralcodec.errors import DamagedFile
+from neuralcodec.references import chain
 from neuralcodec.streams import ATTACHMENT, AUDIO, OtherStream, StreamPacket
 from neuralcodec.video import VideoFormat
 
@@ -43,7 +44,9 @@ def make_contents():
         found.append(PacketsContent(packets))
         if number < GOP_COUNT:
             first = FRAMES * number
-            frames = tuple(FrameRecord(first + i, 30, bytes(PAYLOAD)) for i in range(FRAMES))
+            frames = tuple(
+                FrameRecord(first + i, 30, bytes(PAYLOAD), chain(i)) for i in range(FRAMES)
+            )
             stats = GopStats(first, ((40.0, 41.0, 42.0),) * FRAMES)
             found.append(GopContent(GopRecord(first, 7, frames), stats))
     return found

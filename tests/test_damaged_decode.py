@@ -17,6 +17,7 @@ import torch
 from carried_clips import RATE, pcm_stream
 from click.testing import CliRunner
 from codec_clips import CPU, installed_from, random_symbols, tiny_model
+from gop_placements import pyramids
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +41,7 @@ from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.errors import DamagedFile, InputError, NcodecError, UsageError
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.origin import Origin
+from neuralcodec.references import chain
 from neuralcodec.streams import FileTags, StreamPacket
 from neuralcodec.video import ColorTags, Frame, VideoFormat
 
@@ -73,10 +75,11 @@ def whole(model: InstalledModel) -> bytes:
     first = 0
     for count in GOPS:
         encoder = GopSymbolEncoder(model, coder, 1, 1)
-        symbols = random_symbols(rng, 1, 1, model.model.config, count)
+        places = pyramids(count, 2)
+        symbols = random_symbols(rng, 1, 1, model.model.config, places)
         frames = tuple(
-            FrameRecord(STEP * (first + i), 30, encoder.encode(one, 30))
-            for i, one in enumerate(symbols)
+            FrameRecord(STEP * (first + place.shown), 30, encoder.encode(one, 30, place), place)
+            for one, place in zip(symbols, places, strict=True)
         )
         writer.write_packets([StreamPacket(0, 1920 * first, None, 1920, True, rng.bytes(16))])
         stats = GopStats(first, ((30.0, 31.0, 32.0),) * count)
@@ -322,7 +325,8 @@ def test_frames_that_wait_for_their_turn_in_a_batch_are_bounded_by_memory_not_by
 ):
     large = VideoFormat(8192, 8192, Fraction(1, 25))
     settings = DecoderSettings(4, CPU, torch.float32)
-    gops = [GopRecord(n, 0, (FrameRecord(n, 30, b""),) * 12) for n in range(0, 60, 12)]
+    frames = tuple(FrameRecord(t, 30, b"", chain(t)) for t in range(12))
+    gops = [GopRecord(n, 0, frames) for n in range(0, 60, 12)]
     batches = list(Decoder(model, large, settings, "film.nlc")._batches(iter(gops)))
     assert [len(batch) for batch in batches] == [2, 2, 1]
     small = Decoder(model, FORMAT, settings, "film.nlc")

@@ -19,7 +19,8 @@ import neuralcodec
 from neuralcodec.atomic_file import signals_held
 from neuralcodec.cli import main
 from neuralcodec.decoder.frame_decoder import FrameDecoder
-from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.frame_encoder import FrameEncoder
 from neuralcodec.errors import DeviceError, OutputError
 from neuralcodec.media import open_writer
@@ -137,7 +138,7 @@ def test_a_batch_too_large_for_the_memory_is_coded_in_turns_with_a_notice(
     error: Exception, installed_model: InstalledModel, monkeypatch: pytest.MonkeyPatch
 ):
     fmt, frames = cropped(*city_frames(10), 48, 32)
-    settings = EncoderSettings(32, 3, 4, CPU, torch.float32)  # GOPs of 3, 3, 3 and 1 frames
+    settings = EncoderSettings(32, 5, CPU, torch.float32)  # with 2 frames at once
 
     def coded() -> tuple[list[Any], list[str]]:
         encoder = Encoder(installed_model, fmt, settings)
@@ -148,7 +149,7 @@ def test_a_batch_too_large_for_the_memory_is_coded_in_turns_with_a_notice(
     short_of_memory(monkeypatch, 1, error, "encode")
     in_turns, notices = coded()
     assert len(notices) == 1
-    assert "out of memory on cpu: 1 GOP in parallel instead of" in notices[0]
+    assert "out of memory on cpu: 1 frame at once instead of" in notices[0]
     assert [g.record.first_frame for g in in_turns] == [g.record.first_frame for g in whole]
     for one, other in zip(in_turns, whole, strict=True):
         assert np.allclose(one.stats.psnr, other.stats.psnr, atol=0.3)
@@ -163,7 +164,7 @@ def test_decoding_falls_back_as_well_and_shows_the_same(
     neuralcodec.decode(coded, tmp_path / "alone.y4m", **options)
     short_of_memory(monkeypatch, 2, GPU_OUT_OF_MEMORY, "decode")
     done = neuralcodec.decode(coded, tmp_path / "turns.y4m", batch=3, **options)
-    assert any("2 GOPs in parallel instead of 3" in notice for notice in done.notices)
+    assert any("2 frames at once instead of 3" in notice for notice in done.notices)
     alone = (tmp_path / "alone.y4m").read_bytes()
     in_turns = (tmp_path / "turns.y4m").read_bytes()
     assert len(in_turns) == len(alone)

@@ -77,7 +77,7 @@ def test_the_container_gives_what_was_put_in(golden: GoldenFile):
         contents = list(reader.contents())
     assert [fmt.width, fmt.height, fmt.bit_depth] == golden.format
     gops = [content.gop for content in contents if isinstance(content, GopContent)]
-    assert [[frame.pts for frame in gop.frames] for gop in gops] == golden.pts
+    assert [list(gop.times) for gop in gops] == golden.pts
     packets = [p for c in contents if isinstance(c, PacketsContent) for p in c.packets]
     assert len(packets) == golden.packets
     data = b"".join(packet.data for packet in packets)
@@ -102,7 +102,7 @@ def test_the_same_symbols_are_written_as_the_same_bytes(golden: GoldenFile):
     for gop in gops_of(golden):
         encoder = GopSymbolEncoder(installed, build_coder(installed), *grid_size(decoder.fmt))
         for record, symbols in zip(gop.frames, decoder.parse_gop(gop), strict=True):
-            assert encoder.encode(symbols, record.q) == record.payload
+            assert encoder.encode(symbols, record.q, record.place) == record.payload
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_decode_makes_a_video_of_each(golden: GoldenFile, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "key", ["model.intra.head.bias", "model.vector_prior.mix.0.bias", "tables.decisions"]
+    "key", ["model.intra.head.bias", "model.motion_prior.mix.0.bias", "tables.decisions"]
 )
 def test_with_any_change_a_model_has_another_identity(key: str, tmp_path: Path):
     path = installed_models.installed_file(DEFAULT_MODEL)

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 import torch
 from codec_clips import installed_from, random_symbols, tiny_model
+from gop_placements import chain_of, pyramids
 
 from neuralcodec.codec.gop_symbols import GopSymbolDecoder, GopSymbolEncoder, build_coder
 from neuralcodec.errors import ModelError
 from neuralcodec.kernels import compiled
 from neuralcodec.model.exact import exact_float32
-from neuralcodec.model.gop_scales import CompiledScales, TensorScales, gop_scales
+from neuralcodec.model.gop_scales import CompiledScales, FramePast, TensorScales, gop_scales
 from neuralcodec.model.kept import kept
 from neuralcodec.model.model_file import InstalledModel
+from neuralcodec.references import chain
 
 QUALITIES = (63, 0, 31, 40)
 
@@ -34,15 +36,19 @@ def test_every_pass_of_every_frame_has_the_same_indices(
 ):
     model, rng = installed.model, np.random.default_rng(5)
     kinds = CompiledScales(model, *size), TensorScales(model, *size)
-    frames = random_symbols(rng, *size, model.config, len(QUALITIES))
+    places = pyramids(len(QUALITIES), 3)
+    frames = random_symbols(rng, *size, model.config, places)
     with torch.no_grad(), exact_float32("cpu"):
-        for frame, q in zip(frames, QUALITIES, strict=True):
-            vectors = None
-            if frame.vectors is not None:
-                vectors = torch.from_numpy(frame.vectors).float()[None]
-            for scales in kinds:
-                scales.begin(q, vectors)
-            for coded in kinds[0].passes(vectors is None):
+        memories = {}, {}  # by slot
+        for frame, q, place in zip(frames, QUALITIES, places, strict=True):
+            for scales, left in zip(kinds, memories, strict=True):
+                past = None
+                if frame.motion is not None:
+                    before = tuple(left[slot] for slot in place.slots)
+                    motion = torch.from_numpy(frame.motion).float()
+                    past = FramePast(motion, before, place.level, (2, -1))
+                scales.begin(q, past)
+            for coded in kinds[0].passes(place.is_intra):
                 found, expected = (scales.indices(coded) for scales in kinds)
                 assert found.dtype == np.uint8 and np.array_equal(found, expected)
                 values = frame.latent[:, :, coded.channels]
@@ -50,29 +56,31 @@ def test_every_pass_of_every_frame_has_the_same_indices(
                     values = values * coded.chosen.numpy()
                 for scales in kinds:
                     scales.tell(coded, values)
-            for scales in kinds:
-                scales.end()
+            for scales, left in zip(kinds, memories, strict=True):
+                left[place.stored] = scales.end()
 
 
 def test_machines_without_kernels_write_and_read_the_same_payloads(
     installed: InstalledModel, monkeypatch: pytest.MonkeyPatch
 ):
     rng = np.random.default_rng(6)
-    frames = random_symbols(rng, 6, 7, installed.model.config, len(QUALITIES))
+    places = pyramids(len(QUALITIES), 3)
+    frames = random_symbols(rng, 6, 7, installed.model.config, places)
     coder = build_coder(installed)
 
     def payloads() -> list[bytes]:
         encoder = GopSymbolEncoder(installed, coder, 6, 7)
-        return [encoder.encode(f, q) for f, q in zip(frames, QUALITIES, strict=True)]
+        coming = zip(frames, QUALITIES, places, strict=True)
+        return [encoder.encode(f, q, place) for f, q, place in coming]
 
     with_kernels = payloads()
     monkeypatch.setattr(compiled, "_fault", lambda: "switched off")
     assert isinstance(gop_scales(installed.model, 6, 7), TensorScales)
     assert payloads() == with_kernels
     decoder = GopSymbolDecoder(installed, coder, 6, 7)
-    for t, (payload, q) in enumerate(zip(with_kernels, QUALITIES, strict=True)):
-        found = decoder.decode(payload, q, intra=t == 0)
-        assert np.array_equal(found.latent, frames[t].latent)
+    for coded, q, place, frame in zip(with_kernels, QUALITIES, places, frames, strict=True):
+        found = decoder.decode(coded, q, place)
+        assert np.array_equal(found.latent, frame.latent)
 
 
 def test_weights_that_change_are_seen(tmp_path: Path):
@@ -110,11 +118,11 @@ def test_a_copy_of_a_model_that_is_changed_leaves_the_first_alone(tmp_path: Path
     installed = installed_from(tiny_model(), tmp_path)
     other = replace(installed, model=installed_from(tiny_model(), tmp_path).model)
     rng = np.random.default_rng(7)
-    frames = random_symbols(rng, 3, 4, installed.model.config, 2)
+    frames = random_symbols(rng, 3, 4, installed.model.config, chain_of(2))
 
     def coded(by: InstalledModel) -> list[bytes]:
         encoder = GopSymbolEncoder(by, build_coder(by), 3, 4)
-        return [encoder.encode(frame, 30) for frame in frames]
+        return [encoder.encode(frame, 30, chain(t)) for t, frame in enumerate(frames)]
 
     first = coded(installed)
     assert coded(other) == first

@@ -6,21 +6,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from codec_clips import CPU, city_frames, cropped, source_frame
+from codec_clips import CPU, city_frames, cropped
 
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
-from neuralcodec.encoder.encoder import CodedGop, Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import CodedGop, Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
+from neuralcodec.encoder.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
 from neuralcodec.encoder.gop_structure import INTRA_BONUS
-from neuralcodec.encoder.gop_trials import LAMBDA_FACTOR, BonusTrials
-from neuralcodec.encoder.lookahead import SequenceReader, SourceFrame
+from neuralcodec.encoder.gop_trials import BonusTrials
+from neuralcodec.encoder.lookahead import MiniGopReader, SourceFrame, look_ahead
+from neuralcodec.encoder.mini_gops import P_FRAMES, Structure
 from neuralcodec.encoder.presets import MEDIUM, PRESETS, Effort
 from neuralcodec.encoder.quality_control import FrameResult, TryIntra
+from neuralcodec.encoder.structure_choice import StructureChoice
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.rate.first_pass import survey
 from neuralcodec.rate.trials import SampleCoder, Trials
 from neuralcodec.rate.two_pass import PlannedBits
+from neuralcodec.references import Placement
 from neuralcodec.video import Frame, VideoFormat
 
 QUALITY, GOP = 16, 4
@@ -56,9 +61,9 @@ def mixed(still: Clip, restless: Clip) -> Clip:
     return still[0], [replace(f, pts=t) for t, f in enumerate(frames)]
 
 
-def coded(installed: InstalledModel, clip: Clip, effort: Effort, batch: int = 1) -> list[CodedGop]:
+def coded(installed: InstalledModel, clip: Clip, effort: Effort) -> list[CodedGop]:
     fmt, frames = clip
-    settings = EncoderSettings(QUALITY, GOP, batch, CPU, torch.float32, effort=effort)
+    settings = EncoderSettings(QUALITY, GOP, CPU, torch.float32, effort=effort, structure=P_FRAMES)
     return list(Encoder(installed, fmt, settings).gops(iter(frames)))
 
 
@@ -71,14 +76,13 @@ def test_an_intra_frame_gets_more_where_the_frames_after_it_live_on_it(
     mixed: Clip, installed_model: InstalledModel
 ):
     lasting, passing = intra_bonuses(coded(installed_model, mixed, TRYING))
-    assert lasting == max(BONUSES)
     assert passing < lasting
 
 
 def test_what_is_chosen_is_what_costs_least(restless: Clip, installed_model: InstalledModel):
     fmt, _ = restless
     config = installed_model.model.config
-    weight = LAMBDA_FACTOR * float(config.quality_lambdas(torch.tensor(float(QUALITY))))
+    weight = float(config.quality_lambdas(torch.tensor(float(QUALITY))))
 
     def cost(bonus: int) -> float:
         [gop] = coded(installed_model, restless, replace(TRYING, gop_trials=(bonus,)))
@@ -92,23 +96,31 @@ def test_what_is_chosen_is_what_costs_least(restless: Clip, installed_model: Ins
     assert chosen == [min(BONUSES, key=cost)]
 
 
-def test_the_choice_is_the_same_for_any_batch(mixed: Clip, installed_model: InstalledModel):
-    alone = coded(installed_model, mixed, TRYING)
-    together = coded(installed_model, mixed, TRYING, batch=2)
-    assert intra_bonuses(together) == intra_bonuses(alone)
-
-
-def test_a_cut_within_a_sequence_begins_a_gop_with_a_choice_of_its_own(
-    still: Clip, restless: Clip, installed_model: InstalledModel
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_trials_follow_the_structure_of_the_gop(
+    size: int, installed_model: InstalledModel, monkeypatch: pytest.MonkeyPatch
 ):
-    fmt = still[0]
-    frames = [replace(f, pts=t) for t, f in enumerate([*restless[1][:3], *still[1]])]
-    settings = EncoderSettings(QUALITY, 7, 2, CPU, torch.float32, effort=TRYING)
-    encoder = Encoder(installed_model, fmt, settings)
-    placed = (source_frame(f, t, t in (0, 3)) for t, f in enumerate(frames))
-    by_networks = list(encoder._run_networks(placed))
-    assert [f.position for f in by_networks] == [0, 1, 2, 0, 1, 2, 3]
-    assert by_networks[0].q < by_networks[3].q == QUALITY + max(BONUSES)
+    fmt, frames = cropped(*city_frames(10), 48, 32)
+    structure = Structure(size, is_fixed=True)
+    settings = EncoderSettings(
+        QUALITY, 10, CPU, torch.float32, effort=Effort(gop_trials=(12, 20), trial_frames=9),
+        structure=structure,
+    )  # fmt: skip
+    tried: list[list[tuple[int, Placement]]] = []
+    original = FrameEncoder.encode
+
+    def spy(self: FrameEncoder, tasks: Sequence[FrameTask]) -> list[EncodedFrame]:
+        if tasks[0].place.is_intra:
+            tried.append([])
+        tried[-1] += [(task.q, task.place) for task in tasks]
+        return original(self, tasks)
+
+    monkeypatch.setattr(FrameEncoder, "encode", spy)
+    Encoder(installed_model, fmt, settings).results(iter(frames))
+    *trials, real = tried
+    assert [trial[0][0] - QUALITY for trial in trials] == [12, 20]
+    assert all(trial[1:] == real[1:9] for trial in trials)
+    assert len(real) == 10
 
 
 def test_a_decoder_shows_what_the_encoder_recorded(mixed: Clip, installed_model: InstalledModel):
@@ -128,30 +140,40 @@ def test_nothing_is_tried_where_nothing_can_be_gained(
     quality: int, frames: int, chosen: int, still: Clip, installed_model: InstalledModel
 ):
     fmt, sequence = still
-    trials = BonusTrials(installed_model, fmt, CPU, torch.float32, TRYING)
+    settings = EncoderSettings(quality, GOP, CPU, torch.float32, effort=TRYING)
+    trials = BonusTrials(installed_model, fmt, settings)
     trials._cost = None  # type: ignore[assignment, method-assign]
-    assert trials.choose(sequence[:frames], quality) == chosen
+    rest = [[frame] for frame in sequence[1:frames]]
+    assert trials.choose(sequence[0], rest, False, quality) == chosen
 
 
-def test_looking_ahead_ends_with_the_gop_and_reads_no_more_than_asked_for():
+def test_trials_look_at_whole_mini_gops_of_the_gop_and_no_further():
     _, [frame] = city_frames(1)
     read = 0
 
-    def source() -> Iterator[SourceFrame]:
+    def source() -> Iterator[Frame]:
         nonlocal read
-        for number in range(9):
+        for number in range(16):
             read += 1
-            yield source_frame(replace(frame, pts=number), number, number in (0, 5))
+            yield replace(frame, pts=number)
 
-    frames = SequenceReader(source())
-    assert next(frames).number == 0
-    assert [f.pts for f in frames.rest_of_gop(2)] == [1, 2]
-    assert read == 3
-    assert [f.pts for f in frames.rest_of_gop(2)] == [1, 2]
-    assert read == 3
-    assert [f.pts for f in frames.rest_of_gop(20)] == [1, 2, 3, 4]
-    assert [p.number for p in frames] == list(range(1, 9))
-    assert frames.rest_of_gop(2) == []
+    placed = look_ahead(
+        source(), 11, scene_cuts=False, choice=StructureChoice(Structure(4, is_fixed=True))
+    )
+    reader = MiniGopReader(placed)
+    assert [f.number for f in next(reader)] == [0]
+
+    def rest(most: int) -> tuple[list[list[int]], bool]:
+        mini_gops, goes_on = reader.rest_of_gop(most)
+        return [[f.number for f in mini_gop] for mini_gop in mini_gops], goes_on
+
+    first, second, third = [1, 2, 3, 4], [5, 6, 7, 8], [9, 10]
+    assert rest(2) == ([first], True)
+    assert read <= 9
+    assert rest(8) == rest(9) == ([first, second], True)
+    assert rest(10) == rest(40) == ([first, second, third], False)
+    assert [f.number for mini_gop in reader for f in mini_gop] == list(range(1, 16))
+    assert reader.rest_of_gop(2) == ([], False)
 
 
 class Recorder:
@@ -176,7 +198,7 @@ def test_rate_control_is_asked_once_for_each_frame_and_told_of_no_trial(
 ):
     fmt, frames = mixed
     control = Recorder()
-    settings = EncoderSettings(0, GOP, 1, CPU, torch.float32, effort=TRYING)
+    settings = EncoderSettings(0, GOP, CPU, torch.float32, effort=TRYING, structure=P_FRAMES)
     steered = list(Encoder(installed_model, fmt, settings, control).gops(iter(frames)))
     assert control.asked == list(range(len(frames)))
     assert [c.number for c in control.told] == control.asked[: len(control.told)]
@@ -186,7 +208,7 @@ def test_rate_control_is_asked_once_for_each_frame_and_told_of_no_trial(
 
 def test_the_first_pass_tries_nothing(still: Clip, installed_model: InstalledModel):
     fmt, frames = still
-    settings = EncoderSettings(0, GOP, 1, CPU, torch.float32, effort=TRYING)
+    settings = EncoderSettings(0, GOP, CPU, torch.float32, effort=TRYING)
     seen = survey(iter(frames), fmt, settings)
     samples = []
     for effort in (TRYING, replace(TRYING, gop_trials=())):
@@ -199,7 +221,7 @@ def test_a_target_is_met_although_intra_frames_cost_more_than_planned(
     installed_model: InstalledModel,
 ):
     fmt, frames = cropped(*city_frames(24), 48, 32)
-    settings = EncoderSettings(0, 8, 1, CPU, torch.float32, effort=TRYING)
+    settings = EncoderSettings(0, 8, CPU, torch.float32, effort=TRYING)
     budget = 24_000.0
     seen = survey(iter(frames), fmt, settings)
     trials = Trials(SampleCoder(installed_model, fmt, settings), seen, fmt.width * fmt.height)

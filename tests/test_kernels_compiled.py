@@ -20,7 +20,7 @@ def test_every_kernel_is_found_for_the_first_use():
     names = {
         kernel._loop.__module__.removeprefix("neuralcodec.kernels.") for kernel in known_kernels()
     }
-    assert {"motion.search", "networks.matrix", "pixels.smoothing", "parsing.vector_steps"} <= names
+    assert {"motion.search", "networks.matrix", "pixels.smoothing", "parsing.motion_walk"} <= names
 
 
 def test_kernels_can_run_on_processors_only():

@@ -53,6 +53,26 @@ def test_planes_and_gradients_are_those_of_tensor_operations(kind: str, block: i
     torch.testing.assert_close(*(gradient for _, gradient in results), **CLOSE)
 
 
+@pytest.mark.parametrize("block", [8, 4])
+@pytest.mark.parametrize("kind", ["random", "two regions", "still"])
+def test_blocks_may_take_half_of_their_prediction_or_nothing(kind: str, block: int):
+    x, vectors = case(kind, block)
+    halves = torch.randint(0, 3, (2, 1, *vectors.shape[2:]))
+    halves[0] = 0
+    results = []
+    for predict in (overlapped_blocks, reference_blocks):
+        copy = x.clone().requires_grad_()
+        predicted = predict(copy, vectors, block, halves)
+        (predicted * torch.linspace(-1, 1, x.numel()).view(x.shape)).sum().backward()
+        results.append((predicted.detach(), copy.grad))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, **CLOSE)
+    both = overlapped_blocks(x, vectors, block, halves) + overlapped_blocks(
+        x, vectors, block, 2 - halves
+    )
+    torch.testing.assert_close(both, overlapped_blocks(x, vectors, block), **CLOSE)
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 6), (6, 1), (9, 7)])
 @pytest.mark.parametrize("block", [8, 4])
 def test_pictures_may_be_as_small_as_a_block(rows: int, columns: int, block: int):

@@ -17,9 +17,10 @@ from neuralcodec.training.linear_start import (
     intra_basis,
     set_basis,
 )
-from neuralcodec.training.objective import sequence_costs, source_vectors
+from neuralcodec.training.objective import sequence_costs
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.training.schedule import Phase
+from neuralcodec.training.source_motion import with_source_motion
 
 BASES = {"intra": intra_basis, "inter": inter_basis}
 
@@ -48,8 +49,8 @@ def test_the_transform_of_intra_frames_is_the_dct_of_a_macroblock():
 
 @pytest.mark.parametrize("kind", BASES)
 def test_all_coefficients_give_the_picture_and_the_strongest_come_first(kind: str, cache: Path):
-    y, uv, _ = Sampler(open_cache(cache), 0).batch(2, 1, 128)
-    tokens = planes_to_tokens(y[:, 0], uv[:, 0]) - MIDDLE
+    drawn = Sampler(open_cache(cache), 0).batch(2, 1, 128)
+    tokens = planes_to_tokens(drawn.y[:, 0], drawn.uv[:, 0]) - MIDDLE
     linear = LinearTransform(384)
     with torch.no_grad():
         set_basis(linear, BASES[kind](), energies(BASES[kind](), tokens))
@@ -65,13 +66,12 @@ def test_training_the_scale_priors_saves_bits_and_changes_no_picture(cache: Path
     model = VideoModel(TINY)
     initialise(model, sampler, rounds=2)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    y, uv, q = sampler.batch(2, 2, 64)
-    vectors = source_vectors(model.config, y, q)
+    sequences = with_source_motion(model.config, sampler.batch(2, 3, 64))
 
     def bits() -> float:
         with torch.no_grad():
-            costs = sequence_costs(model.eval(), y, uv, q, vectors)
-        return sum(float(cost.latent_bpp.mean()) for cost in costs)
+            costs = sequence_costs(model.eval(), sequences)
+        return sum(float(cost.bpp.mean()) for cost in costs)
 
     untrained = bits()
     train_alone(

@@ -14,7 +14,7 @@ from neuralcodec.errors import NcodecError
 PATIENCE = 120  # seconds; far more than any of this takes
 JOBS: list[dict[str, Any]] = [
     {"gop": 4, "quality": 20},
-    {"gop": 3, "batch": 2, "quality": 40},
+    {"gop": 3, "low_delay": True, "quality": 40},
     {"gop": 96, "quality": 32, "preset": "fast"},
     {"gop": 5, "frames": 6, "preset": "slow"},
 ]

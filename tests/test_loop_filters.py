@@ -10,6 +10,7 @@ from training_runs import TINY, make_cache
 
 from neuralcodec.model import smoothing
 from neuralcodec.model.deblocking import DeblockingFilter
+from neuralcodec.model.inter import Referred
 from neuralcodec.model.loop_filters import (
     Filtered,
     InterLoopFilters,
@@ -211,7 +212,8 @@ def test_models_show_what_their_filters_make(model: VideoModel):
     q, latent = torch.tensor([30.0]), torch.randn(1, TINY.latents, 2, 3)
     model.inter.filters.smoothing.weights.anchors.fill_(0.02)
     before = model.intra.synthesise(latent, q)
-    prediction = model.inter.predict(before, torch.zeros(1, 2, 4, 6), q)
+    refer = Referred((before, before), torch.tensor([0]), torch.tensor([[1, 1]]))
+    prediction = model.inter.predict(refer, torch.zeros(1, 5, 4, 6), q)
     plain, shown = (
         model.inter.synthesise(latent, prediction, q, torch.full((1, 2), way))
         for way in (Filtered.NONE, Filtered.CHANGED)

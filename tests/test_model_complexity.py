@@ -9,26 +9,32 @@ from training_runs import TINY
 from neuralcodec.cli import main
 from neuralcodec.kernels import compiled
 from neuralcodec.model.config import ModelConfig
+from neuralcodec.model.inter import Referred
 from neuralcodec.model.model_file import InstalledModel
+from neuralcodec.model.motion_prior import MotionSetting
 from neuralcodec.model.recurrence import State
-from neuralcodec.model.scale_prior import History
+from neuralcodec.model.scale_prior import History, Past
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.models import BASE, FAST, decode_kmac_per_pixel
 
 
 def counted_while_decoding(config: ModelConfig) -> float:
-    """kMAC per luma sample of an inter frame of 48x32, as PyTorch counts what really runs."""
+    """kMAC per luma sample of an inter frame of 48x32 with two references, as PyTorch counts what
+    really runs."""
     model = VideoModel(config).eval()
     rows, columns = 2, 3  # of the latent
     latent = torch.zeros(1, config.latents, rows, columns)
     maps = torch.zeros(1, rows, columns, config.latents)
-    vectors = torch.zeros(1, 2, 2 * rows, 2 * columns)
-    q = torch.tensor([32.0])
-    state = State(
-        torch.zeros(1, 1, 16 * rows, 16 * columns),
-        torch.zeros(1, 2, 8 * rows, 8 * columns),
-        torch.zeros(1, config.channels, 2 * rows, 2 * columns),
-        latent,
+    motion = torch.zeros(1, 5, 2 * rows, 2 * columns)
+    q, level, distances = torch.tensor([32.0]), torch.tensor([1]), torch.tensor([[4, -4]])
+    first, second = (
+        State(
+            torch.zeros(1, 1, 16 * rows, 16 * columns),
+            torch.zeros(1, 2, 8 * rows, 8 * columns),
+            torch.zeros(1, config.channels, 2 * rows, 2 * columns),
+            latent,
+        )
+        for _ in range(2)
     )
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -36,13 +42,15 @@ def counted_while_decoding(config: ModelConfig) -> float:
         FlopCounterMode(display=False) as counter,
     ):
         patch.setattr(compiled, "_fault", lambda: "switched off")  # what kernels do is not counted
-        for _ in model.vector_prior.walk(vectors, vectors, q, model.log_table):
+        setting = MotionSetting(motion, distances, level, q)
+        for _ in model.motion_prior.walk(motion, setting, model.log_table):
             pass
         prior = model.inter_prior
-        history = History.begin(maps)
-        side = prior.side_information(q, (1, rows, columns), model.log_table, history, vectors)
+        past = Past(History.begin(maps), motion, level, distances)
+        side = prior.side_information(q, (1, rows, columns), model.log_table, past)
         prior.all_indices(side, maps)
-        prediction = model.inter.predict(state, vectors, q)
+        refer = Referred((first, second), level, distances)
+        prediction = model.inter.predict(refer, motion, q)
         rounded = model.inter.means.restore(latent, prediction.side, model.inter.gain(q))
         model.inter.synthesise(rounded, prediction, q, torch.ones(1, 2))
     return counter.get_total_flops() / 2 / (256 * rows * columns) / 1000

@@ -186,7 +186,7 @@ def _set(tensor: torch.Tensor, place: int, value: int) -> torch.Tensor:
 
 def _weight(value: float) -> Callable[[Tensors, Metadata], None]:
     def change(tensors: Tensors, _: Metadata) -> None:
-        tensors["model.vector_prior.mix.0.bias"][0] = value
+        tensors["model.motion_prior.mix.0.bias"][0] = value
 
     return change
 

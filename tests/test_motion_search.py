@@ -6,19 +6,22 @@ import torch.nn.functional as F
 from codec_clips import city_frames, cropped
 from torch import Tensor
 
-from neuralcodec.encoder.motion_choice import choose_vectors
+from neuralcodec.encoder.frame_motion import choose_motion
 from neuralcodec.encoder.motion_search import (
     THOROUGH_SEARCH,
     SearchEffort,
     padded_planes,
     search_vectors,
 )
+from neuralcodec.encoder.presets import MEDIUM, PRESETS, Effort
 from neuralcodec.kernels.motion.planes import BORDER, FILTER_UNITS, FILTERS, PEAK
-from neuralcodec.model.code_length import vector_field_bits
+from neuralcodec.kernels.parsing.motion_walk import VECTOR_LIMIT
+from neuralcodec.model.code_length import motion_bits
 from neuralcodec.model.config import VECTOR_BLOCK
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.motion_compensation import interpolation_filter, warp_planes
-from neuralcodec.model.motion_prior import VECTOR_LIMIT
+from neuralcodec.model.motion_prior import MotionSetting
+from neuralcodec.model.motion_values import BOTH, FIRST, SECOND
 
 HEIGHT, WIDTH = 96, 128
 MARGIN = 32
@@ -175,41 +178,84 @@ def test_a_search_without_quarter_samples_gives_half_samples_and_the_same_large_
     assert share(inner(found), (-48, 36)) > 0.95
 
 
-def test_vectors_chosen_by_price_take_fewer_bits_and_follow_the_motion_as_before(
+def setting(distances: tuple[int, int]) -> MotionSetting:
+    temporal = torch.zeros(1, 5, HEIGHT // 8, WIDTH // 8)
+    temporal[:, 0] = BOTH if distances[0] != distances[1] else FIRST
+    return MotionSetting(temporal, torch.tensor([distances]), torch.tensor([0]), Q)
+
+
+def test_motion_chosen_by_price_takes_fewer_bits_and_follows_the_motion_as_before(
     installed_model: InstalledModel,
 ):
-    model = installed_model.model
+    model, known = installed_model.model, setting((1, 1))
     _, frames = cropped(*city_frames(2), WIDTH, HEIGHT)
     before, now = (torch.from_numpy(f.y)[None, None].float() / 255 for f in frames)
-    found = search_vectors(now, before, no_vectors(), LAMBDA)
-    prior, table = model.vector_prior, model.log_table
-    chosen = choose_vectors(
-        prior, table, now, padded_planes(before), found, no_vectors(), Q, LAMBDA
+    found, chosen = (
+        choose_motion(model, now, (before, before), known, effort) for effort in (Effort(), MEDIUM)
     )
-    bits = [float(vector_field_bits(prior, v, no_vectors(), Q, table)) for v in (found, chosen)]
+    bits = [
+        float(motion_bits(model.motion_prior, motion, known, model.log_table))
+        for motion in (found, chosen)
+    ]
     assert bits[1] < 0.9 * bits[0]
     uv = torch.zeros(1, 2, HEIGHT // 2, WIDTH // 2)
     errors = [
         float((warp_planes(before, uv, v)[0] - now).abs().mean())
-        for v in (no_vectors(), found, chosen)
+        for v in (no_vectors(), found[:, 1:3], chosen[:, 1:3])
     ]
     assert errors[2] < errors[1] + 0.25 * (errors[0] - errors[1])
 
 
 def test_price_moves_no_vector_that_a_shift_by_whole_samples_has(installed_model: InstalledModel):
-    model = installed_model.model
     big = texture(HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN)
     reference = big[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
     current = big[..., MARGIN + 2 : MARGIN + 2 + HEIGHT, MARGIN - 7 : MARGIN - 7 + WIDTH]
-    found = search_vectors(current, reference, no_vectors(), LAMBDA)
-    chosen = choose_vectors(
-        model.vector_prior,
-        model.log_table,
-        current,
-        padded_planes(reference),
-        found,
-        no_vectors(),
-        Q,
-        LAMBDA,
-    )
-    assert share(inner(chosen), (-28, 8)) == 1
+    references = reference, reference
+    chosen = choose_motion(installed_model.model, current, references, setting((1, 1)), MEDIUM)
+    assert share(inner(chosen[:, 1:3]), (-28, 8)) == 1
+
+
+def test_a_frame_between_two_is_predicted_from_both_along_one_path(
+    installed_model: InstalledModel,
+):
+    """It has moved by (7, 2) since the first, and will have moved by as much at the second."""
+    big = texture(HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN)
+
+    def at(time: int) -> torch.Tensor:
+        top, left = MARGIN + 2 * time, MARGIN - 7 * time
+        picture = big[..., top : top + HEIGHT, left : left + WIDTH]
+        noise = torch.rand(picture.shape, generator=torch.Generator().manual_seed(time + 1))
+        return (picture + 0.08 * (noise - 0.5)).clamp(0, 1)
+
+    references, known = (at(-1), at(1)), setting((1, -1))
+    for effort in (MEDIUM, PRESETS["fast"]):
+        chosen = choose_motion(installed_model.model, at(0), references, known, effort)
+        assert (inner(chosen[:, :1]) == BOTH).float().mean() > 0.9
+        path = torch.tensor([-28, 8, 28, -8]).view(1, 4, 1, 1)
+        # A quarter sample beside it, where noise is averaged, is as good
+        assert ((inner(chosen[:, 1:]) - path).abs() <= 1).all(1).float().mean() > 0.9
+
+
+def test_a_reference_some_frames_away_is_searched_further(installed_model: InstalledModel):
+    height, width, away = 160, 320, 80
+    big = texture(height, width + away)
+    current, reference = big[..., :width], big[..., away:]
+    for distance, is_found in ((1, False), (4, True)):
+        temporal = torch.zeros(1, 5, height // 8, width // 8)
+        distances = torch.tensor([[distance, distance]])
+        known = MotionSetting(temporal, distances, torch.tensor([0]), Q)
+        motion = choose_motion(
+            installed_model.model, current, (reference, reference), known, MEDIUM
+        )
+        inside = motion[:, 1:3, 2:-2, (away + 32) // 8 : -2]
+        assert (share(inside, (-4 * away, 0)) > 0.9) == is_found
+
+
+def test_what_only_one_of_two_references_shows_is_predicted_from_that_one(
+    installed_model: InstalledModel,
+):
+    shown, other = texture(HEIGHT, WIDTH), texture(WIDTH, HEIGHT).transpose(2, 3)
+    for which, references in ((FIRST, (shown, other)), (SECOND, (other, shown))):
+        chosen = choose_motion(installed_model.model, shown, references, setting((1, -1)), MEDIUM)
+        assert (chosen[:, 0] == which).all()
+        assert not chosen[:, 1:].any()

@@ -140,7 +140,8 @@ def test_killed_without_resumable_it_leaves_no_output_and_the_next_run_tidies_up
     "options",
     [
         {"gop": 96},
-        {"gop": 3, "batch": 2, "precision": "bfloat16"},
+        {"gop": 3, "bframes": 1, "precision": "bfloat16"},
+        {"gop": 6, "low_delay": True},
         {"gop": 6, "scenecut": False, "preset": "slow"},
     ],
     ids=str,

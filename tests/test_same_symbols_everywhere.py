@@ -19,6 +19,7 @@ from codec_clips import (
     untagged,
     write_nlc,
 )
+from gop_placements import pyramids
 
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_coder
 from neuralcodec.container import ContainerReader, FrameRecord, GopRecord
@@ -82,11 +83,11 @@ def seen_by_the_networks(
         patch.setattr(FrameDecoder, "decode", spy)
         decoder = Decoder(installed, fmt, DecoderSettings(batch, device, precision), "clip.nlc")
         shown = list(decoder.frames(gops))
-    assert [f.pts for f in shown] == [f.pts for gop in gops for f in gop.frames]
+    assert [f.pts for f in shown] == [pts for gop in gops for pts in gop.times]
     checksums: list[int] = []
     current: list[int] = []
     for symbols in steps:
-        if symbols[0].vectors is None:
+        if symbols[0].motion is None:
             checksums += current
             current = [0] * len(symbols)
         for item, frame in enumerate(symbols):  # GOPs that end early are the last of a batch
@@ -143,7 +144,7 @@ def test_for_an_encoder_with_other_settings_than_the_decoder(
     monkeypatch: pytest.MonkeyPatch,
 ):
     torch.set_num_threads(2)
-    coded = coded_gops(installed_model, *clip, gop=3, batch=2, precision=torch.bfloat16)
+    coded = coded_gops(installed_model, *clip, gop=3, precision=torch.bfloat16)
     gops = [g.record for g in coded]
     torch.set_num_threads(1)
     found = seen_by_the_networks(installed_model, clip[0], gops, monkeypatch)
@@ -167,15 +168,19 @@ def test_for_pictures_made_on_a_gpu(
     assert found == [gop.symbols_crc for gop in gops]
 
 
-@pytest.mark.parametrize("network", ["intra_prior", "inter_prior", "vector_prior"])
+@pytest.mark.parametrize("network", ["intra_prior", "inter_prior", "motion_prior"])
 def test_one_weight_off_by_one_step_is_noticed_and_the_gop_named(network: str, tmp_path: Path):
     installed = installed_from(tiny_model(), tmp_path)
-    rows, columns, q = 8, 9, 30
+    rows, columns, q = 8, 9, 63
     fmt = untagged(16 * columns, 16 * rows)
     encoder = GopSymbolEncoder(installed, build_coder(installed), rows, columns)
-    symbols = random_symbols(np.random.default_rng(2), rows, columns, installed.model.config, 4)
-    payloads = [encoder.encode(s, q) for s in symbols]
-    records = tuple(FrameRecord(t, q, payload) for t, payload in enumerate(payloads))
+    places = pyramids(4, 3)
+    rng = np.random.default_rng(2)
+    symbols = random_symbols(rng, rows, columns, installed.model.config, places)
+    records = tuple(
+        FrameRecord(place.shown, q, encoder.encode(s, q, place), place)
+        for s, place in zip(symbols, places, strict=True)
+    )
     gop = GopRecord(0, encoder.checksum, records)
 
     def parse(model: VideoModel) -> None:
@@ -187,9 +192,11 @@ def test_one_weight_off_by_one_step_is_noticed_and_the_gop_named(network: str, t
     parse(installed.model)
     other = copy.deepcopy(installed.model)
     part = getattr(other, network)
-    layer = part.write[-1] if network == "vector_prior" else part.networks[0].write
+    # Of a network whose inputs differ from position to position
+    networks = part.second if network == "intra_prior" else getattr(part, "networks", None)
+    layer = part.write[-1] if networks is None else networks[0].write
     step = torch.zeros_like(layer.weight)
-    step[0, 0] = 1 / WEIGHT_UNITS
+    step[0, -1] = 1 / WEIGHT_UNITS
     with torch.no_grad():
         layer.weight += torch.where(layer.weight > 1, -step, step)
     with pytest.raises(DamagedFile, match=r"clip.nlc: the file is damaged .*; frames 0 to 3, "):

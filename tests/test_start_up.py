@@ -17,6 +17,7 @@ from neuralcodec.container import (
     GopStats,
     StreamHeader,
 )
+from neuralcodec.references import chain
 from neuralcodec.video import VideoFormat
 
 SAYS_WHETHER_TORCH_IS_LOADED = """
@@ -45,7 +46,8 @@ finally:
 )
 def test_no_network_is_loaded_where_none_is_needed(arguments: list[str], tmp_path: Path):
     header = StreamHeader(VideoFormat(320, 240, Fraction(1, 25)), 2, "theirs", bytes(32))
-    gop = GopRecord(0, 0, (FrameRecord(0, 44, b"intra"), FrameRecord(1, 32, b"inter")))
+    frames = FrameRecord(0, 44, b"intra", chain(0)), FrameRecord(1, 32, b"inter", chain(1))
+    gop = GopRecord(0, 0, frames)
     content = GopContent(gop, GopStats(0, ((40.0, 41.0, 42.0),) * 2))
     path = tmp_path / "a.nlc"
     path.write_bytes(written([content], header, Extras()))

@@ -21,12 +21,12 @@ from neuralcodec.training.run_log import Observer
 from neuralcodec.training.run_options import RunOptions
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.training.schedule import Phase
-from neuralcodec.training.stream import Batch
+from neuralcodec.training.sequences import Sequences
 from neuralcodec.training.timed_run import Returned, TimedRun
 from neuralcodec.training.trainer import Trainer
 
 CPU = torch.device("cpu")
-PHASES = (Phase(0.0, 2, 2, 32), Phase(0.5, 1, 3, 48))
+PHASES = (Phase(0.0, 2, 3, 32), Phase(0.5, 1, 3, 48))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,6 @@ def begin(
     all_bytes: int = 10**8,
     piece_bytes: int = 10**6,
     device: torch.device = CPU,
-    vectors: bool = True,
     stop: Callable[[TimedRun], bool] = lambda run: False,
 ) -> TimedRun:
     """A run in this folder: a new one, or that of its checkpoint."""
@@ -63,7 +62,7 @@ def begin(
     run = TimedRun(
         model,
         TimedSchedule(10**9, 1e-3, phases=PHASES),
-        RunOptions(weights.parent, folder / "run", count_vectors=vectors),
+        RunOptions(weights.parent, folder / "run"),
         device,
         Returned(folder / "out", piece_bytes, all_bytes),
         time.monotonic() + 1000.0,
@@ -143,7 +142,7 @@ def test_a_run_ends_in_time_for_its_validation_and_files(
 
         return work
 
-    monkeypatch.setattr(run, "_train", takes(10.0, ([0.0] * 6, None)))
+    monkeypatch.setattr(run, "_train", takes(10.0, ([0.0] * 5, None)))
     monkeypatch.setattr(run, "measure", takes(30.0, None))
     monkeypatch.setattr(run, "ship", takes(5.0, None))
     monkeypatch.setattr(TimedRun, "_crops", True)
@@ -173,7 +172,7 @@ def test_batches_shrink_where_the_memory_is_full(
     sizes: list[int] = []
     train = Trainer._train
 
-    def with_little_memory(self: Trainer, batch: Batch, wish: None) -> object:
+    def with_little_memory(self: Trainer, batch: Sequences, wish: None) -> object:
         sizes.append(len(batch.y))
         assert len(sizes) < 4
         if len(batch.y) > 1:
@@ -187,7 +186,7 @@ def test_batches_shrink_where_the_memory_is_full(
 
 def test_a_step_that_cannot_be_recorded_runs_as_ever(weights: Path, tmp_path: Path):
     class Refusing(GraphedStep):
-        def __call__(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        def __call__(self, batch: Sequences) -> tuple[torch.Tensor, torch.Tensor]:
             raise RuntimeError("operation not permitted when stream is capturing")
 
     class Listening(Observer):
@@ -206,11 +205,8 @@ def test_a_step_that_cannot_be_recorded_runs_as_ever(weights: Path, tmp_path: Pa
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("vectors", [False, True])
-def test_a_recorded_step_gives_the_gradients_of_the_step_itself(
-    weights: Path, tmp_path: Path, vectors: bool
-):
-    run = begin(weights, tmp_path, device=torch.device("cuda"), vectors=vectors)
+def test_a_recorded_step_gives_the_gradients_of_the_step_itself(weights: Path, tmp_path: Path):
+    run = begin(weights, tmp_path, device=torch.device("cuda"))
     source = BatchSource(weights.parent, frozenset(), TINY, seed=0, search=False)
     model = run.state.model.train()
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -231,7 +227,7 @@ def test_a_recorded_step_gives_the_gradients_of_the_step_itself(
 
 
 @pytest.mark.gpu
-def test_a_run_on_a_gpu_searches_vectors_there(weights: Path, tmp_path: Path):
+def test_a_run_on_a_gpu_searches_for_motion_there(weights: Path, tmp_path: Path):
     run = begin(weights, tmp_path, device=torch.device("cuda"), stop=after(2))
     run.run_until_deadline(None, workers=1, search=False)
     assert run.state.position.step == 2

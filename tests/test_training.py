@@ -49,7 +49,8 @@ def test_the_linear_path_alone_already_shows_the_picture(cache: Path):
     model = VideoModel(ModelConfig("wide", channels=8, prior_channels=8, vector_channels=8))
     sampler = Sampler(open_cache(cache), 0)
     initialise(model, sampler, rounds=4)
-    y, uv, _ = sampler.batch(1, 1, 128)
+    drawn = sampler.batch(1, 1, 128)
+    y, uv = drawn.y, drawn.uv
     q = torch.tensor([60.0])
     with torch.no_grad():
         latent = model.intra.analyse(y[:, 0], uv[:, 0], q)
@@ -62,7 +63,8 @@ def test_the_rate_is_that_of_the_symbols_and_its_gradient_that_of_noise(cache: P
     sampler = Sampler(open_cache(cache), 0)
     model = VideoModel(TINY)
     initialise(model, sampler, rounds=2)
-    y, uv, q = sampler.batch(2, 1, 64)
+    drawn = sampler.batch(2, 1, 64)
+    y, uv, q = drawn.y, drawn.uv, drawn.q
 
     def rate() -> Tensor:
         step = model.code_intra(y[:, 0], uv[:, 0], q[:, 0])

@@ -13,6 +13,8 @@ from neuralcodec.training.gpu_beginning import gpu_beginning
 from neuralcodec.training.grow import grow
 from neuralcodec.training.models import BASE
 from neuralcodec.training.objective import FrameCost, sequence_costs, sequence_loss
+from neuralcodec.training.sequences import Sequences
+from neuralcodec.training.structures import pyramids
 
 LARGER = replace(
     TINY,
@@ -42,17 +44,24 @@ def small() -> VideoModel:
 
 def costs_of(model: VideoModel) -> list[FrameCost]:
     draw = torch.Generator().manual_seed(1)
-    y = torch.rand(2, 3, 1, 32, 48, generator=draw)
-    uv = torch.rand(2, 3, 2, 16, 24, generator=draw)
-    vectors = torch.randint(-20, 20, (2, 2, 2, 4, 6), generator=draw).float()
-    return sequence_costs(model, y, uv, torch.full((2, 3), 30.0), vectors)
+    which = torch.randint(0, 3, (2, 2, 1, 4, 6), generator=draw)
+    vectors = torch.randint(-20, 20, (2, 2, 4, 4, 6), generator=draw)
+    sequences = Sequences(
+        y=torch.rand(2, 3, 1, 32, 48, generator=draw),
+        uv=torch.rand(2, 3, 2, 16, 24, generator=draw),
+        q=torch.full((2, 3), 30.0),
+        structure=pyramids(3, 2),
+        stride=torch.tensor([1, 2]),
+        motion=torch.cat([which, vectors], 2).float(),
+    )
+    return sequence_costs(model, sequences)
 
 
 @torch.no_grad()
 def test_the_larger_model_computes_what_the_small_one_does(small: VideoModel):
     large = grow(small, LARGER)
     for ours, theirs in zip(costs_of(small.eval()), costs_of(large.eval()), strict=True):
-        torch.testing.assert_close(theirs.latent_bpp, ours.latent_bpp, rtol=1e-4, atol=0)
+        torch.testing.assert_close(theirs.bpp, ours.bpp, rtol=1e-4, atol=0)
         torch.testing.assert_close(theirs.shown.y, ours.shown.y, rtol=0, atol=1e-5)
         torch.testing.assert_close(theirs.shown.uv, ours.shown.uv, rtol=0, atol=1e-5)
         torch.testing.assert_close(
@@ -66,7 +75,7 @@ def test_what_is_new_learns_from_the_first_steps_on(small: VideoModel):
     optimizer = torch.optim.SGD(large.parameters(), 1e-3)
     touched = {name: torch.zeros_like(p) for name, p in large.named_parameters()}
     for _ in range(3):
-        loss = sequence_loss(large, costs_of(large), torch.full((2, 3), 30.0))
+        loss = sequence_loss(large, costs_of(large))
         optimizer.zero_grad()
         loss.backward()
         for name, parameter in large.named_parameters():

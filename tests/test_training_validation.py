@@ -1,14 +1,16 @@
 """Validation: its figures, the best weights, the end of a run that overfits."""
 
 import json
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from codec_clips import city_frames, cropped
-from training_runs import start
+from training_runs import TINY, start
 
+from neuralcodec.encoder.gop_structure import INTRA_BONUS
 from neuralcodec.metrics.psnr import PsnrMeter
 from neuralcodec.model.model_file import InstalledModel, load_model
 from neuralcodec.model.video_model import VideoModel
@@ -16,9 +18,10 @@ from neuralcodec.training.crops import Crop, some_crops
 from neuralcodec.training.objective import sequence_costs
 from neuralcodec.training.run_options import Ending, RunOptions
 from neuralcodec.training.sampling import Clip, open_cache
+from neuralcodec.training.structures import chain, low_delay, pyramids
 from neuralcodec.training.team import CPU
 from neuralcodec.training.trainer import Trainer
-from neuralcodec.training.validation import Validation, overfits
+from neuralcodec.training.validation import QUALITIES, Validation, overfits
 from neuralcodec.video import Frame
 
 
@@ -52,9 +55,10 @@ def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_psnr_is_what_the_metrics_measure_of_the_pictures_shown(installed_model: InstalledModel):
     source, model = crop(2), installed_model.model
     validation = Validation([source], model.config, CPU)
-    batch = validation.batches[0]
+    [batch] = [batch for batch in validation.batches if batch.q == 40]
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        costs = sequence_costs(model, batch.y, batch.uv, batch.quality(40), batch.vectors[40])
+        costs = sequence_costs(model, batch.sequences)
+    costs.sort(key=lambda cost: cost.frame)
     meter = PsnrMeter()
     for frame, cost in zip(cropped(*city_frames(2), 64, 64)[1], costs, strict=True):
         y, uv = (
@@ -63,6 +67,29 @@ def test_psnr_is_what_the_metrics_measure_of_the_pictures_shown(installed_model:
         meter.add(frame, Frame(y[0], uv[0], uv[1], 0))
     assert validation.measure(model).points[40][0].psnr == pytest.approx(meter.mean.yuv, abs=1e-4)
     assert meter.mean.yuv > 30
+
+
+def test_each_crop_is_coded_at_each_quality_and_in_each_structure():
+    crops = [crop(13, side) for side in (16, 16, 32)]
+    found = defaultdict(list)
+    for batch in Validation(crops, TINY, CPU).batches:
+        for number in batch.numbers:
+            found[number].append((batch.q, batch.sequences.structure))
+    kinds = {pyramids(13, 8), pyramids(13, 4), chain(13), low_delay(13)}
+    assert sorted(found) == [0, 1, 2]
+    for pairs in found.values():
+        assert sorted(q for q, _ in pairs) == list(QUALITIES)
+        assert {structure for _, structure in pairs} == kinds
+    at_one_quality = [dict(pairs)[QUALITIES[0]] for pairs in found.values()]
+    assert len(set(at_one_quality)) == len(crops)
+
+
+def test_frames_have_q_by_their_level_as_the_encoder_gives_it():
+    for batch in Validation([crop(13, 16)], TINY, CPU).batches:
+        first, *others = batch.sequences.q[0].tolist()
+        assert first == min(batch.q + INTRA_BONUS, 63)
+        for coded in batch.sequences.structure:
+            assert others[coded.frame - 1] == batch.q + coded.more_q
 
 
 def scored_run(
@@ -118,7 +145,7 @@ def test_overfitting_is_worse_held_out_and_better_on_what_was_trained_on(
 
 
 def test_the_training_crops_are_the_same_ones_every_time_and_spread_over_all_clips():
-    frames = np.zeros((12, 48, 32), np.uint8)
+    frames = np.zeros((13, 48, 32), np.uint8)
     clips = [Clip(str(n), frames, 1.0) for n in range(20)]
     names = [c.name for c in some_crops(clips, 5)]
     assert names == ["0", "4", "8", "12", "16"]

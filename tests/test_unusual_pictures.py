@@ -8,10 +8,14 @@ from neuralcodec.model.layers import FEATURE_LIMIT, Block, bounded
 from neuralcodec.model.model_file import load_model
 from neuralcodec.model.recurrence import PICTURE_RANGE
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.training.objective import sequence_costs, source_vectors
+from neuralcodec.training.objective import sequence_costs
+from neuralcodec.training.sequences import DrawnSequences
+from neuralcodec.training.source_motion import with_source_motion
+from neuralcodec.training.structures import chain, low_delay, pyramids
 from neuralcodec.training.synthetic import stretch_contrast, synthetic_sequence
 
-FRAMES, SIZE = 8, 64
+FRAMES, SIZE = 9, 64
+STRUCTURES = [chain(FRAMES), pyramids(FRAMES, 8), low_delay(FRAMES)]
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +27,18 @@ def model() -> VideoModel:
 @torch.no_grad()
 def test_drawn_pictures_are_coded_and_never_run_away(model: VideoModel, seed: int):
     y, uv = synthetic_sequence(FRAMES, SIZE, np.random.default_rng(seed))
-    y, uv = y[None].float() / 255, uv[None].float() / 255
-    q = torch.full((1, FRAMES), 40.0)
-    costs = sequence_costs(model, y, uv, q, source_vectors(model.config, y, q))
-    for cost in costs:
+    drawn = DrawnSequences(
+        y[None].float() / 255,
+        uv[None].float() / 255,
+        torch.full((1, FRAMES), 40.0),
+        STRUCTURES[seed % len(STRUCTURES)],
+        torch.ones(1, dtype=torch.int64),
+    )
+    for cost in sequence_costs(model, with_source_motion(model.config, drawn)):
         assert cost.shown.feature.abs().max() <= FEATURE_LIMIT
         assert PICTURE_RANGE[0] <= cost.shown.y.min() and cost.shown.y.max() <= PICTURE_RANGE[1]
         assert -10 * torch.log10(cost.distortion) > 15
-        assert cost.latent_bpp < 12
+        assert cost.bpp < 12
 
 
 def test_a_block_keeps_what_is_far_outside_within_bounds():

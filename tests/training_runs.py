@@ -34,7 +34,7 @@ TINY = ModelConfig(
     inter_analysis_blocks=1,
     inter_synthesis_blocks=1,
 )
-SMALL = (Phase(0.0, 2, 2, 32), Phase(0.5, 1, 3, 48))  # of the schedule: milliseconds a step
+SMALL = (Phase(0.0, 2, 3, 32), Phase(0.5, 1, 3, 48))  # of the schedule: milliseconds a step
 
 
 def make_cache(folder: Path) -> Path:

@@ -77,6 +77,7 @@ def _encode_ncodec(request: JobRequest) -> JobReport:
         request.target,
         quality=request.quality,
         gop=request.gop,
+        low_delay=request.low_delay,
         model=request.model,
         device=request.device,
         **preset,  # type: ignore[arg-type]

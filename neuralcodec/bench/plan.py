@@ -72,7 +72,7 @@ def make_plan(
             label=setting.label,
             name=setting.name,
             preset=setting.preset,
-            low_delay=setting.low_delay or setting.name == NCODEC,
+            low_delay=setting.low_delay,
             version=ncodec_version if setting.name == NCODEC else peers.library_version(setting),
             parameters=parameters_of(setting, "{quality}", gop, model),
         )
@@ -121,7 +121,8 @@ def parameters_of(setting: CodecSetting, quality: int | str, gop: int, model: st
     """The exact parameters of an encoding, as results give them."""
     if setting.name == NCODEC:
         preset = f" preset={setting.preset}" if setting.preset else ""
-        return f"ncodec model={Path(model).name}{preset} quality={quality} gop={gop}"
+        delay = " low-delay" if setting.low_delay else ""
+        return f"ncodec model={Path(model).name}{preset}{delay} quality={quality} gop={gop}"
     return str(peers.options_of(setting, quality, gop))
 
 

@@ -69,17 +69,16 @@ def _draw_clip(panel: Any, results: BenchResults, clip: Clip) -> dict[str, Any]:
         if not curve:
             continue
         is_own = codec.name == NCODEC
-        dashed = codec.low_delay and not is_own
         (lines[codec.label],) = panel.plot(
             [point.bpp for point in curve],
             [point.psnr_yuv for point in curve],
             label=codec.label,
             color=_COLORS.get(codec.name, "#444444"),
-            linestyle="--" if dashed else "-",
+            linestyle="--" if codec.low_delay else "-",
             linewidth=2.2 if is_own else 1.3,
             marker=_MARKERS[known.index(codec.preset) % len(_MARKERS)],
             markersize=5 if is_own else 3.5,
-            markerfacecolor="white" if dashed else None,
+            markerfacecolor="white" if codec.low_delay else None,
         )
     if common := results.common_psnr_range(clip.name):
         panel.axhspan(*common, color="#000000", alpha=0.05, linewidth=0)

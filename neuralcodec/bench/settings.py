@@ -16,7 +16,7 @@ class CodecSetting:
 
     name: str  # ncodec, or a key of PEERS
     preset: str  # empty: ncodec's default
-    low_delay: bool = False  # ncodec always codes with low delay and has no other setting
+    low_delay: bool = False  # no frame waits for a later one
 
     @property
     def label(self) -> str:
@@ -29,10 +29,11 @@ def parse_settings(
 ) -> list[CodecSetting]:
     """The settings that `--codecs` and `--presets` ask for, in their order.
 
-    codecs: `NAME`, `NAME:PRESET` or `NAME:PRESET:lowdelay`, with commas between; a bare name of a
-    classical codec stands for its normal and its low-delay setting, at its default preset or at
-    those that `presets` (`x264=fast,x264=slow,svtav1=8`) gives it. defaults: the known classical
-    codecs with their default presets. Raises UsageError.
+    codecs: `NAME`, `NAME:PRESET` or `NAME:PRESET:lowdelay`, with commas between, of ncodec
+    `ncodec:lowdelay` as well; a bare name of a classical codec stands for its normal and its
+    low-delay setting, at its default preset or at those that `presets`
+    (`x264=fast,x264=slow,svtav1=8`) gives it. defaults: the known classical codecs with their
+    default presets. Raises UsageError.
     """
     chosen = _chosen_presets(presets, defaults)
     settings: dict[CodecSetting, None] = {}
@@ -74,11 +75,11 @@ def find_anchor(text: str | None, settings: Sequence[CodecSetting]) -> CodecSett
 
 
 def _exact(item: str, name: str, rest: list[str]) -> CodecSetting:
+    if name == NCODEC and rest == [LOW_DELAY]:
+        return CodecSetting(name, "", low_delay=True)
     preset, *delay = rest
     if not preset or delay not in ([], [LOW_DELAY]):
         raise UsageError(f"'{item}' is not of the form NAME, NAME:PRESET or NAME:PRESET:lowdelay")
-    if delay and name == NCODEC:
-        raise UsageError("ncodec always codes with low delay: write it without ':lowdelay'")
     return CodecSetting(name, preset, bool(delay))
 
 

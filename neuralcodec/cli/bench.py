@@ -21,7 +21,7 @@ from neuralcodec.cli.values import SOURCE
     show_default=True,
     metavar="LIST",
     help="What to compare, with commas between: NAME:PRESET, NAME:PRESET:lowdelay, or NAME for "
-    "both of a classical codec's settings at its default preset.",
+    "both of a classical codec's settings at its default preset; ncodec:lowdelay.",
 )
 @click.option(
     "--presets",

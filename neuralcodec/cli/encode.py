@@ -10,7 +10,7 @@ import click
 
 from neuralcodec import own_process
 from neuralcodec.cli.completion import complete_file, complete_model, complete_nlc
-from neuralcodec.cli.options import device_options, output_options
+from neuralcodec.cli.options import device_option, output_options
 from neuralcodec.cli.progress import show_progress
 from neuralcodec.cli.report import PIPE, bitrate_text, bytes_text, counted, print_json, tell
 from neuralcodec.cli.values import BITRATE, BPP, DIMENSIONS, FILE_SIZE, PSNR, RATE, TIME
@@ -118,6 +118,20 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="How much time to spend on a smaller file; decoding takes the same.",
 )
 @click.option(
+    "--bframes",
+    type=click.IntRange(0, 15),
+    metavar="N",
+    help="Most frames in a row that refer to later ones: 15, 7, 3 or 1, others are rounded down; 0 "
+    "for none. How many pay is seen scene by scene. A frame waits for up to N + 2 later ones.  "
+    "[default: 3 for fast, 15 for the others]",
+)
+@click.option(
+    "--low-delay",
+    is_flag=True,
+    help="No frame waits for a later one: for live video. GOPs are still written as a whole: give "
+    "a small -g.",
+)
+@click.option(
     "-g",
     "--gop",
     default=96,
@@ -148,20 +162,21 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     shell_complete=complete_model,
     help="Installed model, or a .safetensors file. [default: fast]",
 )
-@device_options
+@device_option
 @output_options
 def encode(
     input: str,
     output: str,
     quality: int | None,
     preset: str,
+    bframes: int | None,
+    low_delay: bool,
     gop: int,
     scenecut: bool,
     resumable: bool,
     strict: bool,
     model: str | None,
     device: str,
-    batch: int | None,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -189,11 +204,12 @@ def encode(
             quality=quality,
             rate=rate,
             preset=preset,
+            bframes=bframes,
+            low_delay=low_delay,
             gop=gop,
             scenecut=scenecut,
             model=model,
             device=device,
-            batch=batch,
             source=source,
             overwrite=overwrite,
             strict=strict,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--frames",
     is_flag=True,
-    help="One line for each frame as well: type, time, bits, quality and PSNR.",
+    help="One line for each frame as well: type, level, references, time, bits, quality and PSNR.",
 )
 @click.option(
     "--plot",
@@ -129,12 +129,15 @@ def _gop_table(gops: "list[GopInfo]") -> str:
 
 
 def _frame_table(frames: "list[FrameInfo]") -> str:
-    heads = ("frame", "GOP", "type", "PTS", "time s", "bits", "q", "Y dB", "U dB", "V dB", "YUV dB")
+    heads = ("frame", "GOP", "type", "level", "refers to", "PTS", "time s", "bits", "q")
+    planes = ("Y dB", "U dB", "V dB", "YUV dB")
     rows = [
         (
             str(f.number),
             str(f.gop),
             f.type,
+            str(f.level),
+            ",".join(map(str, f.references)) or "-",
             str(f.pts),
             f"{f.time:.3f}",
             str(f.bits),
@@ -143,7 +146,7 @@ def _frame_table(frames: "list[FrameInfo]") -> str:
         )
         for f in frames
     ]
-    return table_text(heads, rows)
+    return table_text(heads + planes, rows)
 
 
 def _db_text(psnr: float | None) -> str:

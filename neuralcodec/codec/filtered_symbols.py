@@ -5,7 +5,7 @@ from neuralcodec.model.loop_filters import Filtered
 
 FilteredPlanes = tuple[Filtered, Filtered]  # of luma and of chroma
 AFTER_INTRA: FilteredPlanes = (Filtered.CHANGED, Filtered.CHANGED)  # what the first is told by
-SAME = 7 / 8  # chance of what the frame before has
+SAME = 7 / 8  # chance of what the first reference has
 
 
 def encode_filtered(

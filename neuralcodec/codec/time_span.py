@@ -1,5 +1,7 @@
 """How long a stretch of frames lasts."""
 
+from collections.abc import Sequence
+
 from neuralcodec.video import USUAL_RATE, VideoFormat
 
 
@@ -14,7 +16,7 @@ class TimeSpan:
         self._last = 0
         self._end: int | None = None
 
-    def add(self, pts: list[int]) -> None:
+    def add(self, pts: Sequence[int]) -> None:
         """The time stamps of the next frames, in order."""
         if self.frames == 0:
             self._first = pts[0]

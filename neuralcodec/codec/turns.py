@@ -10,8 +10,18 @@ from neuralcodec.codec.device import is_out_of_memory
 from neuralcodec.errors import DeviceError
 from neuralcodec.video import VideoFormat
 
+# Of the frames of a GOP that do not depend on each other, as many go through the networks at once
+# as have about so many luma samples: more would take memory, and bring little.
+SAMPLES_AT_ONCE = 1 << 20
+MOST_AT_ONCE = 8
+
 Task = TypeVar("Task")
 Done = TypeVar("Done")
+
+
+def frames_at_once(fmt: VideoFormat) -> int:
+    """Of one GOP."""
+    return max(1, min(MOST_AT_ONCE, SAMPLES_AT_ONCE // (fmt.width * fmt.height)))
 
 
 class Turns:
@@ -25,7 +35,7 @@ class Turns:
         """at_once: at most; None: all."""
         self.notices: list[str] = []
         self._device, self._fmt = device, fmt
-        self._at_once = at_once
+        self._most = self._at_once = at_once
 
     def run(
         self, tasks: Sequence[Task], work: Callable[[Sequence[Task]], list[Done]]
@@ -48,9 +58,10 @@ class Turns:
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
             self._at_once = (at_once + 1) // 2
-            gops = "1 GOP" if self._at_once == 1 else f"{self._at_once} GOPs"
+            frames = "1 frame" if self._at_once == 1 else f"{self._at_once} frames"
+            most = min(self._most or len(tasks), len(tasks))
             self.notices[:] = [
-                f"out of memory on {self._device}: {gops} in parallel instead of {len(tasks)}"
+                f"out of memory on {self._device}: {frames} at once instead of {most}"
             ]
         return done
 

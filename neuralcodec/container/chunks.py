@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from neuralcodec.container import layout
+from neuralcodec.container.frame_table import frame_table_bound, parse_frame_table
 from neuralcodec.container.layout import Malformed
-from neuralcodec.container.payloads import frame_table_bound, parse_frame_table
 from neuralcodec.container.records import Damage
 
 _PIECE = 1 << 20  # most bytes asked of the file at once

@@ -14,7 +14,7 @@ from neuralcodec.streams import ATTACHMENT, AUDIO, DATA, SUBTITLE
 SIGNATURE: Final = b"\x8eNLC\r\n\x1a\n"
 VERSION: Final = struct.Struct("<HH")  # major, minor
 MAJOR: Final = 1
-MINOR: Final = 2
+MINOR: Final = 0
 FIRST_CHUNK: Final = len(SIGNATURE) + VERSION.size  # offset of HEAD
 
 CHUNK_HEAD: Final = struct.Struct("<4sI")  # type, payload length
@@ -103,7 +103,8 @@ MAX_GOP_FRAMES: Final = 1 << 16
 MAX_FRAMES: Final = 1 << 48  # in a file
 MAX_GOPS: Final = 1 << 22  # in a file: 48 days of one-second GOPs
 MAX_Q: Final = 63
-MAX_PTS: Final = (1 << 62) - 1  # so that the difference of two fits 64 bits
+MAX_WAITING_FRAMES: Final = 16  # coded, while one shown before them is not
+MAX_PTS: Final = (1 << 61) - 1  # so that the difference of two differences fits 64 bits
 MAX_PACKET_TIME: Final = (1 << 61) - 1  # PTS, DTS and duration; so that their deltas fit 64 bits
 MAX_PACKETS: Final = 1 << 14  # in a chunk
 MAX_SIDE_DATA: Final = 16  # of a packet

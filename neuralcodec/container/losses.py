@@ -28,7 +28,7 @@ class LossFinder:
 
     def before(self, damage: Damage, gop: GopRecord) -> Loss | None:
         """What damage met since the last GOP costs, now that the next one is known."""
-        start, duration = gop.frames[0].pts * self._fmt.time_base, self._duration(gop)
+        start, duration = gop.times[0] * self._fmt.time_base, self._duration(gop)
         lost = gop.first_frame - self._next_frame
         if _is_packets(damage):
             return Loss(
@@ -64,12 +64,12 @@ class LossFinder:
     def pass_gop(self, gop: GopRecord) -> None:
         """From now on it is the last GOP."""
         self._next_frame = gop.first_frame + len(gop.frames)
-        self._last = gop.frames[-1].pts * self._fmt.time_base
-        self._end = gop.frames[0].pts * self._fmt.time_base + self._duration(gop)
+        self._last = gop.times[-1] * self._fmt.time_base
+        self._end = gop.times[0] * self._fmt.time_base + self._duration(gop)
 
     def _duration(self, gop: GopRecord) -> Fraction:
         """Seconds from its first frame to the end of its last, about."""
-        between = (gop.frames[-1].pts - gop.frames[0].pts) * self._fmt.time_base
+        between = (gop.times[-1] - gop.times[0]) * self._fmt.time_base
         if self._fmt.frame_rate is not None:
             return between + 1 / self._fmt.frame_rate
         return between * len(gop.frames) / max(len(gop.frames) - 1, 1)

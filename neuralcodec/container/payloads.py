@@ -5,70 +5,13 @@ format. Every `pack_` function raises `Malformed` for a record that breaks one.
 """
 
 import math
-from dataclasses import dataclass
 
 from neuralcodec.container import layout
+from neuralcodec.container.frame_table import pack_frame_table, parse_frame_table
 from neuralcodec.container.layout import Malformed, check_range
 from neuralcodec.container.records import FrameRecord, GopRecord, GopStats, IndexEntry
-from neuralcodec.container.varint import (
-    append_signed_varint,
-    append_varint,
-    read_signed_varint,
-    read_varint,
-)
 
 _MAX_CRC = (1 << 32) - 1
-
-
-@dataclass(frozen=True)
-class FrameTable:
-    """The beginning of a GOPS payload: everything but the frames' payloads."""
-
-    first_frame: int
-    symbols_crc: int
-    frames: tuple[tuple[int, int, int], ...]  # PTS, q, payload length
-    size: int  # bytes it takes
-
-    @property
-    def gop_size(self) -> int:
-        """Bytes of the whole GOPS payload that this table stands for."""
-        return self.size + sum(length for _, _, length in self.frames)
-
-
-def frame_table_bound(payload: bytes) -> int:
-    """Most bytes that the table at the beginning of a GOPS payload can take.
-
-    Of the payload, the first `GOP_FIXED.size` bytes suffice.
-    """
-    if len(payload) < layout.GOP_FIXED.size:
-        raise Malformed("it is too short for a GOP")
-    frame_count: int = layout.GOP_FIXED.unpack_from(payload)[1]
-    check_range("the number of frames", frame_count, 1, layout.MAX_GOP_FRAMES)
-    return layout.GOP_FIXED.size + 3 * layout.MAX_VARINT_BYTES * frame_count
-
-
-def parse_frame_table(payload: bytes) -> FrameTable:
-    """The table at the beginning of a GOPS payload.
-
-    Of the payload, the first `frame_table_bound` bytes suffice.
-    """
-    frame_table_bound(payload)
-    first_frame, frame_count, first_pts, symbols_crc = layout.GOP_FIXED.unpack_from(payload)
-    check_range("the first frame's number", first_frame, 0, layout.MAX_FRAMES - frame_count)
-    at, pts, q = layout.GOP_FIXED.size, first_pts, 0
-    frames: list[tuple[int, int, int]] = []
-    for _ in range(frame_count):
-        pts_delta, at = read_signed_varint(payload, at)
-        q_delta, at = read_signed_varint(payload, at)
-        length, at = read_varint(payload, at)
-        pts += pts_delta
-        q += q_delta
-        check_range("a time stamp", pts, -layout.MAX_PTS, layout.MAX_PTS)
-        check_range("a quality", q, 0, layout.MAX_Q)
-        frames.append((pts, q, length))
-    if frames[0][0] != first_pts:
-        raise Malformed("its first time stamp is stated twice, differently")
-    return FrameTable(first_frame, symbols_crc, tuple(frames), at)
 
 
 def parse_gop(payload: bytes) -> GopRecord:
@@ -78,9 +21,10 @@ def parse_gop(payload: bytes) -> GopRecord:
         raise Malformed("its length disagrees with the lengths of its frames")
     frames: list[FrameRecord] = []
     at = table.size
-    for pts, q, length in table.frames:
-        frames.append(FrameRecord(pts, q, payload[at : at + length]))
-        at += length
+    for row in table.rows:
+        pts = table.times[row.place.shown]
+        frames.append(FrameRecord(pts, row.q, payload[at : at + row.length], row.place))
+        at += row.length
     return GopRecord(table.first_frame, table.symbols_crc, tuple(frames))
 
 
@@ -89,17 +33,9 @@ def pack_gop(gop: GopRecord) -> bytes:
     check_range("the number of frames", len(gop.frames), 1, layout.MAX_GOP_FRAMES)
     check_range("the first frame's number", gop.first_frame, 0, layout.MAX_FRAMES - len(gop.frames))
     if gop.symbols_crc is None:
-        raise Malformed("these are only the first frames of a GOP")
+        raise Malformed("these are only some frames of a GOP")
     check_range("the symbols' CRC-32", gop.symbols_crc, 0, _MAX_CRC)
-    pts, q = gop.frames[0].pts, 0
-    table = bytearray()
-    for frame in gop.frames:
-        check_range("a time stamp", frame.pts, -layout.MAX_PTS, layout.MAX_PTS)
-        check_range("a quality", frame.q, 0, layout.MAX_Q)
-        append_signed_varint(table, frame.pts - pts)
-        append_signed_varint(table, frame.q - q)
-        append_varint(table, len(frame.payload))
-        pts, q = frame.pts, frame.q
+    table = pack_frame_table(gop.frames)
     fixed = layout.GOP_FIXED.pack(
         gop.first_frame, len(gop.frames), gop.frames[0].pts, gop.symbols_crc
     )

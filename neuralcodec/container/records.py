@@ -1,9 +1,10 @@
 """What an .nlc file holds, as values: header, GOPs, statistics, other streams, index, damage."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from neuralcodec.origin import Origin
+from neuralcodec.references import Placement, needed_for
 from neuralcodec.streams import FileTags, OtherStream, StreamPacket
 from neuralcodec.video import VideoFormat
 
@@ -32,9 +33,10 @@ class Extras:
 class FrameRecord:
     """One coded frame."""
 
-    pts: int  # in VideoFormat.time_base units, within ±(2⁶² − 1)
+    pts: int  # in VideoFormat.time_base units, within ±(2⁶¹ − 1)
     q: int  # quality, 0..63
     payload: bytes
+    place: Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,34 @@ class GopPlace:
 
 @dataclass(frozen=True, slots=True)
 class GopRecord:
-    """One closed group of pictures: an intra frame, then inter frames."""
+    """One closed group of pictures, or those of its frames that are needed to show some of them:
+    an intra frame, then inter frames, in the order of coding."""
 
-    first_frame: int  # number in the video, from 0
-    symbols_crc: int | None  # CRC-32 of the decoded symbols; None for the first frames of a GOP
+    first_frame: int  # number in the video, from 0, of the first frame of the GOP
+    symbols_crc: int | None  # CRC-32 of the decoded symbols; None where frames are left out
     frames: tuple[FrameRecord, ...]
+    wanted: range | None = None  # numbers in the order of showing; None: all frames
     place: GopPlace | None = field(default=None, compare=False, repr=False)  # None: in no file yet
+
+    @property
+    def shown(self) -> tuple[FrameRecord, ...]:
+        """The frames in the order of showing, without those that others are needed for alone."""
+        frames = sorted(self.frames, key=lambda frame: frame.place.shown)
+        wanted = self.wanted
+        return tuple(f for f in frames if wanted is None or f.place.shown in wanted)
+
+    @property
+    def times(self) -> tuple[int, ...]:
+        """PTS in the order of showing."""
+        return tuple(frame.pts for frame in self.shown)
+
+    def only(self, wanted: range) -> "GopRecord":
+        """What is needed of a whole GOP to show these of its frames."""
+        if len(wanted) == len(self.frames):
+            return self
+        needed = needed_for([frame.place for frame in self.frames], wanted)
+        frames = tuple(self.frames[i] for i in needed)
+        return replace(self, symbols_crc=None, frames=frames, wanted=wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +85,8 @@ class GopStats:
     """PSNR of the frames of one GOP as a decoder will show them."""
 
     first_frame: int
-    psnr: tuple[tuple[float, float, float], ...]  # dB of Y, U, V per frame; inf = lossless
+    # dB of Y, U, V per frame, in the order of showing; inf = lossless
+    psnr: tuple[tuple[float, float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ class ContainerWriter:
         entry = IndexEntry(self.bytes_written, gop.first_frame, frames, gop.frames[0].pts)
         self._index += pack_index_entry(entry)
         self._frames += frames
-        self._last_pts = gop.frames[-1].pts
+        self._last_pts = gop.times[-1]
         self._write(gop_chunk)
         self._write(stat_chunk)
         if is_first:

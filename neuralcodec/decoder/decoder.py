@@ -10,13 +10,16 @@ import torch
 from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolDecoder, build_coder
 from neuralcodec.codec.pipeline import RunAhead, Stopwatch
 from neuralcodec.codec.tensors import TensorFrame, grid_size, to_frames, to_tensor_frames
+from neuralcodec.codec.turns import frames_at_once
 from neuralcodec.container import Damage, FrameRecord, GopPlace, GopRecord, Loss
 from neuralcodec.decoder.frame_decoder import DecodeTask, FrameDecoder, Shown, ToPictures
+from neuralcodec.decoder.showing_order import ShowingOrder
 from neuralcodec.entropy.coder import Malformed
 from neuralcodec.errors import DamagedFile
 from neuralcodec.kernels.strips import core_taken
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.recurrence import Recurrence
+from neuralcodec.references import SLOTS, independent_runs
 from neuralcodec.video import Frame, VideoFormat
 
 FRAMES_AHEAD = 6
@@ -25,22 +28,27 @@ MAX_WAITING_BYTES = 2 << 30  # of frames that wait for those of an earlier GOP o
 
 @dataclass(frozen=True)
 class DecoderSettings:
-    batch: int
+    batch: int  # GOPs side by side
     device: torch.device
     precision: torch.dtype
     keep_going: bool = False  # leave out GOPs whose symbols are damaged
 
 
 @dataclass(frozen=True)
-class _Step:
-    """Parsed symbols of one time step: one frame of each GOP of a batch still going on."""
+class _ParsedFrame:
+    gop: int  # which of the batch
+    record: FrameRecord
+    symbols: FrameSymbols
 
-    number: int  # 0: all intra
-    items: list[int]  # which GOPs of the batch
-    symbols: list[FrameSymbols]  # of each, as the records
-    records: list[FrameRecord]
-    numbers: list[int]  # in the video
-    last: bool  # of its batch
+
+@dataclass(frozen=True)
+class _Step:
+    """Frames that do not depend on each other: the next ones of each GOP of a batch still going
+    on. In the first step of a batch all are intra frames, in all others none."""
+
+    begins: list[GopRecord] | None  # the batch, in its first step
+    frames: list[_ParsedFrame]
+    ends_batch: bool
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,43 @@ class NumberedFrame(Generic[Shown]):
 
     number: int
     frame: Shown
+
+
+class _GopInProgress(Generic[Shown]):
+    """What the frames of a GOP so far have left, and those that cannot be shown yet."""
+
+    def __init__(self, gop: GopRecord) -> None:
+        self.waiting: list[NumberedFrame[Shown]] = []  # for the GOPs before it in its batch
+        self._first = gop.first_frame
+        self._slots: list[Recurrence | None] = [None] * SLOTS
+        wanted = [frame.place.shown for frame in gop.shown]
+        self._wanted = set(wanted)
+        self._order: ShowingOrder[NumberedFrame[Shown]] = ShowingOrder(wanted)
+
+    def task(self, frame: _ParsedFrame) -> DecodeTask:
+        record, references = frame.record, None
+        if record.place.slots is not None:
+            first, second = (self._slots[slot] for slot in record.place.slots)
+            assert first is not None and second is not None  # the parser knows
+            references = first, second
+        return DecodeTask(
+            symbols=frame.symbols,
+            q=record.q,
+            pts=record.pts,
+            place=record.place,
+            references=references,
+        )
+
+    def put(
+        self, record: FrameRecord, picture: Shown, left: Recurrence
+    ) -> Iterator[NumberedFrame[Shown]]:
+        """What can be shown now. Of the frames of one step in the order of coding."""
+        place = record.place
+        if place.stored is not None:
+            self._slots[place.stored] = left
+        if place.shown in self._wanted:
+            numbered = NumberedFrame(self._first + place.shown, picture)
+            yield from self._order.put(place.shown, numbered)
 
 
 class Decoder:
@@ -109,12 +154,12 @@ class Decoder:
         """Raises Malformed."""
         rows, columns = grid_size(self.fmt)
         decoder = GopSymbolDecoder(self.installed, self.coder, rows, columns)
-        for t, frame in enumerate(gop.frames):
+        for frame in gop.frames:
             try:
-                symbols = decoder.decode(frame.payload, frame.q, intra=t == 0)
+                symbols = decoder.decode(frame.payload, frame.q, frame.place)
             except Malformed as error:
-                raise Malformed(f"frame {gop.first_frame + t}: {error}") from error
-            is_last = t == len(gop.frames) - 1
+                raise Malformed(f"frame {gop.first_frame + frame.place.shown}: {error}") from error
+            is_last = frame is gop.frames[-1]
             if is_last and gop.symbols_crc not in (None, decoder.checksum):
                 raise Malformed("its symbols do not have the checksum recorded")
             yield symbols
@@ -133,14 +178,17 @@ class Decoder:
     def _parse(self, gops: Iterator[GopRecord]) -> Iterator[_Step]:
         for batch in self._batches(gops):
             parsers = [self.parse_gop(gop) for gop in batch]
-            length = max(len(gop.frames) for gop in batch)
-            for t in range(length):
-                items = [i for i, gop in enumerate(batch) if t < len(gop.frames)]
-                with self.stopwatch.running("entropy coding"), core_taken():
-                    symbols = [next(parsers[i]) for i in items]
-                records = [batch[i].frames[t] for i in items]
-                numbers = [batch[i].first_frame + t for i in items]
-                yield _Step(t, items, symbols, records, numbers, last=t == length - 1)
+            most = frames_at_once(self.fmt)
+            runs = [independent_runs([f.place for f in gop.frames], most) for gop in batch]
+            steps = max(map(len, runs))
+            for step in range(steps):
+                frames = []
+                for i, gop in enumerate(batch):
+                    for t in runs[i][step] if step < len(runs[i]) else ():
+                        with self.stopwatch.running("entropy coding"), core_taken():
+                            symbols = next(parsers[i])
+                        frames.append(_ParsedFrame(i, gop.frames[t], symbols))
+                yield _Step(None if step else batch, frames, ends_batch=step == steps - 1)
 
     def _batches(self, gops: Iterator[GopRecord]) -> Iterator[list[GopRecord]]:
         """As many at a time as the settings say, or fewer: frames of all but the first of a batch
@@ -150,10 +198,10 @@ class Decoder:
         batch: list[GopRecord] = []
         waiting = 0
         for gop in gops:
-            if batch and waiting + len(gop.frames) > most:
+            if batch and waiting + len(gop.shown) > most:
                 yield batch
                 batch, waiting = [], 0
-            waiting += len(gop.frames) if batch else 0
+            waiting += len(gop.shown) if batch else 0
             batch.append(gop)
             if len(batch) == self.settings.batch:
                 yield batch
@@ -167,36 +215,32 @@ class Decoder:
         s = self.settings
         decoder = FrameDecoder(self.installed.model, self.fmt, s.device, s.precision, to_pictures)
         self.notices = decoder.notices
-        waiting: list[list[NumberedFrame[Shown]]] = []  # of the GOPs of a batch after the first
-        left: dict[int, Recurrence] = {}  # by the last frame of each GOP of the batch
+        batch: list[_GopInProgress[Shown]] = []
         for step in steps:
-            if step.number == 0:
-                left = {}
-                waiting = [[] for _ in step.items]
-            tasks = [
-                DecodeTask(symbols=symbols, q=record.q, pts=record.pts, before=left.get(i))
-                for i, symbols, record in zip(step.items, step.symbols, step.records, strict=True)
-            ]
+            if step.begins is not None:
+                batch = [_GopInProgress(gop) for gop in step.begins]
+            tasks = [batch[frame.gop].task(frame) for frame in step.frames]
             with self.stopwatch.running("networks"):
                 decoded = decoder.decode(tasks)
-            left = {i: recurrence for i, (_, recurrence) in zip(step.items, decoded, strict=True)}
-            for i, number, (frame, _) in zip(step.items, step.numbers, decoded, strict=True):
-                if i == 0:
-                    yield NumberedFrame(number, frame)
+            for frame, (picture, left) in zip(step.frames, decoded, strict=True):
+                shown = batch[frame.gop].put(frame.record, picture, left)
+                if frame.gop == 0:
+                    yield from shown
                 else:
-                    waiting[i].append(NumberedFrame(number, frame))
-            if step.last:
-                for gop in waiting:
-                    yield from gop
+                    batch[frame.gop].waiting += shown
+            if step.ends_batch:
+                for gop in batch:
+                    yield from gop.waiting
 
     def _damage(self, gop: GopRecord, error: Malformed) -> Damage:
         unit = self.fmt.time_base
         step = 1 / self.fmt.frame_rate if self.fmt.frame_rate else 0
+        wanted = [frame.place.shown for frame in gop.shown]
         loss = Loss(
-            gop.first_frame,
-            gop.first_frame + len(gop.frames),
-            gop.frames[0].pts * unit,
-            gop.frames[-1].pts * unit + step,
+            gop.first_frame + wanted[0],
+            gop.first_frame + wanted[-1] + 1,
+            gop.times[0] * unit,
+            gop.times[-1] * unit + step,
         )
         place = gop.place or GopPlace(None, 0, 0)
         return Damage(str(error), "GOPS", place.gop, place.start, place.end, loss=loss)

@@ -12,8 +12,10 @@ from neuralcodec.codec.device import keep_freed_memory
 from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.codec.tensors import TensorFrame
 from neuralcodec.codec.turns import Turns, running_networks
-from neuralcodec.model.recurrence import Recurrence
+from neuralcodec.model.frame_step import FramePlace
+from neuralcodec.model.recurrence import Recurrence, cat_references
 from neuralcodec.model.video_model import VideoModel
+from neuralcodec.references import Placement
 from neuralcodec.video import Frame, VideoFormat
 
 Shown = TypeVar("Shown", Frame, TensorFrame)
@@ -23,12 +25,14 @@ ToPictures = Callable[[Tensor, Tensor, VideoFormat, Sequence[int]], list[Shown]]
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeTask:
-    """Parsed symbols of a frame, and what the frame that it refers to has left."""
+    """Parsed symbols of a frame, and what the two frames have left that it refers to, in the order
+    of `place.slots`."""
 
     symbols: FrameSymbols
     q: int
     pts: int
-    before: Recurrence | None  # None: an intra frame
+    place: Placement
+    references: tuple[Recurrence, Recurrence] | None  # None: an intra frame
 
 
 class FrameDecoder(Generic[Shown]):
@@ -63,12 +67,15 @@ class FrameDecoder(Generic[Shown]):
         with running_networks(self.device, self.precision):
             q = torch.tensor([task.q for task in tasks], device=self.device)
             symbols = self._gather([task.symbols.latent for task in tasks]).permute(0, 3, 1, 2)
-            references = [task.before for task in tasks if task.before is not None]
-            if references:
-                before = Recurrence.cat(references)
-                vectors = self._gather([_vectors_of(task.symbols) for task in tasks])
+            references = cat_references([task.references for task in tasks])
+            if references is not None:
+                place = FramePlace.of([task.place for task in tasks], self.device)
+                motion = self._gather([_motion_of(task.symbols) for task in tasks])
                 filtered = self._gather([np.array(t.symbols.filtered, np.int16) for t in tasks])
-                left = self.model.show_inter(symbols, q, vectors, filtered, before)
+                skipped = self._gather([_skipped_of(task.symbols) for task in tasks])
+                left = self.model.show_inter(
+                    symbols, q, place, motion, filtered, skipped, references
+                )
             else:
                 left = self.model.show_intra(symbols, q)
             pts = [task.pts for task in tasks]
@@ -79,6 +86,11 @@ class FrameDecoder(Generic[Shown]):
         return torch.from_numpy(np.stack(arrays)).to(self.device).float()
 
 
-def _vectors_of(symbols: FrameSymbols) -> np.ndarray:
-    assert symbols.vectors is not None  # the parser gives them to every frame but the first
-    return symbols.vectors
+def _motion_of(symbols: FrameSymbols) -> np.ndarray:
+    assert symbols.motion is not None  # the parser gives them to every frame but the first
+    return symbols.motion
+
+
+def _skipped_of(symbols: FrameSymbols) -> np.ndarray:
+    assert symbols.skipped is not None
+    return symbols.skipped[None]

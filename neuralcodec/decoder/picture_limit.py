@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # it takes numpy along, and the command line needs the number
 
 MAX_PIXELS = 4096 * 2304  # 4K in every aspect ratio in use
 SMALL_FILE = 1 << 16  # bytes; not even one intra frame of 4K without content is as small
-SMALL_FILE_PIXELS = 1 << 21  # 1920x1080: decoded in less than 1 GiB
+SMALL_FILE_PIXELS = 1 << 21  # 1920x1080: decoded in less than 2 GiB
 
 
 def check_picture_size(

@@ -9,26 +9,29 @@ from torch import Tensor
 from neuralcodec.codec.device import keep_freed_memory
 from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.codec.tensors import to_frames, to_tensors
-from neuralcodec.codec.turns import Turns, running_networks
-from neuralcodec.encoder.motion_choice import choose_vectors
-from neuralcodec.encoder.motion_search import padded_planes, search_vectors
+from neuralcodec.codec.turns import Turns, frames_at_once, running_networks
+from neuralcodec.encoder.frame_motion import choose_motion
+from neuralcodec.encoder.motion_setting import motion_setting
 from neuralcodec.encoder.presets import MEDIUM, Effort
 from neuralcodec.encoder.refinement import refine_latent
 from neuralcodec.entropy.coder import LARGEST
-from neuralcodec.model.frame_step import CodedStep, FrameCoding
+from neuralcodec.model.frame_step import CodedStep, FrameCoding, FramePlace
 from neuralcodec.model.loop_filters import Filtered
-from neuralcodec.model.recurrence import Recurrence
+from neuralcodec.model.recurrence import Recurrence, cat_references
 from neuralcodec.model.video_model import VideoModel
+from neuralcodec.references import Placement
 from neuralcodec.video import Frame, VideoFormat
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameTask:
-    """A frame to be coded at q, from the frame that left `before`; None: as an intra frame."""
+    """A frame to be coded at q. references: what the two frames have left that it refers to, in
+    the order of `place.slots`; None: an intra frame."""
 
     frame: Frame
     q: int
-    before: Recurrence | None
+    place: Placement
+    references: tuple[Recurrence, Recurrence] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +65,8 @@ class FrameEncoder:
         # Batched networks round differently from single ones, in the last bit; a search that
         # follows gradients would turn that into other symbols. One by one, a frame is coded the
         # same in any company.
-        self._turns = Turns(device, fmt, at_once=1 if effort.symbol_rounds else None)
+        at_once = 1 if effort.symbol_rounds else frames_at_once(fmt)
+        self._turns = Turns(device, fmt, at_once)
         self.notices = self._turns.notices
 
     def encode(self, tasks: Sequence[FrameTask]) -> list[EncodedFrame]:
@@ -71,7 +75,7 @@ class FrameEncoder:
         Raises DeviceError where memory does not suffice for one frame."""
         coded: dict[int, EncodedFrame] = {}
         for is_intra in (True, False):
-            chosen = [i for i, task in enumerate(tasks) if (task.before is None) == is_intra]
+            chosen = [i for i, task in enumerate(tasks) if task.place.is_intra == is_intra]
             found = self._turns.run([tasks[i] for i in chosen], self._encode)
             coded.update(zip(chosen, found, strict=True))
         return [coded[i] for i in range(len(tasks))]
@@ -87,30 +91,22 @@ class FrameEncoder:
                 return refine_latent(latent, coding, y, uv, mse_lambda, self.effort.symbol_rounds)
 
             refining = refine if self.effort.symbol_rounds else None
-            references = [task.before for task in tasks if task.before is not None]
-            if references:
-                before = Recurrence.cat(references)
-                vectors = self._search(y, q, before)
-                step = self.model.code_inter(y, uv, q, vectors, before, refining)
+            references = cat_references([task.references for task in tasks])
+            if references is not None:
+                place = FramePlace.of([task.place for task in tasks], self.device)
+                setting = motion_setting(references, place.time, place.level, q)
+                luma = references[0].state.y, references[1].state.y
+                motion = choose_motion(self.model, y, luma, setting, self.effort)
+                step = self.model.code_inter(y, uv, q, place, motion, references, refining)
             else:
                 step = self.model.code_intra(y, uv, q, refining)
             left = step.recurrence
             pts = [task.frame.pts for task in tasks]
-            shown = to_frames(left.state.y, left.state.uv, self.fmt, pts)
+            pictures = to_frames(left.state.y, left.state.uv, self.fmt, pts)
             return [
                 EncodedFrame(symbols=symbols, shown=frame, recurrence=left.select(i))
-                for i, (symbols, frame) in enumerate(zip(_to_symbols(step), shown, strict=True))
+                for i, (symbols, frame) in enumerate(zip(_to_symbols(step), pictures, strict=True))
             ]
-
-    def _search(self, y: Tensor, q: Tensor, before: Recurrence) -> Tensor:
-        last, reference = before.vectors, before.state.y
-        weights = self.model.config.quality_lambdas(q)
-        planes = padded_planes(reference)
-        found = search_vectors(y, reference, last, weights, self.effort.search, planes)
-        if not self.effort.priced_vectors:
-            return found
-        prior, table = self.model.vector_prior, self.model.log_table
-        return choose_vectors(prior, table, y, planes, found, last, q, weights)
 
 
 def _to_symbols(step: CodedStep) -> list[FrameSymbols]:
@@ -118,6 +114,7 @@ def _to_symbols(step: CodedStep) -> list[FrameSymbols]:
     latents = maps.contiguous().cpu().numpy()
     if step.filtered is None:
         return [FrameSymbols(None, latent) for latent in latents]
-    fields = step.recurrence.vectors.to(torch.int16).cpu().numpy()
+    fields = step.recurrence.motion.to(torch.int16).cpu().numpy()
     planes = [(Filtered(luma), Filtered(chroma)) for luma, chroma in step.filtered.tolist()]
-    return [FrameSymbols(*frame) for frame in zip(fields, latents, planes, strict=True)]
+    skipped = (step.skipped[:, 0] > 0).cpu().numpy()
+    return [FrameSymbols(*frame) for frame in zip(fields, latents, planes, skipped, strict=True)]

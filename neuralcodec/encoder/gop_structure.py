@@ -7,22 +7,33 @@ import numpy as np
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.video import Frame
 
+# q on top of that asked for: of an intra frame, and at each level of a mini-GOP of so many frames.
+# Others lean on the frames of low levels, nothing on those of the last one.
 INTRA_BONUS = 12  # 2 % fewer bits than 8 over 64 frames, 7 % where little moves; 16 saves 1 %
-# Frames. Each picture is predicted from the last one as the decoder's floats gave it: rounding on
+OFFSETS = {
+    1: (0,),
+    2: (1, -2),
+    4: (3, 0, -3),
+    8: (4, 1, -2, -4),
+    16: (5, 2, -1, -3, -5),
+}
+LOW_DELAY_OFFSETS = (3, -1)
+# Frames. Each picture is predicted from others as the decoder's floats gave them: rounding on
 # another machine grows over hundreds of frames, and a picture is lost (docs/reliability.md).
 LONGEST_GOP = 96
-# What may be asked of a GOP: at the lowest, every frame has q 0.
-LOWEST, HIGHEST = -INTRA_BONUS, QUALITIES - 1
+# What may be asked of a GOP: at the lowest, every frame has q 0, at the highest the best there is.
+LOWEST = -INTRA_BONUS
+HIGHEST = QUALITIES - 1 - min(map(min, OFFSETS.values()))
 SUSPICIOUS = 1.6  # growth of the squared error after which a new GOP is tried
 BROKEN = 3.0  # the same from the intra frame on, beyond what its higher quality explains
 CONVINCING = 0.6  # of the squared error, at most, is what an intra frame must leave to be taken
 
 
-def frame_quality(quality: int, position: int, intra_bonus: int = INTRA_BONUS) -> int:
-    """q of the frame at a position of its GOP: all others lean on the intra frame.
+def frame_quality(quality: int, offset: int = 0) -> int:
+    """q of a frame that gets so much more than is asked of its GOP.
 
     quality: LOWEST..HIGHEST."""
-    return max(0, min(quality + (intra_bonus if position == 0 else 0), QUALITIES - 1))
+    return max(0, min(quality + offset, QUALITIES - 1))
 
 
 def luma_error(source: Frame, shown: Frame) -> float:

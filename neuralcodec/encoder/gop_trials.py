@@ -11,9 +11,11 @@ import torch
 
 from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
 from neuralcodec.codec.tensors import grid_size
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.frame_encoder import FrameEncoder, FrameTask
 from neuralcodec.encoder.gop_structure import INTRA_BONUS, frame_quality
-from neuralcodec.encoder.presets import Effort
+from neuralcodec.encoder.mini_gops import INTRA_STEP, GopOrder
+from neuralcodec.encoder.reference_slots import ReferenceSlots
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.model_file import InstalledModel
@@ -23,53 +25,73 @@ LAMBDA_FACTOR = 2.0  # λ is doubled: later frames are predicted from the trial 
 
 
 class BonusTrials:
-    """Codes the beginning of a GOP once for each bonus of an effort, by itself in any company, so
-    that the choice depends on its frames and its quality alone."""
+    """Codes the beginning of a GOP once for each bonus of an effort, by itself, so that the choice
+    depends on its frames and its quality alone."""
 
     def __init__(
-        self,
-        installed: InstalledModel,
-        fmt: VideoFormat,
-        device: torch.device,
-        precision: torch.dtype,
-        effort: Effort,
+        self, installed: InstalledModel, fmt: VideoFormat, settings: EncoderSettings
     ) -> None:
         self.installed, self.fmt = installed, fmt
+        effort = settings.effort
         self.bonuses, self.frames = effort.gop_trials, effort.trial_frames
+        self._low_delay = settings.structure.low_delay
         self._coder = build_coder(installed)
         rough = replace(effort, symbol_rounds=0)  # only differences count
-        self._encoder = FrameEncoder(installed.model, fmt, device, precision, rough)
+        self._encoder = FrameEncoder(
+            installed.model, fmt, settings.device, settings.precision, rough
+        )
 
-    def choose(self, frames: Sequence[Frame], quality: int) -> int:
+    def choose(
+        self, first: Frame, rest: Sequence[Sequence[Frame]], goes_on: bool, quality: int
+    ) -> int:
         """The bonus with which the first frames of a GOP cost least.
 
-        frames: at most `self.frames`; quality: of the GOP, -INTRA_BONUS..63."""
-        if quality < 0 or len(frames) < 2:  # the smallest is wanted, or nothing leans on the first
+        rest: the mini-GOPs that follow the first frame; goes_on: whether the GOP has more;
+        quality: of the GOP, LOWEST..HIGHEST."""
+        if quality < 0 or not rest:  # the smallest is wanted, or nothing leans on the first
             return INTRA_BONUS
         # Near the highest q several come to the same.
-        bonuses = list({frame_quality(quality, 0, b): b for b in self.bonuses}.values())
+        bonuses = list({frame_quality(quality, b): b for b in self.bonuses}.values())
         if len(bonuses) == 1:
             return bonuses[0]
-        return min(bonuses, key=lambda bonus: self._cost(frames, quality, bonus))
+        factor = LAMBDA_FACTOR if goes_on else 1.0
+        return min(bonuses, key=lambda bonus: self._cost(first, rest, quality, bonus, factor))
 
-    def _cost(self, frames: Sequence[Frame], quality: int, bonus: int) -> float:
+    def _cost(
+        self,
+        first: Frame,
+        rest: Sequence[Sequence[Frame]],
+        quality: int,
+        bonus: int,
+        lambda_factor: float,
+    ) -> float:
         """Bits + λ·squared error."""
         symbols = GopSymbolEncoder(self.installed, self._coder, *grid_size(self.fmt))
-        weight = float(
-            self.installed.model.config.quality_lambdas(
-                torch.tensor(float(quality), dtype=torch.float32, device="cpu")
-            )
-        )
+        top = torch.tensor(float(quality), dtype=torch.float32, device="cpu")
+        weight = lambda_factor * float(self.installed.model.config.quality_lambdas(top))
         weight *= self.fmt.width * self.fmt.height
-        if len(frames) == self.frames:  # else the GOP ends here, and nothing more leans on them
-            weight *= LAMBDA_FACTOR
-        cost, before = 0.0, None
-        for position, frame in enumerate(frames):
-            q = frame_quality(quality, position, bonus)
-            [coded] = self._encoder.encode([FrameTask(frame=frame, q=q, before=before)])
-            bits = 8 * len(symbols.encode(coded.symbols, q))
-            cost += bits + weight * _squared_error(frame, coded.shown)
-            before = coded.recurrence
+        slots, order = ReferenceSlots(), GopOrder(self._low_delay)
+        cost = 0.0
+        batches = [([first], [replace(INTRA_STEP, offset=bonus)])]
+        known = 1
+        for mini_gop in rest:
+            for steps in order.add(len(mini_gop)):
+                batches.append(([mini_gop[step.place.shown - known] for step in steps], steps))
+            known += len(mini_gop)
+        for frames, steps in batches:
+            tasks = [
+                FrameTask(
+                    frame=frame,
+                    q=frame_quality(quality, step.offset),
+                    place=step.place,
+                    references=slots.read(step.place),
+                )
+                for frame, step in zip(frames, steps, strict=True)
+            ]
+            for task, coded in zip(tasks, self._encoder.encode(tasks), strict=True):
+                slots.store(task.place, coded.recurrence)
+                bits = 8 * len(symbols.encode(coded.symbols, task.q, task.place))
+                cost += bits + weight * _squared_error(task.frame, coded.shown)
         return cost
 
 

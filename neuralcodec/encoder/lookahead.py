@@ -1,14 +1,16 @@
-"""Frames of the source on their way into the encoder: where GOPs begin, and what is known of each
-frame, and of those that follow it, before it is coded."""
+"""Frames of the source on their way into the encoder: where GOPs and mini-GOPs begin, and what is
+known of each frame, and of those that follow it, before it is coded."""
 
 import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, islice, takewhile
+from itertools import islice
 
-from neuralcodec.encoder.scene_cuts import JudgedFrame, judge_frames
-from neuralcodec.video import Frame
+from neuralcodec.encoder.mini_gops import Structure, largest_size, level_at
+from neuralcodec.encoder.scene_cuts import LOOKAHEAD, JudgedFrame, judge_frames
+from neuralcodec.encoder.structure_choice import StructureChoice
+from neuralcodec.video import Frame, VideoFormat
 
 HELD_BYTES = 192 << 20  # at most, of the planes of the frames looked at
 
@@ -22,14 +24,21 @@ class FrameComplexity:
 
     number: int  # from 0, in the order of the source
     gop: int  # number of its GOP
-    position: int  # in it
+    position: int  # in it, in the order of showing
     pts: int
     intra_cost: float = math.nan
     inter_cost: float = math.nan
+    mini_gop: int = 1  # frames of its mini-GOP; 0: the first frame of a GOP
+    level: int = 0  # in the hierarchy
 
     @property
     def begins_gop(self) -> bool:
         return self.position == 0
+
+    @property
+    def kind(self) -> tuple[int, int]:
+        """What its place makes of it."""
+        return self.mini_gop, self.level
 
     @property
     def alike(self) -> float:
@@ -59,39 +68,42 @@ class SourceFrame:
 
 
 def look_ahead(
-    frames: Iterator[Frame], gop: int, batch: int, scene_cuts: bool, window: int = 0
+    frames: Iterator[Frame],
+    gop: int,
+    scene_cuts: bool,
+    choice: StructureChoice,
+    window: int = 0,
 ) -> Iterator[SourceFrame]:
-    """GOPs of at most `gop` frames, and a new one at each scene cut. Where several are coded side
-    by side, sequences of `gop` frames each are, and a cut does not move the ends of these.
+    """GOPs of at most `gop` frames, and a new one at each scene cut.
 
-    window: how many frames each is to know of, itself included. Without one, and without scene
-    cuts, no frame waits for those that follow it."""
+    choice: of the mini-GOPs; window: how many frames each is to know of, itself included. With low
+    delay no frame waits for those that follow it, nor knows of them."""
+    compare, structure = bool(window) or scene_cuts, choice.structure
+    placed = _structured(_placed(frames, gop, scene_cuts, compare, structure), choice)
     if not window:
-        return _placed(frames, gop, batch, scene_cuts, compare=scene_cuts)
-    return _with_window(_placed(frames, gop, batch, scene_cuts, compare=True), window)
+        return placed
+    if structure.low_delay:
+        return (replace(source, ahead=(source.info,)) for source in placed)
+    return _with_window(placed, window)
 
 
 def compared_frames(
-    frames: Iterator[Frame], gop: int, batch: int, scene_cuts: bool
+    frames: Iterator[Frame], gop: int, scene_cuts: bool, choice: StructureChoice
 ) -> Iterator[SourceFrame]:
     """As `look_ahead`, each frame knowing of itself alone, and what it costs."""
-    return _placed(frames, gop, batch, scene_cuts, compare=True)
+    return _structured(_placed(frames, gop, scene_cuts, True, choice.structure), choice)
 
 
 def _placed(
-    frames: Iterator[Frame], gop: int, batch: int, scene_cuts: bool, compare: bool
+    frames: Iterator[Frame], gop: int, scene_cuts: bool, compare: bool, structure: Structure
 ) -> Iterator[SourceFrame]:
     if compare:
-        judged = judge_frames(frames, gop)
+        judged = judge_frames(frames, gop, 0 if structure.low_delay else LOOKAHEAD)
     else:
         judged = (JudgedFrame(frame, False, math.nan, math.nan) for frame in frames)
-    age = 0  # frames since the GOP began, or the sequence
-    gops, position = -1, 0
+    gops, position = -1, gop
     for number, one in enumerate(judged):
-        is_cut = one.is_cut and scene_cuts
-        if age == gop or (is_cut and batch == 1):
-            age = 0
-        if age == 0 or is_cut:
+        if position == gop or (one.is_cut and scene_cuts):
             gops, position = gops + 1, 0
         info = FrameComplexity(
             number=number,
@@ -102,7 +114,37 @@ def _placed(
             inter_cost=one.inter_cost,
         )
         yield SourceFrame(frame=one.frame, info=info)
-        age, position = age + 1, position + 1
+        position += 1
+
+
+def _structured(frames: Iterator[SourceFrame], choice: StructureChoice) -> Iterator[SourceFrame]:
+    """The same frames; each knows its mini-GOP and its level."""
+    for held in _windows_of_gops(frames, choice.structure.largest):
+        if held[0].begins_gop:
+            [first] = held
+            choice.begin(first.frame)
+            yield replace(first, info=replace(first.info, mini_gop=0))
+            continue
+        for size in choice.sizes([source.frame for source in held]):
+            for index in range(1, size + 1):
+                source = held.popleft()
+                level = level_at(source.info.position, index, size, choice.structure)
+                yield replace(source, info=replace(source.info, mini_gop=size, level=level))
+
+
+def _windows_of_gops(frames: Iterator[SourceFrame], most: int) -> Iterator[deque[SourceFrame]]:
+    """First frames of GOPs by themselves, the others by up to so many of the same GOP."""
+    held: deque[SourceFrame] = deque()
+    for source in frames:
+        if source.begins_gop and held:
+            yield held
+            held = deque()
+        held.append(source)
+        if source.begins_gop or len(held) == most:
+            yield held
+            held = deque()
+    if held:
+        yield held
 
 
 def _with_window(frames: Iterator[SourceFrame], most: int) -> Iterator[SourceFrame]:
@@ -122,57 +164,59 @@ def _with_window(frames: Iterator[SourceFrame], most: int) -> Iterator[SourceFra
         yield replace(held.popleft(), ahead=ahead, sees_end=sees_end)
 
 
-def frames_held(wanted: int, frame_bytes: int) -> int:
+def frames_held(wanted: int, fmt: VideoFormat) -> int:
     """How many frames to look ahead: `wanted` where memory allows."""
+    frame_bytes = fmt.width * fmt.height * 3 // 2 * (2 if fmt.bit_depth > 8 else 1)
     return max(1, min(wanted, HELD_BYTES // frame_bytes))
 
 
-def split_batches(
-    frames: Iterator[SourceFrame], gop: int, batch: int
-) -> Iterator[list[Iterator[SourceFrame]]]:
-    """Batches of sequences to be coded side by side: GOP by GOP, or several times `gop` frames.
-    The last of a batch is taken from the source as it comes, so that one GOP at a time needs no
-    memory for its frames; those before are read first."""
-    if batch == 1:
-        yield from ([one] for one in _split_gops(frames))
-        return
-    while (first := next(frames, None)) is not None:
-        frames_left = chain([first], frames)
-        sequences: list[Iterator[SourceFrame]] = []
-        for _ in range(batch - 1):
-            whole = list(islice(frames_left, gop))
-            if whole:
-                sequences.append(iter(whole))
-        if len(whole) == gop:
-            sequences.append(islice(frames_left, gop))
-        yield sequences
+def fitting(structure: Structure, fmt: VideoFormat) -> Structure:
+    """The same, in mini-GOPs whose frames memory allows to hold."""
+    return replace(structure, largest=largest_size(frames_held(structure.largest, fmt)))
 
 
-def _split_gops(frames: Iterator[SourceFrame]) -> Iterator[Iterator[SourceFrame]]:
-    following = next(frames, None)
-
-    def rest_of_gop(first: SourceFrame) -> Iterator[SourceFrame]:
-        nonlocal following
-        yield first
-        while (following := next(frames, None)) is not None and not following.begins_gop:
-            yield following
-
-    while following is not None:
-        yield rest_of_gop(following)
-
-
-class SequenceReader(Iterator[SourceFrame]):
-    """The same frames, some of which can be seen before they are taken."""
+class MiniGopReader(Iterator[list[SourceFrame]]):
+    """Frames by mini-GOPs, those that begin a GOP by themselves. Some can be seen before they are
+    taken."""
 
     def __init__(self, frames: Iterator[SourceFrame]) -> None:
         self._frames = frames
-        self._seen: deque[SourceFrame] = deque()
+        self._seen: deque[list[SourceFrame]] = deque()
 
-    def __next__(self) -> SourceFrame:
-        return self._seen.popleft() if self._seen else next(self._frames)
+    def __next__(self) -> list[SourceFrame]:
+        if not self._see(1):
+            raise StopIteration
+        return self._seen.popleft()
 
-    def rest_of_gop(self, most: int) -> list[Frame]:
-        """At most so many of the frames that follow the last one taken in its GOP."""
-        self._seen.extend(islice(self._frames, max(most - len(self._seen), 0)))
-        ahead = islice(self._seen, most)
-        return [source.frame for source in takewhile(lambda s: not s.begins_gop, ahead)]
+    def rest_of_gop(self, most: int) -> tuple[list[list[SourceFrame]], bool]:
+        """The mini-GOPs that follow the one taken last in its GOP, as many as together have at
+        most so many frames, but one at least; and whether the GOP has more."""
+        rest: list[list[SourceFrame]] = []
+        count = 0
+        while self._see(len(rest) + 1) and not self._seen[len(rest)][0].begins_gop:
+            count += len(self._seen[len(rest)])
+            if rest and count > most:
+                return rest, True
+            rest.append(self._seen[len(rest)])
+        return rest, False
+
+    def _see(self, mini_gops: int) -> bool:
+        """Whether there are as many."""
+        while len(self._seen) < mini_gops:
+            first = next(self._frames, None)
+            if first is None:
+                return False
+            others = islice(self._frames, max(first.info.mini_gop - 1, 0))
+            self._seen.append(_knowing_of_each_other([first, *others]))
+        return True
+
+
+def _knowing_of_each_other(frames: list[SourceFrame]) -> list[SourceFrame]:
+    """Whichever is coded first, it knows what the first one knows of the frames to come."""
+    first = frames[0]
+    if not first.ahead or len(frames) == 1:
+        return frames
+    ahead, sees_end = first.ahead, first.sees_end
+    if len(ahead) < len(frames):
+        ahead, sees_end = tuple(source.info for source in frames), frames[-1].sees_end
+    return [replace(source, ahead=ahead, sees_end=sees_end) for source in frames]

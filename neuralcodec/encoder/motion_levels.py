@@ -17,8 +17,8 @@ from neuralcodec.kernels.motion.search import (
     REPEATED_BITS,
     Support,
 )
+from neuralcodec.kernels.parsing.motion_walk import VECTOR_LIMIT
 from neuralcodec.model.motion_compensation import LOBES, TAPS
-from neuralcodec.model.motion_prior import VECTOR_LIMIT
 
 
 class Level(Protocol):
@@ -126,9 +126,14 @@ class _BitEstimate:
 
 
 def _neighbours(vectors: Tensor, distance: int) -> list[Tensor]:
-    """The vectors left, right, above and below of each block, `distance` blocks away; those at the
-    edge beyond it."""
+    """Of (B, h, w, 2)."""
     return [_shifted(vectors, dim, by) for dim in (2, 1) for by in (-distance, distance)]
+
+
+def neighbours_of(fields: Tensor, distance: int) -> list[Tensor]:
+    """What is left, right, above and below of each block of (..., h, w), `distance` blocks away;
+    that at the edge beyond it."""
+    return [_shifted(fields, dim, by) for dim in (-1, -2) for by in (-distance, distance)]
 
 
 def _shifted(vectors: Tensor, dim: int, by: int) -> Tensor:

@@ -4,19 +4,20 @@ Vectors are integers in quarter samples, one per 8x8 block. A full search at 1/8
 gives candidates for 16x16 blocks; these are refined to half samples, handed to their four 8x8
 blocks, and refined to quarter samples there. The cost is the mean of absolute differences over a
 support somewhat larger than the block + λ * an estimate of the bits, in which a vector equal to a
-neighbour's or to the last frame's is nearly free.
+neighbour's or to the temporal one is nearly free.
 
 Everything is whole numbers: samples of 10 bit, bits in 16ths, λ. So kernels and the torch version
 here, which GPUs run, find the same vectors of the same pictures.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.encoder.motion_levels import Level, TorchLevel, bit_table
+from neuralcodec.encoder.motion_levels import Level, TorchLevel, Windows, bit_table, corners
 from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.motion import full_search as full_search_kernels
 from neuralcodec.kernels.motion import planes as plane_kernels
@@ -37,10 +38,12 @@ from neuralcodec.kernels.motion.search import (
     SearchLevel,
     Support,
 )
+from neuralcodec.kernels.parsing.motion_walk import VECTOR_LIMIT
 from neuralcodec.model.motion_compensation import LOBES
-from neuralcodec.model.motion_prior import VECTOR_LIMIT
 
-EIGHTH_RANGE = 6  # ±48 samples
+# At 1/8 resolution, by how many frames away the reference is at least: ±48, ±96 samples. With ±192
+# for 8 frames and more, `kitesurf` lost 0.8 dB.
+EIGHTH_RANGES = {0: 6, 3: 12}
 QUARTER_RANGE = 3  # ±12 samples
 FULL, HALF, QUARTER = 4, 2, 1  # sizes of a step, in quarter samples
 SIDEWAYS = ((1, 0), (-1, 0), (0, 1), (0, -1))
@@ -64,7 +67,7 @@ NORMAL_SEARCH = SearchEffort()
 THOROUGH_SEARCH = SearchEffort(thorough=True)
 
 
-def bit_weights(mse_lambda: Tensor, bit_price: float) -> Tensor:
+def bit_weights(mse_lambda: Tensor, bit_price: float | Tensor) -> Tensor:
     """λ for absolute errors from the λ of bpp + λ·MSE, by the usual square root (x264, HM): what a
     bit weighs, in 64ths of a sample's step of 10 bit summed over a block. (B,) -> (B,), int64."""
     weights = (0.75 * mse_lambda.double()).rsqrt() * bit_price
@@ -78,16 +81,17 @@ def search_vectors(
     mse_lambda: Tensor,
     effort: SearchEffort = NORMAL_SEARCH,
     planes: Tensor | None = None,
+    far: int = EIGHTH_RANGES[0],
 ) -> Tensor:
-    """current, reference: luma (B, 1, H, W) in [0, 1], H and W multiples of 16; last: the vectors
-    of the frame before (B, 2, H/8, W/8); mse_lambda (B,); planes: `padded_planes` of the reference,
-    where they are there already. Returns integers, shaped as `last`."""
+    """current, reference: luma (B, 1, H, W) in [0, 1], H and W multiples of 16; last: the temporal
+    vectors (B, 2, H/8, W/8); mse_lambda (B,); planes: `padded_planes` of the reference,
+    where they are there already; far: see `range_at`. Returns integers, shaped as `last`."""
     with torch.no_grad(), torch.autocast(current.device.type, enabled=False):
         planes = padded_planes(reference) if planes is None else planes
         samples = samples_of(current, CURRENT_BORDER)
         before = last.permute(0, 2, 3, 1).to(torch.int32)
         weights = bit_weights(mse_lambda, effort.bit_price)
-        field = _search_coarse(samples, planes, weights, before)
+        field = _search_coarse(samples, planes, weights, before, far)
         fine = _level(samples, planes, weights, THOROUGH if effort.thorough else FINE)
         found = _search_fine(fine, field, before, effort)
         return found.permute(0, 3, 1, 2).float().contiguous()
@@ -101,9 +105,16 @@ def _level(samples: Tensor, planes: Tensor, weights: Tensor, support: Support) -
     return TorchLevel(samples, planes, bits, weights, support)
 
 
-def _search_coarse(samples: Tensor, planes: Tensor, weights: Tensor, last: Tensor) -> Tensor:
+def range_at(distance: int) -> int:
+    """Steps of the search at 1/8 resolution, for a reference so many frames away."""
+    return max(reach for least, reach in EIGHTH_RANGES.items() if abs(distance) >= least)
+
+
+def _search_coarse(
+    samples: Tensor, planes: Tensor, weights: Tensor, last: Tensor, reach: int
+) -> Tensor:
     """Half-sample vectors of 16x16 blocks, (B, H/16, W/16, 2)."""
-    far = full_search(samples, planes, weights, 8, EIGHTH_RANGE)
+    far = full_search(samples, planes, weights, 8, reach)
     near = full_search(samples, planes, weights, 4, QUARTER_RANGE)
     before = _to_steps(last[:, ::2, ::2], FULL)
     level = _level(samples, planes, weights, COARSE)
@@ -154,6 +165,50 @@ def full_search(samples: Tensor, planes: Tensor, weights: Tensor, scale: int, re
     price = prices[offsets.abs()].sum(-1)[None] * weights[:, None] * compared
     costs = sums * (COARSE.block**2 * COST_UNITS) + price[..., None, None]
     return offsets.to(torch.int32)[costs.argmin(1)]
+
+
+def predicted_blocks(planes: Tensor, vectors: Tensor) -> Tensor:
+    """What vectors (B, 2, H/8, W/8) in a reference, given as `padded_planes`, predict: (B, H, W),
+    int16."""
+    if can_run(planes, vectors):
+        return plane_kernels.predicted_blocks(planes, vectors, FINE.block)
+    support = Support(FINE.block, FINE.block, 1)
+    height, width = (side - 2 * BORDER for side in planes.shape[2:])
+    origin = corners(height, width, support.block, planes.device)
+    item = torch.arange(len(planes), device=planes.device)[:, None, None]
+    windows = Windows(planes, support).at(vectors.permute(0, 2, 3, 1), origin, item)
+    return windows.permute(0, 1, 3, 2, 4).reshape(-1, height, width)
+
+
+def refine_opposite(
+    current: Tensor,
+    predicted: Tensor,
+    planes: Tensor,
+    vectors: Tensor,
+    offered: Sequence[Tensor],
+    mse_lambda: Tensor,
+    bit_price: float,
+) -> Tensor:
+    """Vectors (B, 2, H/8, W/8) in one reference, given as `padded_planes`, so that the mean of what
+    they predict and of what the other one does comes near the current luma (B, 1, H, W).
+    predicted: `predicted_blocks` of the other reference; offered: more vectors to begin with."""
+    with torch.no_grad(), torch.autocast(current.device.type, enabled=False):
+        border = CURRENT_BORDER
+        other = F.pad(predicted[:, None].float(), (border,) * 4, mode="replicate")[:, 0]
+        samples = (2 * samples_of(current, border) - other).to(torch.int16)
+        weights = 2 * bit_weights(mse_lambda, bit_price)  # errors are twice those of the mean
+        level = _level(samples, planes, weights, THOROUGH)
+        level.begin(_rows(vectors))
+        before = _rows(offered[0])
+        level.offer([_rows(field) for field in offered], neighbours=1, before=before)
+        level.offer(moves=SIDEWAYS, step=HALF, before=before)
+        level.offer(moves=AROUND, step=QUARTER, before=before)
+        return level.best.permute(0, 3, 1, 2).float().contiguous()
+
+
+def _rows(field: Tensor) -> Tensor:
+    """(B, 2, h, w) -> (B, h, w, 2), int32."""
+    return field.permute(0, 2, 3, 1).to(torch.int32).contiguous()
 
 
 def _within(samples: Tensor, border: int) -> Tensor:

@@ -12,7 +12,8 @@ class Effort:
     """What the encoder spends on each frame.
 
     search: of the motion vectors.
-    priced_vectors: choose each vector again, by what the vector prior really charges for it.
+    priced_motion: choose motion again, by what the motion prior really charges for it.
+    joint_searches: of vectors in one of two references, for what those in the other one leave.
     symbol_rounds: how often the symbols of a latent are reconsidered, each time by one gradient
     of bits + λ·distortion; 0: they stay as the analysis gave them.
     gop_trials: how much more q the intra frame of a GOP may get; which of these pays is tried at
@@ -21,28 +22,34 @@ class Effort:
     """
 
     search: SearchEffort = NORMAL_SEARCH
-    priced_vectors: bool = False
+    priced_motion: bool = False
+    joint_searches: int = 0
     symbol_rounds: int = 0
     gop_trials: tuple[int, ...] = ()
     trial_frames: int = 0
 
 
-# For vectors that are chosen again by their price
+# Most frames between two anchors, if nothing else is asked for
+BFRAMES = {"fast": 3, "medium": 15, "slow": 15, "placebo": 15}
+
+# For motion that is chosen again by its price
 _BY_PRICE = replace(THOROUGH_SEARCH, bit_price=0.5)
-MEDIUM = Effort(_BY_PRICE, priced_vectors=True)
+MEDIUM = Effort(_BY_PRICE, priced_motion=True, joint_searches=1)
 PRESETS: dict[str, Effort] = {
     "fast": Effort(),
     "medium": MEDIUM,
     "slow": Effort(
         _BY_PRICE,
-        priced_vectors=True,
+        priced_motion=True,
+        joint_searches=2,
         symbol_rounds=3,
         gop_trials=(8, 12, 20),
         trial_frames=12,
     ),
     "placebo": Effort(
         _BY_PRICE,
-        priced_vectors=True,
+        priced_motion=True,
+        joint_searches=2,
         symbol_rounds=10,
         gop_trials=(8, 12, 16, 20),
         trial_frames=32,

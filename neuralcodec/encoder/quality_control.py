@@ -29,12 +29,15 @@ TryIntra = Callable[[int], float]  # PSNR of a frame as the first of its GOP, at
 
 
 class QualityControl(Protocol):
-    """Asked for each frame in the order of coding, told in the same order, some frames later."""
+    """Asked for each frame in the order of coding, told in the same order, some frames later.
+
+    All frames of a mini-GOP see the same frames ahead: from its first one on, in the order of
+    showing."""
 
     frames_ahead: int  # of each frame that it wants to see when it is asked; 0: none
 
     def quality(self, frame: SourceFrame, try_intra: TryIntra) -> int:
-        """LOWEST..HIGHEST of `gop_structure`; the frame's own q depends on its position in the GOP
+        """LOWEST..HIGHEST of `gop_structure`; the frame's own q depends on its place in the GOP
         as well, see `frame_quality`. Each call of try_intra takes half as long as coding a frame.
         """
 

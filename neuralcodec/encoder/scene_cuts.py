@@ -126,9 +126,11 @@ def _cost_up_to(share: float, before: Picture, picture: Picture) -> float:
     return cost
 
 
-def judge_frames(frames: Iterable[Frame], gop: int) -> Iterator[JudgedFrame]:
-    """The same frames, `LOOKAHEAD` behind the source. Depends on nothing but the pictures and
-    `gop`: reading a source again gives the same cuts."""
+def judge_frames(
+    frames: Iterable[Frame], gop: int, lookahead: int = LOOKAHEAD
+) -> Iterator[JudgedFrame]:
+    """The same frames, `lookahead` behind the source: without any, flashes are cuts too. Depends on
+    nothing but the pictures, `gop` and it: reading a source again gives the same cuts."""
     waiting: deque[tuple[Frame, Picture]] = deque()
     watch = CutWatch(gop)
     before: Picture | None = None
@@ -147,7 +149,7 @@ def judge_frames(frames: Iterable[Frame], gop: int) -> Iterator[JudgedFrame]:
 
     for frame in frames:
         waiting.append((frame, Picture(frame)))
-        if len(waiting) > LOOKAHEAD:
+        if len(waiting) > lookahead:
             yield judge()
     while waiting:
         yield judge()

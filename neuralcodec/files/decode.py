@@ -291,8 +291,10 @@ class _Recorder:
         """The GOPs, noted as they pass by."""
         for content in contents:
             gop, stats = content.gop, content.stats
-            for i in range(len(gop.frames)):
-                self._ahead.append((gop.first_frame + i, stats.psnr[i] if stats else None))
+            for frame in gop.shown:
+                number = frame.place.shown
+                psnr = stats.psnr[number] if stats else None
+                self._ahead.append((gop.first_frame + number, psnr))
             yield gop
 
     def find(self, decoded: NumberedFrame[Frame]) -> ShownFrame:

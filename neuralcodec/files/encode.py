@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import BinaryIO
 
 from neuralcodec.atomic_file import AtomicFile, check_target, output_errors, standard_output
-from neuralcodec.codec.device import choose_precision, default_batch, find_device
+from neuralcodec.codec.device import choose_precision, find_device
 from neuralcodec.container import ContainerWriter, Extras, StreamHeader
 from neuralcodec.container.layout import SIGNATURE
 from neuralcodec.container.sizes import (
@@ -17,9 +17,11 @@ from neuralcodec.container.sizes import (
     empty_file_bytes,
     packets_bytes,
 )
-from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.gop_structure import LONGEST_GOP
-from neuralcodec.encoder.presets import DEFAULT_PRESET, PRESETS
+from neuralcodec.encoder.mini_gops import LARGEST, LOW_DELAY, Structure, largest_size
+from neuralcodec.encoder.presets import BFRAMES, DEFAULT_PRESET, PRESETS
 from neuralcodec.encoder.quality_control import QualityControl
 from neuralcodec.endpoints import input_name, is_special, output_name
 from neuralcodec.errors import InputError, UsageError
@@ -54,11 +56,12 @@ def encode(
     quality: int | None = None,
     rate: RateTarget | None = None,
     preset: str = DEFAULT_PRESET,
+    bframes: int | None = None,
+    low_delay: bool = False,
     gop: int = DEFAULT_GOP,
     scenecut: bool = True,
     model: PathLike | None = None,
     device: str = "auto",
-    batch: int | None = None,
     frames: int | None = None,
     source: SourceOptions | None = None,
     overwrite: bool = False,
@@ -71,10 +74,11 @@ def encode(
 
     quality: 0 (smallest) .. 63 (best), 32 by default; or a target instead of it: `rate`, in two
     passes where the source is a file; preset: 'fast', 'medium', 'slow' or 'placebo', how much time
-    to spend; gop: most frames from one intra frame to the next, 96 in any case; scenecut: whether a
-    GOP begins at each cut as well; model: name or .safetensors file, None for 'fast'; batch: GOPs
-    coded side by side; frames: stop after so many; source: which part of it to take and how to
-    change it; strict: a source that ends in the middle is an error;
+    to spend; bframes: most frames between two that do not refer to later ones, 0..15, None: as the
+    preset has it; low_delay: no frame waits for a later one; gop: most frames from one intra frame
+    to the next, 96 in any case; scenecut: whether a GOP begins at each cut as well; model: name or
+    .safetensors file, None for 'fast'; frames: stop after so many; source: which part of it to take
+    and how to change it; strict: a source that ends in the middle is an error;
     resumable: where a call does not come to its end, what is complete stays in dst.part, and the
     same call goes on from there, to the same file; precision: 'float32' or 'bfloat16' for the
     transforms, None for what the device does best.
@@ -83,9 +87,10 @@ def encode(
     then does not exist, but with `resumable` dst.part may.
     """
     began = perf_counter()
-    _check_numbers(quality, rate, gop, batch, frames)
+    _check_numbers(quality, rate, gop, frames)
     if preset not in PRESETS:
         raise UsageError(f"preset {preset} is none of {', '.join(PRESETS)}")
+    structure = _structure(preset, bframes, low_delay)
     src, dst = input_name(src), output_name(dst)
     _check_names(src, dst, rate, overwrite, resumable)
     where = find_device(device)
@@ -97,11 +102,11 @@ def encode(
         settings=EncoderSettings(
             DEFAULT_QUALITY if quality is None else quality,
             min(gop, LONGEST_GOP),
-            batch or default_batch(where),
             where,
             choose_precision(precision),
             scenecut,
             PRESETS[preset],
+            structure,
         ),
         installed=load_model(os.fspath(model or DEFAULT_MODEL)),
         rate=rate,
@@ -252,7 +257,7 @@ class _Run:
                     writer.write_packets(queue.take(last))
                     writer.write_gop(coded.record, coded.stats)
                 tally.add(coded)
-                if self._part and coded.ends_batch:
+                if self._part and coded.is_last_of_plan:
                     self._part.mark(tally.frames, writer.bytes_written)
         if not tally.gops:
             raise InputError(f"{plan.src}: no frames; nothing to encode")
@@ -326,7 +331,7 @@ def _with_packets(
 
 
 def _check_numbers(
-    quality: int | None, rate: RateTarget | None, gop: int, batch: int | None, frames: int | None
+    quality: int | None, rate: RateTarget | None, gop: int, frames: int | None
 ) -> None:
     if quality is not None and rate is not None:
         raise UsageError(f"quality and {rate.kind.value} exclude each other: give one")
@@ -334,9 +339,20 @@ def _check_numbers(
         raise UsageError(f"quality {quality} is not in 0..{QUALITIES - 1}")
     if not 1 <= gop <= 65536:
         raise UsageError(f"a GOP of {gop} frames is not in 1..65536")
-    for name, value in (("batch", batch), ("frames", frames)):
-        if value is not None and value < 1:
-            raise UsageError(f"{name} must be at least 1, not {value}")
+    if frames is not None and frames < 1:
+        raise UsageError(f"frames must be at least 1, not {frames}")
+
+
+def _structure(preset: str, bframes: int | None, low_delay: bool) -> Structure:
+    if low_delay:
+        if bframes:
+            raise UsageError("B-frames wait for later ones: give bframes or low_delay")
+        return LOW_DELAY
+    if bframes is None:
+        bframes = BFRAMES[preset]
+    if not 0 <= bframes < LARGEST:
+        raise UsageError(f"{bframes} B-frames are not in 0..{LARGEST - 1}")
+    return Structure(largest_size(bframes + 1))
 
 
 def _check_names(

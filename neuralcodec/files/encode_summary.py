@@ -54,7 +54,7 @@ class EncodeTally:
     def add(self, coded: CodedGop) -> None:
         for psnr in coded.stats.psnr:
             self.meter.add_db(*psnr)
-        self._span.add([f.pts for f in coded.record.frames])
+        self._span.add(coded.record.times)
         self.qualities |= {f.q for f in coded.record.frames}
         self.gops += 1
 

@@ -8,6 +8,7 @@ from neuralcodec.errors import DamagedFile
 from neuralcodec.files.paths import PathLike, open_input, shown_name
 from neuralcodec.metrics import MAX_DB, PsnrMeter, psnr_yuv
 from neuralcodec.model.installed import installed_models
+from neuralcodec.references import referred_to
 from neuralcodec.video import FieldOrder, VideoFormat
 
 _FIELDS = {FieldOrder.TOP_FIRST: "top", FieldOrder.BOTTOM_FIRST: "bottom"}
@@ -19,7 +20,9 @@ class FrameInfo:
 
     number: int  # in the video, from 0
     gop: int  # in file order, from 0
-    type: str  # "I" for intra, "P" for inter
+    type: str  # "I" intra; "P" refers to frames shown before it alone, "B" to a later one too
+    level: int  # in the hierarchy: 0 for anchors
+    references: list[int]  # numbers in the video of the frames that it refers to, at most two
     pts: int  # in the file's time base
     time: float  # seconds
     bits: int  # of its payload
@@ -113,7 +116,7 @@ def read_info(path: PathLike, *, gops: bool = False, frames: bool = False) -> Fi
                     carried[packet.stream][1] += len(packet.data)
                 continue
             gop, stats = content.gop, content.stats
-            span.add([frame.pts for frame in gop.frames])
+            span.add(list(gop.times))
             qualities |= {frame.q for frame in gop.frames}
             for y, u, v in stats.psnr if stats else ():
                 meter.add_db(y, u, v)
@@ -171,7 +174,7 @@ def _gop_info(number: int, gop: GopRecord, stats: GopStats | None, fmt: VideoFor
         number,
         gop.first_frame,
         len(gop.frames),
-        _seconds(gop.frames[0].pts, fmt),
+        _seconds(gop.times[0], fmt),
         sum(bits),
         bits[0],
         min(qualities),
@@ -184,7 +187,10 @@ def _frame_infos(
     number: int, gop: GopRecord, stats: GopStats | None, fmt: VideoFormat
 ) -> list[FrameInfo]:
     infos = []
-    for i, frame in enumerate(gop.frames):
+    references = referred_to([frame.place for frame in gop.frames])
+    by_place = {frame.place: numbers for frame, numbers in zip(gop.frames, references, strict=True)}
+    for i, frame in enumerate(gop.shown):
+        reads = by_place[frame.place]
         psnr: tuple[float, ...] | tuple[None, ...] = (None,) * 4
         if stats:
             planes = [min(db, MAX_DB) for db in stats.psnr[i]]
@@ -193,7 +199,9 @@ def _frame_infos(
             FrameInfo(
                 gop.first_frame + i,
                 number,
-                "P" if i else "I",
+                _type(i, reads),
+                frame.place.level,
+                [gop.first_frame + shown for shown in reads],
                 frame.pts,
                 _seconds(frame.pts, fmt),
                 8 * len(frame.payload),
@@ -202,6 +210,12 @@ def _frame_infos(
             )
         )
     return infos
+
+
+def _type(shown: int, references: tuple[int, ...]) -> str:
+    if not references:
+        return "I"
+    return "B" if max(references) > shown else "P"
 
 
 def _seconds(pts: int, fmt: VideoFormat) -> float:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MAX_BARS = 400  # more could not be told apart; several frames then share one
 SIZE_INCHES, DPI = (11.0, 6.0), 130
-INTRA, INTER, LUMA, SOFT = "#d1495b", "#30638e", "#e0a030", "#b9cfe0"
+INTRA, PREDICTED, BETWEEN, LUMA, SOFT = "#d1495b", "#30638e", "#76a5c8", "#e0a030", "#b9cfe0"
 
 
 def check_plot(path: PathLike, overwrite: bool) -> None:
@@ -66,15 +66,21 @@ class _Bars:
         # Nothing keeps the time stamps of a file from going back.
         self.width = np.maximum(np.diff([*self.left, max(end, self.left[-1])]), 0.0)
         bits = np.array([f.bits for f in frames], float)
-        is_intra = np.array([f.type == "I" for f in frames])
-        self.intra = np.add.reduceat(np.where(is_intra, bits, 0), starts) / self.counts
-        self.inter = np.add.reduceat(np.where(is_intra, 0, bits), starts) / self.counts
+        types = np.array([f.type for f in frames])
+        self.bits = {  # a frame, by type
+            kind: np.add.reduceat(np.where(types == kind, bits, 0), starts) / self.counts
+            for kind in "IPB"
+        }
         psnr_y = _decibels([f.psnr_y for f in frames])
         psnr_yuv = _decibels([f.psnr_yuv for f in frames])
         self.psnr_y = np.add.reduceat(psnr_y, starts) / self.counts
         self.psnr_yuv = np.add.reduceat(psnr_yuv, starts) / self.counts
         self.lowest_yuv = np.minimum.reduceat(psnr_yuv, starts)
         self.highest_yuv = np.maximum.reduceat(psnr_yuv, starts)
+
+    @property
+    def all_bits(self) -> np.ndarray:
+        return self.bits["I"] + self.bits["P"] + self.bits["B"]
 
     @property
     def middle(self) -> np.ndarray:
@@ -87,13 +93,17 @@ def _decibels(values: list[float | None]) -> np.ndarray:
 
 
 def _draw_bits(axes: "Axes", bars: _Bars, info: FileInfo) -> None:
-    scale, unit = (1e6, "Mbit") if (bars.intra + bars.inter).max() >= 1e6 else (1e3, "kbit")
-    inter, intra = bars.inter / scale, bars.intra / scale
+    scale, unit = (1e6, "Mbit") if bars.all_bits.max() >= 1e6 else (1e3, "kbit")
+    bottom = np.zeros_like(bars.all_bits)
     gap = 0.85 if len(bars.left) <= 120 else 1.0  # thin bars with gaps between them flicker
-    for height, bottom, color, label in (
-        (inter, np.zeros_like(inter), INTER, "inter frames"),
-        (intra, inter, INTRA, "intra frames"),
+    for kind, color, label in (
+        ("B", BETWEEN, "B-frames"),
+        ("P", PREDICTED, "P-frames"),
+        ("I", INTRA, "intra frames"),
     ):
+        height = bars.bits[kind] / scale
+        if not height.any():
+            continue
         axes.bar(
             bars.left,
             height,
@@ -104,7 +114,8 @@ def _draw_bits(axes: "Axes", bars: _Bars, info: FileInfo) -> None:
             color=color,
             label=label,
         )
-    total = float(np.sum((bars.intra + bars.inter) * bars.counts))
+        bottom = bottom + height
+    total = float(np.sum(bars.all_bits * bars.counts))
     mean = total / info.frames / scale
     axes.axhline(mean, color="black", linewidth=1, linestyle="--", label=f"mean, {mean:.3g} {unit}")
     per = "per frame" if bars.run == 1 else f"per frame\n(means over {bars.run} frames)"
@@ -112,7 +123,7 @@ def _draw_bits(axes: "Axes", bars: _Bars, info: FileInfo) -> None:
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=9)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False, fontsize=9)
 
 
 def _draw_psnr(axes: "Axes", bars: _Bars) -> None:
@@ -127,7 +138,7 @@ def _draw_psnr(axes: "Axes", bars: _Bars) -> None:
             label=f"lowest to highest YUV of {bars.run} frames",
         )
     for psnr, color, label in (
-        (bars.psnr_yuv, INTER, "PSNR-YUV"),
+        (bars.psnr_yuv, PREDICTED, "PSNR-YUV"),
         (bars.psnr_y, LUMA, "PSNR-Y"),
     ):
         axes.plot(

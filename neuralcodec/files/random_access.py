@@ -14,7 +14,7 @@ from torch import Tensor
 
 from neuralcodec.codec.device import DEFAULT_PRECISION, find_device
 from neuralcodec.codec.tensors import TensorFrame
-from neuralcodec.container import ContainerReader
+from neuralcodec.container import ContainerReader, GopRecord
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.decoder.picture_limit import check_picture_size
 from neuralcodec.endpoints import input_name
@@ -34,8 +34,8 @@ class TensorClip(NamedTuple):
 
 
 class VideoFile:
-    """`len(file)` frames; `file[i]` decodes from the start of i's GOP, or goes on from the frame
-    decoded last; iteration gives all frames in order. Close it, or use it in a `with`.
+    """`len(file)` frames; `file[i]` decodes the frames of i's GOP that i needs, or goes on from the
+    frame decoded last; iteration gives all frames in order. Close it, or use it in a `with`.
 
     A map-style dataset to PyTorch: it can be pickled, and each process that uses it opens the file
     anew. Not for several threads at once.
@@ -140,8 +140,10 @@ class _Session:
 
     def __init__(self, path: str, options: _Options) -> None:
         self.process = os.getpid()
-        self._running: Iterator[TensorFrame] = iter(())
-        self._next = -1  # frame that `_running` gives next
+        self._running: Iterator[TensorFrame] = iter(())  # goes on to the end of a GOP
+        self._next = self._end = 0  # frames of the video that `_running` gives next, and not
+        self._gop = -1  # that it is of
+        self._record: GopRecord | None = None
         self._input = open_input(path)
         self._file = self._input.__enter__()
         try:
@@ -162,17 +164,42 @@ class _Session:
 
     def frame(self, number: int) -> TensorFrame:
         gop = int(np.searchsorted(self.starts, number, side="right")) - 1
-        start, end = int(self.starts[gop]), int(self.starts[gop + 1])
-        if not (start < self._next <= number < end):
+        if gop != self._gop:
             self._stop()
-            record, _ = self.reader.read_gop(self._index[gop])
-            self._running = self._decoder.tensor_frames([record])
-            self._next = start
-        while True:
-            frame = next(self._running)
-            self._next += 1
-            if self._next > number:
-                return frame
+            self._record, _ = self.reader.read_gop(self._index[gop])
+            self._gop = gop
+        if not self._is_soon(number):
+            self._begin(number)
+        try:
+            while True:
+                frame = next(self._running)
+                self._next += 1
+                if self._next > number:
+                    return frame
+        except BaseException:
+            self._stop()
+            raise
+
+    def _is_soon(self, number: int) -> bool:
+        """Whether it takes fewer frames to go on to this one than to begin anew."""
+        if not self._next <= number < self._end:
+            return False
+        if number == self._next:
+            return True
+        return number - self._next < len(self._needed(range(number, number + 1)).frames)
+
+    def _begin(self, number: int) -> None:
+        """At the frame of this number; it goes on from there."""
+        self._stop()
+        end = int(self.starts[self._gop + 1])
+        self._running = self._decoder.tensor_frames([self._needed(range(number, end))])
+        self._next, self._end = number, end
+
+    def _needed(self, numbers: range) -> GopRecord:
+        """Of the GOP, for these frames of the video."""
+        assert self._record is not None
+        start = int(self.starts[self._gop])
+        return self._record.only(range(numbers.start - start, numbers.stop - start))
 
     def close(self) -> None:
         self._stop()
@@ -180,6 +207,7 @@ class _Session:
 
     def _stop(self) -> None:
         """Ends the threads of a GOP left half decoded."""
+        self._end = 0
         close = getattr(self._running, "close", None)
         if close:
             close()

@@ -21,7 +21,8 @@ import torch
 
 from neuralcodec.atomic_file import check_target, output_errors, signals_held
 from neuralcodec.container import ContainerReader, ContainerWriter, GopContent
-from neuralcodec.encoder.encoder import CodedGop, EncoderSettings
+from neuralcodec.encoder.encoder import CodedGop
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.errors import DamagedFile, InputError, OutputError
 from neuralcodec.file_lock import try_lock
 from neuralcodec.media import SourceOptions
@@ -38,9 +39,9 @@ class RunConditions:
     quality: str
     gop: str
     scenecut: str
+    structure: str
     preset: str
     model: str  # SHA-256 of its file
-    batch: str
     precision: str
     program: str
     machine: str  # floats round differently on another, or with another number of threads
@@ -65,9 +66,9 @@ class RunConditions:
             quality=str(settings.quality),
             gop=str(settings.gop),
             scenecut=str(settings.scene_cuts),
+            structure=str(settings.structure),
             preset=str(settings.effort),
             model=installed.sha256.hex(),
-            batch=str(settings.batch),
             precision=str(settings.precision),
             program=f"ncodec {__version__}, torch {torch.__version__}",
             machine=f"{platform.machine()}, {processor}",

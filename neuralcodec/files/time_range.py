@@ -60,8 +60,8 @@ class DecodePart:
             self._window = self._window_from(index[0].first_pts)
 
     def gops(self, keep_going: bool, packets: PacketQueue) -> Iterator[GopContent]:
-        """GOPs that hold a frame of the part; the packets of its time go into the queue, under the
-        number of the frame that they come before."""
+        """Of GOPs that hold frames of the part, what is needed for those; the packets of its time
+        go into the queue, under the number of the frame that they come before."""
         next_frame = 0
         held: list[StreamPacket] = []  # come before the next GOP
         for content in self._contents(keep_going):
@@ -71,16 +71,16 @@ class DecodePart:
             gop = content.gop
             next_frame = gop.first_frame + len(gop.frames)
             if self._window is None:
-                self._window = self._window_from(gop.frames[0].pts)
-            if self._is_after(gop.frames[0].pts):
+                self._window = self._window_from(gop.times[0])
+            if self._is_after(gop.times[0]):
                 break
-            shown = [i for i, f in enumerate(gop.frames) if self._holds(f.pts)]
+            shown = [i for i, pts in enumerate(gop.times) if self._holds(pts)]
             if shown and self._frames_left is not None:
                 shown = self._end_after(gop, shown)
             packets.put(gop.first_frame, self._moved(held))
             held = []
             if shown:
-                yield replace(content, gop=_cut(gop, shown[-1] + 1))
+                yield replace(content, gop=gop.only(range(shown[0], shown[-1] + 1)))
         packets.put(next_frame, self._moved(held))
 
     def show(self, frame: Frame) -> Frame | None:
@@ -145,9 +145,9 @@ class DecodePart:
             last = kept[-1]
             unit = self._format.time_base
             if last + 1 < len(gop.frames):
-                end = gop.frames[last + 1].pts * unit
+                end = gop.times[last + 1] * unit
             else:
-                end = gop.frames[last].pts * unit + 1 / (self._format.frame_rate or USUAL_RATE)
+                end = gop.times[last] * unit + 1 / (self._format.frame_rate or USUAL_RATE)
             self._window = self._window.up_to(end - (self._window.start or 0))
         return kept
 
@@ -181,13 +181,6 @@ class DecodePart:
                 )
             )
         return moved
-
-
-def _cut(gop: GopRecord, frames: int) -> GopRecord:
-    """Its first frames."""
-    if frames == len(gop.frames):
-        return gop
-    return replace(gop, frames=gop.frames[:frames], symbols_crc=None)
 
 
 def streams_of(reader: ContainerReader, audio: bool) -> tuple[OtherStream, ...]:

@@ -1,22 +1,43 @@
 """One frame's way through the networks: what encoder and trainer share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from neuralcodec.model.exact import exact_float32
-from neuralcodec.model.inter import InterCoder, Prediction
+from neuralcodec.model.inter import InterCoder, Prediction, Referred
 from neuralcodec.model.intra import IntraCoder
 from neuralcodec.model.recurrence import Recurrence, State
-from neuralcodec.model.scale_prior import ScalePrior
+from neuralcodec.model.scale_prior import History, Past, ScalePrior
+from neuralcodec.references import Placement
+
+
+@dataclass(frozen=True)
+class FramePlace:
+    """Of B frames: level (B,), and time (B,), the number in the GOP as shown; whole numbers."""
+
+    level: Tensor
+    time: Tensor
+
+    @classmethod
+    def of(cls, places: Sequence[Placement], device: torch.device) -> "FramePlace":
+        level = torch.tensor([place.level for place in places], device=device)
+        return cls(level, torch.tensor([place.shown for place in places], device=device))
+
+    def refer(self, references: tuple[Recurrence, Recurrence]) -> Referred:
+        first, second = references
+        distances = torch.stack([self.time - first.time, self.time - second.time], 1)
+        return Referred((first.state, second.state), self.level, distances)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameCoding:
     """How a latent of one frame becomes symbols, bits and a picture, given what it refers to.
 
-    show: rounded latent (B, N, h, w) -> the frame. The last three are None for an intra frame.
+    show: rounded latent (B, N, h, w) -> the frame before any of it is skipped; source: planes y and
+    uv. What follows is None for an intra frame; skipped (B, 2, h, w): where each reference was.
     """
 
     coder: IntraCoder | InterCoder
@@ -24,23 +45,32 @@ class FrameCoding:
     log_table: Tensor
     q: Tensor  # (B,)
     show: Callable[[Tensor], State]
+    source: tuple[Tensor, Tensor]
     prediction: Prediction | None = None
-    before: Recurrence | None = None
-    vectors: Tensor | None = None
+    refer: Referred | None = None
+    motion: Tensor | None = None
+    history: History | None = None
+    skipped: Tensor | None = None
 
-    def quantise(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+    def quantise(self, latent: Tensor, sent: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """latent (B, N, h, w) in symbol units -> its means and the rounded latent: the symbols
-        are their difference."""
+        are their difference. sent: see `LatentMeans.quantise`."""
         side = None if self.prediction is None else self.prediction.side
-        return self.coder.means.quantise(latent, side, self.coder.gain(self.q))
+        return self.coder.means.quantise(latent, side, self.coder.gain(self.q), sent)
 
     def side_information(self, rows: int, columns: int) -> Tensor:
         """What the scale prior sees beside the symbols of the frame, (B, rows, columns, ...)."""
-        history = None if self.before is None else self.before.history
+        shape = len(self.q), rows, columns
         with exact_float32(self.q.device.type):
-            return self.prior.side_information(
-                self.q, (len(self.q), rows, columns), self.log_table, history, self.vectors
-            )
+            return self.prior.side_information(self.q, shape, self.log_table, self.past)
+
+    @property
+    def past(self) -> Past | None:
+        """What the scale prior knows of other frames."""
+        if self.history is None:
+            return None
+        assert self.motion is not None and self.refer is not None
+        return Past(self.history, self.motion, self.refer.level, self.refer.distances)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +83,7 @@ class CodedStep:
     rounded: Tensor
     symbols: Tensor  # whole numbers
     filtered: Tensor | None  # (B, 2), see `loop_filters.Filtered`; None in an intra frame
+    skipped: Tensor  # (B, 1, h, w), see `skipping`
     recurrence: Recurrence
 
 

@@ -6,6 +6,7 @@ Either by the layers of `scale_prior` or, where kernels can be compiled, by the 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -20,22 +21,45 @@ from neuralcodec.kernels.parsing.exact_layers import (
     rectify_sums,
     sums,
 )
-from neuralcodec.kernels.parsing.scale_inputs import advance_history, write_magnitudes, write_motion
+from neuralcodec.kernels.parsing.scale_inputs import (
+    advance_history,
+    write_magnitudes,
+    write_motion,
+    write_uses,
+)
 from neuralcodec.model.exact import QUALITY_CENTRE, log_magnitude, table_in_units
 from neuralcodec.model.kept import kept
 from neuralcodec.model.scale_prior import (
+    LEVEL_UNITS,
     MOTION_CHANNELS,
     SIDE_CHANNELS,
+    USE_UNITS,
     GroupNetwork,
     History,
     Pass,
+    Past,
     ScalePrior,
     parity_map,
 )
+from neuralcodec.model.skip_prior import activity_of
 from neuralcodec.model.video_model import VideoModel
 
+Memory = TypeVar("Memory")  # what the symbols of a frame leave to those that refer to it
 
-class GopScales(ABC):
+
+@dataclass(frozen=True)
+class FramePast(Generic[Memory]):
+    """What is known of an inter frame before its latent. motion (5, 2h, 2w): as in
+    `recurrence.Recurrence`; before: what both frames have left that it refers to; distances: to
+    both, see `inter.Referred`."""
+
+    motion: Tensor
+    before: tuple[Memory, Memory]
+    level: int
+    distances: tuple[int, int]
+
+
+class GopScales(ABC, Generic[Memory]):
     """For each frame: `begin`; for each pass `indices`, then `tell`; `end`. All arrays are
     (h, w, channels of the group)."""
 
@@ -47,8 +71,12 @@ class GopScales(ABC):
         return list(self._prior(intra).passes(self.height, self.width))
 
     @abstractmethod
-    def begin(self, q: int, vectors: Tensor | None) -> None:
-        """vectors (1, 2, 2h, 2w) in quarter samples; None: an intra frame."""
+    def begin(self, q: int, past: "FramePast[Memory] | None") -> None:
+        """past: None: an intra frame."""
+
+    @abstractmethod
+    def activity(self) -> Tensor:
+        """Of an inter frame, (1, h, w, 2): see `skip_prior.activity_of`."""
 
     @abstractmethod
     def indices(self, coded: Pass) -> np.ndarray:
@@ -59,34 +87,40 @@ class GopScales(ABC):
         """The symbols of the group, int16: of this pass and those before, else 0."""
 
     @abstractmethod
-    def end(self) -> None:
-        """The frame becomes history."""
+    def end(self) -> Memory:
+        """What the frame leaves."""
 
     def _prior(self, intra: bool) -> ScalePrior:
         return self.model.intra_prior if intra else self.model.inter_prior
 
 
-def gop_scales(model: VideoModel, height: int, width: int) -> GopScales:
-    kind = CompiledScales if can_run(model.log_table) else TensorScales
-    return kind(model, height, width)
+def gop_scales(model: VideoModel, height: int, width: int) -> GopScales[Any]:
+    if can_run(model.log_table):
+        return CompiledScales(model, height, width)
+    return TensorScales(model, height, width)
 
 
-class TensorScales(GopScales):
+class TensorScales(GopScales[History]):
     """Float maps through the layers themselves."""
 
-    def __init__(self, model: VideoModel, height: int, width: int) -> None:
-        super().__init__(model, height, width)
-        self._history: History | None = None
-
-    def begin(self, q: int, vectors: Tensor | None) -> None:
+    def begin(self, q: int, past: FramePast[History] | None) -> None:
         shape = 1, self.height, self.width
-        self._is_intra = vectors is None
+        self._is_intra = past is None
+        self._history = None if past is None else History.of_both(*past.before)
+        known = None
+        if past is not None and self._history is not None:
+            level, distances = torch.tensor([past.level]), torch.tensor([past.distances])
+            known = Past(self._history, past.motion[None], level, distances)
         self._side = self._prior(self._is_intra).side_information(
-            torch.tensor([q], device="cpu"), shape, self.model.log_table, self._history, vectors
+            torch.tensor([q], device="cpu"), shape, self.model.log_table, known
         )
         self._magnitudes = torch.zeros(
             *shape, self.model.config.latents, dtype=torch.float32, device="cpu"
         )
+
+    def activity(self) -> Tensor:
+        assert self._history is not None
+        return activity_of(self._history.last, self._history.mean)
 
     def indices(self, coded: Pass) -> np.ndarray:
         found = self._prior(self._is_intra).indices(coded, self._side, self._magnitudes)
@@ -97,11 +131,10 @@ class TensorScales(GopScales):
         magnitudes = log_magnitude(torch.from_numpy(values), self.model.log_table)
         self._magnitudes[0, :, :, coded.channels] = magnitudes
 
-    def end(self) -> None:
-        if self._is_intra or self._history is None:
-            self._history = History.begin(self._magnitudes)
-        else:
-            self._history = self._history.advance(self._magnitudes)
+    def end(self) -> History:
+        if self._history is None:
+            return History.begin(self._magnitudes)
+        return self._history.advance(self._magnitudes)
 
 
 @dataclass(frozen=True)
@@ -170,31 +203,71 @@ def _integer_network(network: GroupNetwork, side: int, before: int) -> _IntegerN
     )
 
 
-class CompiledScales(GopScales):
-    """One wide map of integers, that passes append to. See `kernels.exact_layers`."""
+@dataclass(frozen=True)
+class IntegerHistory:
+    """maps (positions, 2N) int8: `History.last`, then `History.mean`."""
+
+    maps: Tensor
+    after_intra: bool
+
+    @classmethod
+    def of_both(cls, first: "IntegerHistory", second: "IntegerHistory") -> "IntegerHistory":
+        """As `History.of_both`."""
+        if first is second:
+            return first
+        latents = first.maps.shape[1] // 2
+        last = torch.maximum(first.maps[:, :latents], second.maps[:, :latents])
+        mean = first.maps[:, latents:].to(torch.int16).add_(second.maps[:, latents:]) >> 1
+        maps = torch.cat([last, mean.to(torch.int8)], 1)
+        return cls(maps, first.after_intra or second.after_intra)
+
+
+class CompiledScales(GopScales[IntegerHistory]):
+    """One wide map of integers, that passes append to. See `parsing.exact_layers`."""
 
     def __init__(self, model: VideoModel, height: int, width: int) -> None:
         super().__init__(model, height, width)
         self._positions = height * width
         self._table = table_in_units(model.log_table)
         self._maps: Tensor | None = None  # (positions and one of zeros, columns) int8
-        self._history: Tensor | None = None  # (positions, 2N) int8
-        self._is_intra = self._after_intra = False
+        self._is_intra = False
 
-    def begin(self, q: int, vectors: Tensor | None) -> None:
-        is_intra = vectors is None
+    def begin(self, q: int, past: FramePast[IntegerHistory] | None) -> None:
+        is_intra = past is None
         if self._maps is None or is_intra != self._is_intra:
             self._make_maps(is_intra)
         assert self._maps is not None
         maps, side = self._maps[: self._positions], self._integers.columns.side
         maps[:, side] = q - QUALITY_CENTRE
-        if vectors is not None:
-            assert self._history is not None and self._integers.summarise is not None
-            layer = self._integers.summarise
-            rectify_sums(sums(self._history, layer), layer.bias, self._array, side + SIDE_CHANNELS)
-            motion = self._integers.columns.magnitudes - MOTION_CHANNELS
-            write_motion(vectors[0].contiguous().numpy(), self._table, self._array, motion)
-            maps[:, motion + MOTION_CHANNELS - 1] = ACTIVATION_UNITS if self._after_intra else 0
+        self._history = None
+        if past is not None:
+            self._history = IntegerHistory.of_both(*past.before)
+            assert self._integers.summarise is not None
+            seen, layer = self._history.maps, self._integers.summarise
+            rectify_sums(sums(seen, layer), layer.bias, self._array, side + SIDE_CHANNELS)
+            self._write_motion(past, self._history.after_intra)
+
+    def _write_motion(self, past: FramePast[IntegerHistory], after_intra: bool) -> None:
+        """In the order of `scale_prior.MOTION_CHANNELS`."""
+        assert self._maps is not None
+        maps = self._maps[: self._positions]
+        at = self._integers.columns.magnitudes - MOTION_CHANNELS
+        motion = past.motion.contiguous().numpy()
+        write_motion(motion[1:3], self._table, self._array, at)
+        write_motion(motion[3:5], self._table, self._array, at + 4)
+        write_uses(motion[0], USE_UNITS, self._array, at + 8)
+        far = len(self._table) - 1
+        distances = (
+            int(self._table[min(abs(d), far)]) * (1 if d > 0 else -1) for d in past.distances
+        )
+        constants = LEVEL_UNITS * past.level, *distances, ACTIVATION_UNITS * after_intra
+        for column, value in enumerate(constants, at + 10):
+            maps[:, column] = value
+
+    def activity(self) -> Tensor:
+        assert self._history is not None
+        maps = self._history.maps.view(1, self.height, self.width, -1)
+        return activity_of(*maps.chunk(2, -1)).float() / ACTIVATION_UNITS
 
     def indices(self, coded: Pass) -> np.ndarray:
         assert self._maps is not None
@@ -226,14 +299,14 @@ class CompiledScales(GopScales):
         flat = values.reshape(self._positions, -1)
         write_magnitudes(flat, self._table, self._array, column)
 
-    def end(self) -> None:
+    def end(self) -> IntegerHistory:
         assert self._maps is not None
         first = self._integers.columns.magnitudes
-        if self._is_intra or self._history is None:
-            self._history = self._maps[: self._positions, first:].repeat(1, 2)
-        else:
-            advance_history(self._array, first, self._history.numpy())
-        self._after_intra = self._is_intra
+        if self._history is None:
+            return IntegerHistory(self._maps[: self._positions, first:].repeat(1, 2), True)
+        left = self._history.maps.clone()
+        advance_history(self._array, first, left.numpy())
+        return IntegerHistory(left, False)
 
     def _make_maps(self, is_intra: bool) -> None:
         prior = self._prior(is_intra)

@@ -23,16 +23,24 @@ class LatentMeans(nn.Module):
         self.first = _mean_network(side, hidden, latents) if side else None
         self.second = _mean_network(side + latents, hidden, latents)
 
-    def quantise(self, latent: Tensor, side: Tensor | None, scale: Tensor) -> tuple[Tensor, Tensor]:
-        """latent (B, N, h, w) in symbol units, scale (B, N, 1, 1) symbol units per latent unit.
+    def quantise(
+        self, latent: Tensor, side: Tensor | None, scale: Tensor, sent: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """latent (B, N, h, w) in symbol units, scale (B, N, 1, 1) symbol units per latent unit;
+        sent (B, 1, h, w): 0 where symbols are 0 whatever the latent is; None: nowhere.
 
         Returns (means, rounded): symbols = rounded - means, both with straight-through gradients.
         """
+
+        def rounded(means: Tensor) -> Tensor:
+            symbols = round_through(latent - means)
+            return (symbols if sent is None else symbols * sent) + means
+
         chosen = self._chosen(latent)
         means = self._first_means(latent, side, scale)
-        known = (round_through(latent - means) + means) * chosen
+        known = rounded(means) * chosen
         means = means * chosen + self._second_means(known, side, scale) * (1 - chosen)
-        return means, round_through(latent - means) + means
+        return means, rounded(means)
 
     def restore(self, symbols: Tensor, side: Tensor | None, scale: Tensor) -> Tensor:
         """The rounded latent from its symbols: what `quantise` gave, up to float rounding."""

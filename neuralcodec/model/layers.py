@@ -90,8 +90,8 @@ class Pointwise(_Convolution):
     """A 1x1 convolution: on a CPU a matrix product, which in channels-last layout needs no copy and
     is differentiated in three quarters of the time."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 1)
+    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
+        super().__init__(inputs, outputs, 1, bias=bias)
 
     def forward(self, *parts: Tensor, plus: Tensor | None = None) -> Tensor:
         """parts (B, any, h, w): the inputs, as `torch.cat` would join them; plus (B, N, h, w),

@@ -54,30 +54,39 @@ def reference_warp_feature(feature: Tensor, vectors: Tensor) -> Tensor:
     )
 
 
-def warp_planes(y: Tensor, uv: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+def warp_planes(
+    y: Tensor, uv: Tensor, vectors: Tensor, halves: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Both planes of a frame; shapes as in `planes_to_tokens`, vectors (B, 2, H/8, W/8) in quarter
-    luma samples."""
+    luma samples; halves: see `overlapped_blocks`."""
     with torch.autocast(y.device.type, enabled=False):
         luma, chroma = vectors.float() / QUARTER, vectors.float() / (2 * QUARTER)
         return (
-            overlapped_blocks(y.float(), luma, VECTOR_BLOCK),
-            overlapped_blocks(uv.float(), chroma, VECTOR_BLOCK // 2),
+            overlapped_blocks(y.float(), luma, VECTOR_BLOCK, halves),
+            overlapped_blocks(uv.float(), chroma, VECTOR_BLOCK // 2, halves),
         )
 
 
-def overlapped_blocks(x: Tensor, vectors: Tensor, block: int) -> Tensor:
+def overlapped_blocks(
+    x: Tensor, vectors: Tensor, block: int, halves: Tensor | None = None
+) -> Tensor:
     """x (B, C, H, W); vectors (B, 2, H/block, W/block) in samples of x, multiples of 1/8 ->
     (B, C, H, W).
+
+    halves (B, 1, H/block, W/block), 0, 1 or 2: how many halves of its prediction a block takes from
+    x; what is given is that part. None: all of it.
 
     Six taps between samples keep fine detail sharper than a cubic filter's four where a picture
     is predicted from a predicted one a hundred times over.
     """
     if can_run(x, vectors) and x.dtype == torch.float32:
-        return kernels.overlapped_blocks(x, vectors, block, _filters())
-    return reference_blocks(x, vectors, block)
+        return kernels.overlapped_blocks(x, vectors, block, _filters(), halves)
+    return reference_blocks(x, vectors, block, halves)
 
 
-def reference_blocks(x: Tensor, vectors: Tensor, block: int) -> Tensor:
+def reference_blocks(
+    x: Tensor, vectors: Tensor, block: int, halves: Tensor | None = None
+) -> Tensor:
     """The same by tensor operations."""
     height, width = x.shape[-2:]
     window = 2 * block
@@ -101,12 +110,17 @@ def reference_blocks(x: Tensor, vectors: Tensor, block: int) -> Tensor:
         cut = _cut
         padded = padded.contiguous(memory_format=torch.channels_last)
     weights = _weights(window, device)
+    shares = None
+    if halves is not None:
+        shares = F.pad(halves.to(x.dtype) / 2, (1, 1, 1, 1), mode="replicate")[:, 0]
     strips = []
     for row in range(0, rows - 1, STRIP):
         strip = slice(row, row + STRIP + 1)
         windows = cut(padded, top[:, strip], left[:, strip], support)
         windows = _interpolate(windows, interpolation_filter(fraction[:, 0, strip]), 5, window)
         windows = _interpolate(windows, interpolation_filter(fraction[:, 1, strip]), 4, window)
+        if shares is not None:
+            windows = windows * shares[:, strip, :, None, None, None]
         strips.append(_add_up(windows * weights, block))
     picture = strips[0] if len(strips) == 1 else torch.cat(strips, 2)
     half = block // 2

@@ -1,4 +1,5 @@
-"""The walk of `motion_prior` over one field, in integers, and the choice among its candidates.
+"""The walk of `motion_prior` over the motion of one frame, in integers, and the choice among what a
+block can name.
 
 Arrays of a step have its blocks first.
 """
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.parsing.exact_layers import IntegerLayer, index_sums, rectify_sums, sums
-from neuralcodec.kernels.parsing.vector_steps import (
+from neuralcodec.kernels.parsing.motion_walk import (
     CANDIDATES,
     INPUTS,
     OUTPUTS,
@@ -28,30 +29,46 @@ from neuralcodec.model.motion_steps import COARSEST, STEPS, WIDEST_LOOK, step_pl
 
 
 @dataclass(frozen=True)
+class FrameSetting:
+    """A `MotionSetting` of one frame: temporal (5, h, w), distances to both references."""
+
+    temporal: Tensor
+    distances: tuple[int, int]
+    level: int
+    q: int
+
+    @property
+    def is_two(self) -> bool:
+        """The references differ."""
+        return self.distances[0] != self.distances[1]
+
+
+@dataclass(frozen=True)
 class StepArrays:
-    """A `StepContext` of one field: blocks (n,), candidates (n, 6, 2) int32, usable (n, 6),
-    prediction (n, 2) int32, indices (n, 8) uint8."""
+    """A `StepContext` of one frame: blocks (n,), candidates (n, 6, 5) int32, usable (n, 6),
+    prediction (n, 4) int32, inputs (n, INPUTS) int8, indices (n, 12) uint8."""
 
     blocks: np.ndarray
     candidates: np.ndarray
     usable: np.ndarray
     prediction: np.ndarray
+    inputs: np.ndarray
     indices: np.ndarray
 
 
 class OpenBlocks:
     """The blocks of a step while their candidates are gone through.
 
-    vectors (n, 2) int32: the prediction until a block takes another; is_open (n,): has not yet."""
+    motion (n, 5) int32: 0 until a block has its own; is_open (n,): has not yet."""
 
     def __init__(self, step: StepArrays) -> None:
         self._step = step
-        self.vectors = step.prediction.copy()
-        self.is_open = np.ones(len(self.vectors), bool)
+        self.motion = np.zeros((len(step.blocks), 5), np.int32)
+        self.is_open = np.ones(len(self.motion), bool)
 
     def asked(self, candidate: int) -> tuple[np.ndarray, np.ndarray]:
         """Which blocks say whether it is theirs, and with the chance of which index."""
-        usable, indices, n = self._step.usable, self._step.indices, len(self.vectors)
+        usable, indices, n = self._step.usable, self._step.indices, len(self.motion)
         if not can_run():
             asked = np.flatnonzero(self.is_open & usable[:, candidate])
             return asked, indices[asked, candidate]
@@ -60,7 +77,7 @@ class OpenBlocks:
         return asked[:count], chances[:count]
 
     def compare(self, candidate: int, asked: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """Whether it is what those asked want, of vectors (n, 2) int32."""
+        """Whether it is what those asked want, of motion (n, 5) int32."""
         candidates = self._step.candidates
         if not can_run():
             return np.asarray((candidates[asked, candidate] == wanted[asked]).all(1))
@@ -72,17 +89,17 @@ class OpenBlocks:
         """Those asked that have hit are done."""
         candidates = self._step.candidates
         if can_run():
-            take_candidate(hits, asked, candidates, candidate, self.is_open, self.vectors)
+            take_candidate(hits, asked, candidates, candidate, self.is_open, self.motion)
             return
-        self.vectors[asked[hits]] = candidates[asked[hits], candidate]
+        self.motion[asked[hits]] = candidates[asked[hits], candidate]
         self.is_open[asked[hits]] = False
 
     def write(self, field: np.ndarray) -> None:
-        """Into a field (2, h w) float32."""
+        """Into a field (5, h w) float32."""
         if can_run():
-            write_blocks(self.vectors, self._step.blocks, field)
+            write_blocks(self.motion, self._step.blocks, field)
         else:
-            field[:, self._step.blocks] = self.vectors.T
+            field[:, self._step.blocks] = self.motion.T
 
 
 @dataclass(frozen=True)
@@ -117,27 +134,30 @@ class IntegerNetworks:
 
 
 def integer_walk(
-    networks: IntegerNetworks, vectors: Tensor, last: Tensor, q: int, table: np.ndarray
+    networks: IntegerNetworks, motion: Tensor, setting: FrameSetting, table: np.ndarray
 ) -> Iterator[StepArrays]:
-    """All steps; vectors (2, h, w), filled in between them, and last as in `VectorPrior.walk`."""
-    height, width = vectors.shape[-2:]
+    """All steps; motion (5, h, w), filled in between them, as in `MotionPrior.walk`."""
+    height, width = motion.shape[-2:]
     size = (height + 2 * COARSEST) * (width + 2 * COARSEST)
-    now, before = np.zeros((2, size), np.int32), np.zeros((2, size), np.int32)
-    known = np.zeros(size, np.int8)
-    old = last.detach().float().contiguous().flatten(1).numpy()
-    fill_blocks(old, np.arange(height * width), width, COARSEST, before, known)
+    now, temporal = np.zeros((4, size), np.int32), np.zeros((4, size), np.int32)
+    known = np.zeros((2, size), np.int8)
+    before = setting.temporal.detach().float().contiguous().flatten(1).numpy()
+    fill_blocks(before, np.arange(height * width), width, COARSEST, temporal, known)
+    which = before[0].astype(np.int8)
     known[:] = 0
+    distances = np.array(setting.distances, np.int64)
     for number, step in enumerate(STEPS):
-        blocks = step_places(number, height, width, vectors.device).blocks.numpy()
+        blocks = step_places(number, height, width, motion.device).blocks.numpy()
         n = len(blocks)
-        candidates = np.empty((n, CANDIDATES, 2), np.int32)
+        candidates = np.empty((n, CANDIDATES, 5), np.int32)
         usable = np.empty((n, CANDIDATES), bool)
-        prediction = np.empty((n, 2), np.int32)
+        prediction = np.empty((n, 4), np.int32)
         inputs = np.empty((n, networks.hidden + INPUTS), np.int8)
         describe_blocks(
             now,
             known,
-            before,
+            temporal,
+            which,
             blocks,
             width,
             COARSEST,
@@ -145,7 +165,9 @@ def integer_walk(
             min(step.spacing, WIDEST_LOOK),
             step.kind == "centre",
             table,
-            q - QUALITY_CENTRE,
+            distances,
+            setting.level,
+            setting.q - QUALITY_CENTRE,
             candidates,
             usable,
             prediction,
@@ -153,6 +175,7 @@ def integer_walk(
             networks.hidden,
         )
         indices = networks.indices(number, inputs)
-        yield StepArrays(blocks, candidates, usable, prediction, indices)
-        filled = vectors.detach().float().contiguous().flatten(1).numpy()
+        seen = inputs[:, networks.hidden :]
+        yield StepArrays(blocks, candidates, usable, prediction, seen, indices)
+        filled = motion.detach().float().contiguous().flatten(1).numpy()
         fill_blocks(filled, blocks, width, COARSEST, now, known)

@@ -3,7 +3,7 @@
 Channels are coded in groups from coarse to fine; the network of a group sees the magnitudes of the
 groups before it and, in inter frames, of the frames before. The groups of intra frames are coded in
 two checkerboard halves, of which the second sees the first: neighbours in the same channel say
-much, and inter frames know them from the frame before. Exact arithmetic throughout, and only
+much, and inter frames know them from those they refer to. Exact arithmetic throughout, and only
 symbols already decoded as input, so that encoder and decoder agree to the last bit everywhere.
 All maps are channels-last: (B, h, w, channels).
 """
@@ -25,9 +25,15 @@ from neuralcodec.model.exact import (
     rectify,
     to_index,
 )
+from neuralcodec.model.motion_values import FIRST, SECOND
 
 SIDE_CHANNELS = 2  # quality, parity
-MOTION_CHANNELS = 5  # |dx|, |dy|, their spread, follows-an-intra-frame
+# |dx|, |dy| and their spread in the first reference and in the second, how many of the four blocks
+# use each, level, log distances
+SEEN_OF_MOTION = 4 + 4 + 2 + 1 + 2
+MOTION_CHANNELS = SEEN_OF_MOTION + 1  # and follows-an-intra-frame
+LEVEL_UNITS = 16  # of an activation, for each level
+USE_UNITS = 8  # for each block
 
 
 @dataclass(frozen=True)
@@ -48,10 +54,28 @@ class History:
         mean = units.floor() / ACTIVATION_UNITS
         return History(magnitudes, mean, magnitudes.new_zeros(len(magnitudes)))
 
+    @classmethod
+    def of_both(cls, first: "History", second: "History") -> "History":
+        """What two frames mean for one that refers to both: the larger magnitudes, and the mean of
+        the running means, rounded down to the grid."""
+        units = (first.mean + second.mean) * (ACTIVATION_UNITS / 2)
+        return cls(
+            torch.maximum(first.last, second.last),
+            units.floor() / ACTIVATION_UNITS,
+            torch.maximum(first.after_intra, second.after_intra),
+        )
+
     def select(self, item: int) -> "History":
         """Of one item of the batch, as a batch of one."""
         one = slice(item, item + 1)
         return History(self.last[one], self.mean[one], self.after_intra[one])
+
+    def split(self, parts: int) -> list["History"]:
+        """The reverse of `cat`: so many equal parts of the batch."""
+        tensors = (self.last, self.mean, self.after_intra)
+        return [
+            History(*of_part) for of_part in zip(*(t.chunk(parts) for t in tensors), strict=True)
+        ]
 
     @classmethod
     def cat(cls, parts: Sequence["History"]) -> "History":
@@ -59,6 +83,29 @@ class History:
             torch.cat([part.last for part in parts]),
             torch.cat([part.mean for part in parts]),
             torch.cat([part.after_intra for part in parts]),
+        )
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is known of an inter frame before its symbols. history: of both references, see
+    `History.of_both`; motion (B, 5, 2h, 2w): see `recurrence.Recurrence`; level (B,); distances
+    (B, 2): see `inter.Referred`."""
+
+    history: History
+    motion: Tensor
+    level: Tensor
+    distances: Tensor
+
+    @classmethod
+    def cat(cls, parts: Sequence["Past"]) -> "Past | None":
+        if not parts:
+            return None
+        return cls(
+            History.cat([part.history for part in parts]),
+            torch.cat([part.motion for part in parts]),
+            torch.cat([part.level for part in parts]),
+            torch.cat([part.distances for part in parts]),
         )
 
 
@@ -77,13 +124,34 @@ def _first_half(channels: slice, maps: Tensor) -> Tensor:
     return parity_map(height, width, channels.stop, maps.device)[..., channels.start :] > 0
 
 
+def _four_blocks(maps: Tensor) -> Tensor:
+    """(B, C, 2h, 2w) -> (B, h, w, C, 4): of each latent position."""
+    batch, channels, rows, columns = maps.shape
+    four = maps.view(batch, channels, rows // 2, 2, columns // 2, 2)
+    return four.permute(0, 2, 4, 1, 3, 5).flatten(4)
+
+
 def _motion_of_positions(vectors: Tensor) -> Tensor:
     """(B, 2, 2h, 2w) -> (B, h, w, 4): per latent position, the largest component of its four
     blocks and how far they are apart. Integers stay integers."""
-    batch, _, rows, columns = vectors.shape
-    four = vectors.view(batch, 2, rows // 2, 2, columns // 2, 2).permute(0, 2, 4, 1, 3, 5)
-    four = four.flatten(4)
+    four = _four_blocks(vectors)
     return torch.cat([four.abs().amax(-1), four.amax(-1) - four.amin(-1)], -1)
+
+
+def motion_maps(
+    motion: Tensor, level: Tensor, distances: Tensor, log_table: Tensor
+) -> list[Tensor]:
+    """Maps (B, h, w, ...) of SEEN_OF_MOTION channels in all, exact; arguments as in `Past`."""
+    first, second = (
+        log_magnitude(_motion_of_positions(motion[:, part]), log_table)
+        for part in (slice(1, 3), slice(3, 5))
+    )
+    uses = torch.cat([motion[:, :1] != SECOND, motion[:, :1] != FIRST], 1).float()
+    used = _four_blocks(uses).sum(-1) * (USE_UNITS / ACTIVATION_UNITS)
+    away = log_magnitude(distances, log_table) * distances.sign()
+    depth = level * (LEVEL_UNITS / ACTIVATION_UNITS)
+    constants = torch.cat([depth[:, None].float(), away.float()], 1)
+    return [first, second, used, constants[:, None, None].expand(*first.shape[:3], -1)]
 
 
 class GroupNetwork(nn.Module):
@@ -152,10 +220,9 @@ class ScalePrior(nn.Module):
         q: Tensor,
         shape: tuple[int, int, int],
         log_table: Tensor,
-        history: History | None = None,
-        vectors: Tensor | None = None,
+        past: Past | None = None,
     ) -> Tensor:
-        """What all groups of a frame see; q (B,), shape (B, h, w), vectors (B, 2, 2h, 2w)."""
+        """What all groups of a frame see; q (B,), shape (B, h, w); past: of an inter frame."""
         batch, height, width = shape
         quality = quality_activation(q)[:, None, None, None]
         maps = [
@@ -163,10 +230,11 @@ class ScalePrior(nn.Module):
             parity_map(height, width, 1, q.device).expand(batch, height, width, 1),
         ]
         if self.summarise is not None:
-            assert history is not None and vectors is not None
-            past = torch.cat([history.last, history.mean], -1)
-            maps.append(rectify(self.summarise(past)))
-            maps.append(log_magnitude(_motion_of_positions(vectors), log_table))
+            assert past is not None
+            history = past.history
+            seen = torch.cat([history.last, history.mean], -1)
+            maps.append(rectify(self.summarise(seen)))
+            maps += motion_maps(past.motion, past.level, past.distances, log_table)
             maps.append(history.after_intra[:, None, None, None].expand_as(maps[0]))
         return torch.cat(maps, -1)
 

@@ -5,23 +5,25 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.model.config import BLOCK, VECTOR_BLOCK, ModelConfig
+from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.exact import ExactLayer, exact_float32, log_magnitude, log_magnitude_table
-from neuralcodec.model.frame_step import BestFiltered, CodedStep, FrameCoding, Refine
+from neuralcodec.model.frame_step import BestFiltered, CodedStep, FrameCoding, FramePlace, Refine
 from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
 from neuralcodec.model.layers import Float32Pointwise
 from neuralcodec.model.loop_filters import FILTER_GAIN
-from neuralcodec.model.motion_prior import VectorPrior
-from neuralcodec.model.recurrence import Recurrence
+from neuralcodec.model.motion_prior import MotionPrior
+from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History, ScalePrior
+from neuralcodec.model.skip_prior import SkipPrior
+from neuralcodec.model.skipping import choose_skipped, surely_none, with_skipped
 
 
 class VideoModel(nn.Module):
-    """Intra and inter transforms (float) and the priors of latent and vectors (exact).
+    """Intra and inter transforms (float) and the priors of latent and motion (exact).
 
     Of frames of B items: planes y (B, 1, H, W) and uv (B, 2, H/2, W/2) in [0, 1], H and W multiples
-    of 16, q (B,) in 0..63, vectors (B, 2, H/8, W/8) in quarter samples.
+    of 16, q (B,) in 0..63, motion (B, 5, H/8, W/8) as in `Recurrence`.
     """
 
     log_table: Tensor
@@ -33,7 +35,8 @@ class VideoModel(nn.Module):
         self.inter = InterCoder(config)
         self.intra_prior = ScalePrior(config, inter=False)
         self.inter_prior = ScalePrior(config, inter=True)
-        self.vector_prior = VectorPrior(config)
+        self.motion_prior = MotionPrior(config)
+        self.skip_prior = SkipPrior()
         self.register_buffer("log_table", log_magnitude_table())
         self.float()  # whatever PyTorch's default is in this program
 
@@ -48,21 +51,24 @@ class VideoModel(nn.Module):
             log_table=self.log_table,
             q=q,
             show=lambda rounded: self.intra.synthesise(rounded, q),
+            source=(y, uv),
         )
-        return self._code(coding, self.intra.analyse(y, uv, q), refine)
+        return self._code(coding, self.intra.analyse(y, uv, q), refine, None)
 
     def code_inter(
         self,
         y: Tensor,
         uv: Tensor,
         q: Tensor,
-        vectors: Tensor,
-        before: Recurrence,
+        place: FramePlace,
+        motion: Tensor,
+        references: tuple[Recurrence, Recurrence],
         refine: Refine | None = None,
         filter_gain: float = FILTER_GAIN,
     ) -> CodedStep:
-        """A frame that is predicted from `before`, which must have its history."""
-        prediction = self.inter.predict(before.state, vectors, q)
+        """A frame that is predicted from two references, which must have their histories."""
+        refer = place.refer(references)
+        prediction = self.inter.predict(refer, motion, q)
         show = BestFiltered(self.inter, prediction, q, (y, uv), filter_gain)
         coding = FrameCoding(
             coder=self.inter,
@@ -70,44 +76,68 @@ class VideoModel(nn.Module):
             log_table=self.log_table,
             q=q,
             show=show,
+            source=(y, uv),
             prediction=prediction,
-            before=before,
-            vectors=vectors,
+            refer=refer,
+            motion=motion,
+            history=_history_of(references),
+            skipped=torch.cat([reference.skipped for reference in references], 1),
         )
-        return self._code(coding, self.inter.analyse(y, uv, prediction, q), refine)
+        latent = self.inter.analyse(y, uv, prediction, q)
+        return self._code(coding, latent, refine, place.time)
 
     def show_intra(self, symbols: Tensor, q: Tensor) -> Recurrence:
         """symbols (B, N, h, w) of a frame -> what `code_intra` left, up to the history and to the
         rounding of floats."""
         rounded = self.intra.means.restore(symbols, None, self.intra.gain(q))
-        batch, _, rows, columns = symbols.shape
-        per_side = BLOCK // VECTOR_BLOCK
-        still = symbols.new_zeros(batch, 2, per_side * rows, per_side * columns)
-        return Recurrence(self.intra.synthesise(rounded, q), still, None)
+        state = self.intra.synthesise(rounded, q)
+        return _left_by_intra(state, q, None)
 
     def show_inter(
-        self, symbols: Tensor, q: Tensor, vectors: Tensor, filtered: Tensor, before: Recurrence
+        self,
+        symbols: Tensor,
+        q: Tensor,
+        place: FramePlace,
+        motion: Tensor,
+        filtered: Tensor,
+        skipped: Tensor,
+        references: tuple[Recurrence, Recurrence],
     ) -> Recurrence:
-        """The same of `code_inter`; filtered (B, 2): see `loop_filters.Filtered`."""
-        prediction = self.inter.predict(before.state, vectors, q)
+        """The same of `code_inter`; filtered (B, 2): see `loop_filters.Filtered`; skipped
+        (B, 1, h, w): see `skipping`."""
+        prediction = self.inter.predict(place.refer(references), motion, q)
         rounded = self.inter.means.restore(symbols, prediction.side, self.inter.gain(q))
-        return Recurrence(self.inter.synthesise(rounded, prediction, q, filtered), vectors, None)
+        state = self.inter.synthesise(rounded, prediction, q, filtered)
+        state = with_skipped(state, prediction.still, skipped)
+        return Recurrence(
+            state, motion, place.time, place.refer(references).distances, skipped, None
+        )
 
-    def _code(self, coding: FrameCoding, latent: Tensor, refine: Refine | None) -> CodedStep:
+    def _code(
+        self, coding: FrameCoding, latent: Tensor, refine: Refine | None, time: Tensor | None
+    ) -> CodedStep:
         if refine is not None:
             latent = refine(latent, coding)
         means, rounded = coding.quantise(latent)
+        state = coding.show(rounded)
+        skipped = none_skipped(state)
+        if coding.prediction is not None:
+            still = coding.prediction.still
+            skipped = choose_skipped(state, still, coding.source)
+            if not surely_none((rounded != means) & (skipped > 0)):
+                means, rounded = coding.quantise(latent, sent=1 - skipped)
+                state = coding.show(rounded)
+            state = with_skipped(state, still, skipped)
         # NaNs of a diverged training step become 0 here; its loss reports them.
         symbols = torch.nan_to_num((rounded - means).detach().round())
-        state = coding.show(rounded)
         with exact_float32(latent.device.type):
             magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), self.log_table)
-        vectors, history = coding.vectors, History.begin(magnitudes)
-        if vectors is None:
-            vectors = state.y.new_zeros(len(latent), 2, *state.feature.shape[-2:])
-        if coding.before is not None:
-            assert coding.before.history is not None
-            history = coding.before.history.advance(magnitudes)
+        if coding.history is None or coding.motion is None or coding.refer is None or time is None:
+            left = _left_by_intra(state, coding.q, History.begin(magnitudes))
+        else:
+            history = coding.history.advance(magnitudes)
+            distances = coding.refer.distances
+            left = Recurrence(state, coding.motion, time, distances, skipped, history)
         return CodedStep(
             coding=coding,
             latent=latent,
@@ -115,7 +145,8 @@ class VideoModel(nn.Module):
             rounded=rounded,
             symbols=symbols,
             filtered=coding.show.filtered if isinstance(coding.show, BestFiltered) else None,
-            recurrence=Recurrence(state, vectors, history),
+            skipped=skipped,
+            recurrence=left,
         )
 
     def exact_layers(self) -> list[ExactLayer]:
@@ -130,3 +161,19 @@ class VideoModel(nn.Module):
                 if isinstance(module, nn.Conv2d) and not isinstance(module, Float32Pointwise):
                     module.to(precision)
         return fast
+
+
+def none_skipped(state: State) -> Tensor:
+    return state.latent.new_zeros(len(state.latent), 1, *state.latent.shape[-2:])
+
+
+def _left_by_intra(state: State, q: Tensor, history: History | None) -> Recurrence:
+    motion = state.y.new_zeros(len(state.y), 5, *state.feature.shape[-2:])
+    none = torch.zeros(len(q), 2, dtype=torch.long, device=q.device)
+    return Recurrence(state, motion, none[:, 0], none, none_skipped(state), history)
+
+
+def _history_of(references: tuple[Recurrence, Recurrence]) -> History:
+    first, second = (reference.history for reference in references)
+    assert first is not None and second is not None
+    return first if second is first else History.of_both(first, second)

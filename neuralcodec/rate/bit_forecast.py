@@ -1,17 +1,21 @@
 """What the frames to come will cost: a forecast, corrected by what frames did cost."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from neuralcodec.container.sizes import fixed_bits
 from neuralcodec.encoder.quality_control import FrameResult
 from neuralcodec.rate.curve import INTER_OCTAVES, INTRA_OCTAVES, Curve, inter_quality, intra_quality
+from neuralcodec.rate.levels import USUAL_BITS, Kind, LevelDifferences, by_kind
 from neuralcodec.rate.trend import RunningTrend
 
 # Frames that correct the forecast: of their GOP and the next, full of what is new; of others
 GOP_MEMORY, LATER_MEMORY, INTRA_MEMORY = 24.0, 100.0, 4.0
 LEAST_WEIGHT = 0.1  # of a frame in which nothing is new, against one in which all is
 OTHER_SCENES = 0.15  # share that what was learned counts for in a new scene
+LONE_SHARE = 0.15  # of an intra frame's bits, of an inter frame where none was seen so far
+LEVEL_OCTAVES = {kind: math.log2(bits) for kind, bits in by_kind(USUAL_BITS).items()}
 LEAST_BITS = 4.0  # of a frame that react to q: no logarithm of nothing
 
 
@@ -39,9 +43,10 @@ class FrameBits:
     number: int
     gop: int  # its number
     is_intra: bool
-    bits: float  # that react to q, at the reference
+    bits: float  # that react to q, at the reference, were it a P frame
     alike: float  # 0..1: how much it has in common with the frame before it
-    look: float  # of what is new in it, see `rate_usual.inter_look`
+    look: float  # of what is new in it, see `complexity.inter_look`
+    kind: Kind = (1, 0)  # of an inter frame
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,9 @@ class BitsForecast:
         self._trend = RunningTrend(GOP_MEMORY, trust.level, trust.slope)  # of the GOP seen last
         self._intra = _Ratio(INTRA_MEMORY, trust.intra)
         self._inter = _Ratio(LATER_MEMORY, trust.later)
-        self._later = 0.0  # reacting bits of inter frames in GOPs of which nothing is begun
+        self._levels = LevelDifferences(LEVEL_OCTAVES)
+        # Reacting bits of inter frames in GOPs of which nothing is begun, by kind
+        self._later: defaultdict[Kind, float] = defaultdict(float)
         self._intra_later = 0.0
         self._fixed = 0.0  # bits of frames not begun that do not react
         self._inter_frames = 0  # not begun
@@ -88,7 +95,7 @@ class BitsForecast:
         gop.rest[frame.number] = frame
         self._inter_frames += 1
         if gop.trend is None:
-            self._later += frame.bits
+            self._later[frame.kind] += frame.bits
 
     def begin(self, number: int, q: float) -> None:
         frame = self._frames[number]
@@ -97,13 +104,19 @@ class BitsForecast:
         if gop.trend is None:
             gop.trend = self._continued(gop)
             self._next = frame.gop + 1
-            self._later -= gop.bits
+            for other in gop.rest.values():
+                self._later[other.kind] -= other.bits
         if frame.is_intra:
             self._intra_later -= frame.bits
         else:
             del gop.rest[number]
             self._inter_frames -= 1
-        self._begun[number] = frame.bits * self.law.factor(q, self.reference, frame.is_intra)
+        bits = frame.bits if frame.is_intra else self._weighted(frame)
+        self._begun[number] = bits * self.law.factor(q, self.reference, frame.is_intra)
+
+    def _weighted(self, frame: FrameBits) -> float:
+        """Reacting bits of an inter frame at its level."""
+        return frame.bits * 2.0 ** self._levels[frame.kind]
 
     def _continued(self, gop: "_Gop") -> RunningTrend:
         return self._trend.continued(max(gop.alike, OTHER_SCENES))
@@ -123,6 +136,7 @@ class BitsForecast:
                 self._inter.add(max(happened, 0.0), foretold)
                 weight = LEAST_WEIGHT + (1 - LEAST_WEIGHT) * 2.0**frame.look
                 error = math.log2(max(happened, LEAST_BITS) / max(foretold, LEAST_BITS))
+                self._levels.learn(frame.kind, weight * (error - gop.trend.at(frame.look)))
                 gop.trend.add(frame.look, error, weight)
         self._trend = gop.trend
         gop.unseen -= 1
@@ -142,19 +156,26 @@ class BitsForecast:
 
     def coming(self, more_intra: float = 0.0, more_inter: float = 0.0) -> "ComingBits":
         """Of the frames not begun; and of so many more, like those known."""
-        inter, later = 0.0, self._later
+        inter = 0.0
+        later = sum(bits * 2.0 ** self._levels[kind] for kind, bits in self._later.items())
         for gop in self._gops.values():
             if gop.trend is not None:
-                inter += gop.corrected(gop.trend)
+                inter += self._corrected(gop, gop.trend)
         if self._next in self._gops:
             gop = self._gops[self._next]
-            inter += gop.corrected(self._continued(gop))
-            later -= gop.bits
+            inter += self._corrected(gop, self._continued(gop))
+            later -= sum(map(self._weighted, gop.rest.values()))
         inter += later * self._inter.factor
-        inter += more_inter * inter / max(self._inter_frames, 1)
+        if self._inter_frames:
+            inter += more_inter * inter / self._inter_frames
+        else:
+            inter += more_inter * LONE_SHARE * self._last_intra
         intra = (self._intra_later + more_intra * self._last_intra) * self._intra.factor
         fixed = more_intra * fixed_bits(True) + more_inter * fixed_bits(False)
         return ComingBits(self.law, self.reference, intra, inter, self._fixed + fixed)
+
+    def _corrected(self, gop: "_Gop", trend: RunningTrend) -> float:
+        return sum(self._weighted(f) * 2.0 ** trend.at(f.look) for f in gop.rest.values())
 
 
 @dataclass(frozen=True)
@@ -181,14 +202,6 @@ class _Gop:
     rest: dict[int, FrameBits] = field(default_factory=dict)  # inter frames not begun, by number
     unseen: int = 0  # frames not observed
     trend: RunningTrend | None = None  # octaves; once it is begun
-
-    @property
-    def bits(self) -> float:
-        """That react to q, of the rest."""
-        return sum(frame.bits for frame in self.rest.values())
-
-    def corrected(self, trend: RunningTrend) -> float:
-        return sum(frame.bits * 2.0 ** trend.at(frame.look) for frame in self.rest.values())
 
 
 class _Ratio:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from neuralcodec.codec.time_span import TimeSpan
-from neuralcodec.encoder.encoder import EncoderSettings
-from neuralcodec.encoder.lookahead import FrameComplexity, SourceFrame, compared_frames
+from neuralcodec.encoder.encoder_settings import EncoderSettings
+from neuralcodec.encoder.lookahead import FrameComplexity, SourceFrame, compared_frames, fitting
+from neuralcodec.encoder.structure_choice import StructureChoice
 from neuralcodec.rate.complexity import inter_look
 from neuralcodec.video import Frame, VideoFormat
 
@@ -117,7 +118,8 @@ def survey(frames: Iterator[Frame], fmt: VideoFormat, settings: EncoderSettings)
     middles = _Middles(most - round(BEGINNING_SHARE * most))
     span = TimeSpan(fmt)
     infos: list[FrameComplexity] = []
-    for source in compared_frames(frames, settings.gop, settings.batch, settings.scene_cuts):
+    choice = StructureChoice(fitting(settings.structure, fmt))
+    for source in compared_frames(frames, settings.gop, settings.scene_cuts, choice):
         span.add([source.info.pts])
         infos.append(source.info)
         beginnings.add(source)

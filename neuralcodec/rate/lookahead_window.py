@@ -5,17 +5,14 @@ from neuralcodec.video import USUAL_RATE, VideoFormat
 
 
 class Sight:
-    """The frames seen and not begun. Where several GOPs are coded side by side, frames are seen
-    and begun in another order than that of the source."""
+    """The frames seen and not begun. They are begun in another order than that of the source."""
 
     def __init__(self, fmt: VideoFormat, gop: int) -> None:
         """gop: most frames of one."""
-        samples = fmt.width * fmt.height * 3 // 2
-        self.frames_ahead = frames_held(gop, samples * (2 if fmt.bit_depth > 8 else 1))
+        self.frames_ahead = frames_held(gop, fmt)
         self.coming: dict[int, FrameComplexity] = {}  # by number
         self.begun = 0  # frames
         self.ends = False  # whether the end of the source is in sight
-        self._begun: set[int] = set()  # numbers, of those after the first one that is coming
         self._time_base = fmt.time_base
         self._usual_rate = float(fmt.frame_rate or USUAL_RATE)
         self._first: FrameComplexity | None = None
@@ -23,20 +20,18 @@ class Sight:
 
     def see(self, frame: SourceFrame) -> list[FrameComplexity]:
         """What is new, in the order of the source."""
-        seen = self.coming.keys() | self._begun
-        new = [info for info in frame.ahead if info.number not in seen]
+        last = self._last.number if self._last else -1
+        new = [info for info in frame.ahead if info.number > last]
         self.coming |= {info.number: info for info in new}
         self.ends = self.ends or frame.sees_end
-        if self._first is None or self._last is None:
-            self._first = self._last = frame.ahead[0]
-        self._last = max(self._last, frame.ahead[-1], key=lambda info: info.number)
+        if self._first is None:
+            self._first = frame.ahead[0]
+        self._last = new[-1] if new else self._last
         return new
 
     def begin(self, number: int) -> None:
         del self.coming[number]
         self.begun += 1
-        first = min(self.coming, default=number)
-        self._begun = {n for n in self._begun | {number} if n > first}
 
     @property
     def rate(self) -> float:

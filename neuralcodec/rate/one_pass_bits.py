@@ -58,6 +58,7 @@ class LiveBits:
                     usual_bpp(info) * self._samples,
                     info.alike,
                     inter_look(info),
+                    info.kind,
                 )
             )
 

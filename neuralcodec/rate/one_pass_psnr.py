@@ -39,7 +39,7 @@ class LivePsnr:
 
     def quality(self, frame: SourceFrame, try_intra: TryIntra) -> int:
         self._see(frame)
-        number = frame.ahead[0].gop
+        number = frame.info.gop
         gop = self._gops[number]
         if gop.smoother is None:
             wanted = self._try_first(frame, try_intra)
@@ -73,7 +73,7 @@ class LivePsnr:
         """moved: the frame whose motion counts."""
         look = motion_look(moved)
         psnr = usual_psnr(self._gops[info.gop].first, look)
-        return FramePsnr(info.number, info.gop, info.position, psnr, info.alike, look)
+        return FramePsnr(info.number, info.gop, info.position, psnr, info.alike, look, info.kind)
 
     def _try_first(self, frame: SourceFrame, try_intra: TryIntra) -> float:
         coming = self._sight.coming
@@ -81,7 +81,7 @@ class LivePsnr:
         for _ in range(TRIALS):
             tried = round(wanted)
             self._forecast.learn(frame.number, tried, try_intra(tried))
-            wanted = self._solve(frame.ahead[0].gop)
+            wanted = self._solve(frame.info.gop)
             if abs(wanted - tried) <= NEAR:
                 break
         return wanted

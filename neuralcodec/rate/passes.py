@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from neuralcodec.container.sizes import INDEX_BYTES
-from neuralcodec.encoder.encoder import EncoderSettings
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.quality_control import QualityControl
 from neuralcodec.errors import InputError, UsageError
 from neuralcodec.model.model_file import InstalledModel

@@ -2,16 +2,18 @@
 
 Where little moves, a frame inherits the quality of the one before it: the first of a GOP, coded at
 a higher q, lifts all others, and a lower q makes itself felt slowly. So the forecast follows the q
-that a frame seems to have been coded at. How much is inherited differs from clip to clip; several
-guesses go along, and the one is believed that foretold best lately.
+that a frame seems to have been coded at, from anchor to anchor. How much is inherited differs from
+clip to clip; several guesses go along, and the one is believed that foretold best lately.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from neuralcodec.encoder.quality_control import FrameResult
 from neuralcodec.rate.curve import Curve, inter_quality, intra_quality
+from neuralcodec.rate.levels import USUAL_DB, Kind, LevelDifferences, by_kind
 
 # Share of the quality above a frame's own q that the next one inherits: a guess each.
 KEPT = (0.8, 0.9, 0.95, 0.98)
@@ -31,9 +33,10 @@ class FramePsnr:
     number: int
     gop: int  # its number
     position: int  # in its GOP
-    psnr: float  # dB, if it seemed to be coded at the reference
+    psnr: float  # dB, if it seemed to be coded at the reference, were it a P frame
     alike: float  # 0..1: how much it has in common with the frame before it
-    look: float  # of its motion, see `rate_usual.motion_look`
+    look: float  # of its motion, see `complexity.motion_look`
+    kind: Kind = (1, 0)
 
 
 @dataclass
@@ -45,6 +48,7 @@ class _Sum:
     alike: float = 0.0  # of the first frame of each one's GOP
     look: float = 0.0
     excess: np.ndarray = field(default_factory=lambda: np.zeros(len(KEPT)))  # see `kept_excess`
+    kinds: Counter[Kind] = field(default_factory=Counter)
 
     def add(self, frame: FramePsnr, alike: float, sign: int = 1) -> None:
         self.frames += sign
@@ -52,6 +56,15 @@ class _Sum:
         self.alike += sign * alike
         self.look += sign * frame.look
         self.excess += sign * kept_excess(frame.position)
+        self.kinds[frame.kind] += sign
+
+
+@dataclass(frozen=True)
+class _Anchor:
+    """A coded frame of level 0."""
+
+    position: int
+    seeming: np.ndarray  # q
 
 
 @dataclass
@@ -61,7 +74,7 @@ class _Gop:
     unseen: int = 0  # frames not observed
     is_open: bool = False  # whether frames of it are begun, or the first was tried
     is_begun: bool = False
-    seeming: np.ndarray = field(default_factory=lambda: np.zeros(len(KEPT)))  # q of the last frame
+    anchors: list["_Anchor"] = field(default_factory=list)  # the last two
     error: np.ndarray = field(default_factory=lambda: np.zeros(len(KEPT)))  # dB, of the forecast
     look: float = 0.0  # of the frames that this error rests on
     weight: float = 0.0  # how many these are
@@ -85,6 +98,7 @@ class PsnrForecast:
         self._begun: dict[int, np.ndarray] = {}  # dB foretold at the q decided, for each of KEPT
         self._gops: dict[int, _Gop] = {}
         self._later = _Sum()  # frames of GOPs not begun
+        self._levels = LevelDifferences(by_kind(USUAL_DB))
         self._recent = np.zeros(len(KEPT))  # error of the GOP observed last
         self._recent_look = 0.0
         self._gap = np.zeros(len(KEPT))  # error of a GOP, less that of its first frame
@@ -125,13 +139,16 @@ class PsnrForecast:
         gop.is_begun = True
         gop.rest.add(frame, gop.alike, -1)
         if frame.position == 0:
-            gop.seeming = np.full(len(KEPT), intra_quality(q))
+            seeming = np.full(len(KEPT), intra_quality(q))
         else:
-            own = inter_quality(q)
-            inherited = gop.seeming - own
-            gop.seeming = own + inherited * np.where(inherited > 0, KEPT, LACKING)
-        rise = [self.curve(seeming) - self._at_reference for seeming in gop.seeming]
-        self._begun[number] = frame.psnr + np.array(rise)
+            before = [a for a in gop.anchors if a.position < frame.position][-1]
+            own, distance = inter_quality(q), frame.position - before.position
+            inherited = before.seeming - own
+            seeming = own + inherited * np.where(inherited > 0, KEPT, LACKING) ** distance
+        if frame.kind[1] == 0 or frame.kind[0] <= 1:
+            gop.anchors = [*gop.anchors[-1:], _Anchor(frame.position, seeming)]
+        rise = [self.curve(q_seen) - self._at_reference for q_seen in seeming]
+        self._begun[number] = frame.psnr + self._levels[frame.kind] + np.array(rise)
 
     def _open(self, gop: _Gop) -> None:
         if gop.is_open:
@@ -146,6 +163,7 @@ class PsnrForecast:
         self._later.alike -= rest.alike
         self._later.look -= rest.look
         self._later.excess -= rest.excess
+        self._later.kinds.subtract(rest.kinds)
 
     def observe(self, cost: FrameResult) -> None:
         frame = self._frames.pop(cost.number, None)
@@ -153,6 +171,10 @@ class PsnrForecast:
             return
         gop = self._gops[frame.gop]
         error = cost.psnr - self._begun.pop(cost.number)
+        if gop.weight >= 1 and frame.position > 0:
+            surprise = error[self._best] - gop.error[self._best]
+            tilt = self._slope.value * (frame.look - gop.look)
+            self._levels.learn(frame.kind, float(surprise) - tilt)
         if frame.position > 0 or gop.first_error is None:
             self._correct(gop, frame, error)
         self._recent, self._recent_look = gop.error, gop.look
@@ -236,7 +258,7 @@ class PsnrForecast:
             return 0.0
         best, own = self._best, inter_quality(q)
         if gop.is_begun:
-            inherited = float(gop.seeming[best]) - own
+            inherited = float(gop.anchors[-1].seeming[best]) - own
             kept = KEPT[best] if inherited > 0 else LACKING
             seeming = own + inherited * kept * (1 - kept**n) / (1 - kept) / n
         else:
@@ -252,7 +274,8 @@ class PsnrForecast:
         """dB, summed. error: of the forecast, of frames with this look."""
         rise = self.curve(seeming) - self._at_reference
         tilt = self._slope.value * (frames.look - frames.frames * look)
-        return frames.psnr + frames.frames * (rise + error) + tilt
+        levels = sum(count * self._levels[kind] for kind, count in frames.kinds.items())
+        return frames.psnr + levels + frames.frames * (rise + error) + tilt
 
 
 class _Slope:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neuralcodec.container.sizes import fixed_bits
-from neuralcodec.encoder.encoder import Encoder, EncoderSettings
+from neuralcodec.encoder.encoder import Encoder
+from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.gop_structure import INTRA_BONUS
 from neuralcodec.encoder.lookahead import SourceFrame
+from neuralcodec.encoder.mini_gops import P_FRAMES
 from neuralcodec.encoder.quality_control import FrameResult, TryIntra
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.rate.bit_forecast import LEAST_BITS, BitsLaw, FrameBits
@@ -56,8 +58,8 @@ class SampleCoder:
         settings = replace(
             self.settings,
             gop=len(segment.frames),
-            batch=1,
             scene_cuts=False,
+            structure=P_FRAMES,  # a segment is too short for others; levels are known from usual
             # They would take several times as long as the sample itself.
             effort=replace(self.settings.effort, gop_trials=()),
         )
@@ -93,6 +95,7 @@ class Trials:
         self._alike = np.array([o.alike for o in infos])
         self._scene = np.cumsum(self._is_intra & (self._alike < SCENE_ALIKE))
         self._position = np.array([o.position for o in infos])
+        self._kinds = [o.kind for o in infos]
         self._intra_look = np.array([intra_look(o) for o in infos])
         self._inter_look = np.array([inter_look(o) for o in infos])
         motion = np.array([motion_look(o) for o in infos])
@@ -211,6 +214,7 @@ class Trials:
             bits.tolist(),
             self._alike.tolist(),
             self._inter_look.tolist(),
+            self._kinds,
             strict=True,
         )
         listed = tuple(FrameBits(n, *frame) for n, frame in enumerate(frames))
@@ -225,6 +229,7 @@ class Trials:
             psnr.tolist(),
             self._alike.tolist(),
             self._motion_look.tolist(),
+            self._kinds,
             strict=True,
         )
         listed = tuple(FramePsnr(n, *frame) for n, frame in enumerate(frames))

@@ -70,11 +70,6 @@ class JsonLines(Observer):
     "[default: one for each core of a CPU]",
 )
 @click.option("--threads", type=click.IntRange(1), default=1, help="CPU threads of each process.")
-@click.option(
-    "--vectors/--no-vectors",
-    default=True,
-    help="Train the prior of the motion vectors too, on vectors between the source's frames.",
-)
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
 @click.option("--compile", "compiled", is_flag=True, help="Compile the networks' blocks.")
 def main(
@@ -91,7 +86,6 @@ def main(
     seed: int,
     processes: int | None,
     threads: int,
-    vectors: bool,
     device: str,
     compiled: bool,
 ) -> None:
@@ -113,7 +107,6 @@ def main(
         validate_every=validate_every,
         minutes=minutes,
         patience=patience,
-        count_vectors=vectors,
         compile=compiled,
     )
     try:

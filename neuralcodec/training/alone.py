@@ -12,12 +12,13 @@ from torch import nn
 from neuralcodec.errors import NcodecError
 from neuralcodec.model.model_file import load_tensors, model_bytes
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.training.objective import sequence_costs, sequence_loss, source_vectors
+from neuralcodec.training.objective import sequence_costs, sequence_loss
 from neuralcodec.training.sampling import Sampler
 from neuralcodec.training.schedule import Phase
+from neuralcodec.training.source_motion import with_source_motion
 
 TOLD_EVERY = 50  # steps
-LONG = Phase(0.0, items=2, length=20, size=128)
+LONG = Phase(0.0, items=2, length=17, size=128)
 
 
 def alone_command(run: Callable[..., None]) -> click.Command:
@@ -66,10 +67,9 @@ def train_alone(
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
     for step in range(steps):
         sampler.start_step(step)
-        y, uv, q = sampler.batch(batch.items, batch.length, batch.size)
-        vectors = source_vectors(model.config, y, q)
-        costs = sequence_costs(model, y, uv, q, vectors, count_vectors=False)
-        loss = sequence_loss(model, costs, q)
+        drawn = sampler.batch(batch.items, batch.length, batch.size)
+        costs = sequence_costs(model, with_source_motion(model.config, drawn))
+        loss = sequence_loss(model, costs)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)

@@ -8,7 +8,7 @@ from torch import Tensor
 from neuralcodec.model.config import BLOCK
 from neuralcodec.training.sampling import Clip, split_planes
 
-FRAMES = 12
+FRAMES = 13  # a mini-GOP of eight frames and one of four fit, after the first
 SIDE = 16 * BLOCK  # luma samples; less where a clip has less
 FEWEST, MOST = 4, 8  # training clips that are looked at beside those held out
 

@@ -1,8 +1,9 @@
 """Batches drawn by many processes ahead of the step that needs them.
 
 Motion search is a thousand small tensor operations for whole batches: 15 ms or so on a GPU, but
-1.2 to 1.7 microseconds a pixel on a core, 10 seconds for a batch of a GPU. So on a GPU it runs
-there, beside the steps; for a CPU the workers do it.
+0.1 microseconds a pixel and reference on a core with compiled kernels, ten times as much without
+them: one to ten seconds for a batch of a GPU. So on a GPU it runs there, beside the steps; for a
+CPU the workers do it.
 """
 
 import multiprocessing
@@ -18,13 +19,24 @@ import torch
 from torch import Tensor
 
 from neuralcodec.model.config import ModelConfig
-from neuralcodec.training.objective import source_vectors
 from neuralcodec.training.sampling import Sampler, open_cache
 from neuralcodec.training.schedule import Phase, Schedule
-from neuralcodec.training.stream import Batch
+from neuralcodec.training.sequences import DrawnSequences, Sequences
+from neuralcodec.training.source_motion import with_source_motion
+from neuralcodec.training.structures import Structure
 
 AHEAD = 2  # batches for each worker
+PLANES = ("y", "uv")
 SAMPLES = 255.0  # of 8 bits: what crosses between processes
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """Fields of `Sequences` as they cross between processes: samples are uint8. Without motion
+    where it is still to be searched for."""
+
+    arrays: dict[str, np.ndarray]
+    structure: Structure
 
 
 @dataclass(frozen=True)
@@ -33,22 +45,28 @@ class BatchSource:
     held_out: frozenset[str]
     config: ModelConfig
     seed: int
-    search: bool  # for motion vectors where the batch is drawn
+    search: bool  # for motion where the batch is drawn
+    alike: int = 1  # steps in a row that have one structure
 
-    def draw(self, step: int, phase: Phase) -> tuple[np.ndarray, ...]:
-        """y, uv as uint8, q, and vectors where they are asked for: as in `stream.Batch`."""
-        sampler = _sampler(self.cache, self.held_out, self.seed)
+    def draw(self, step: int, phase: Phase) -> PackedBatch:
+        sampler = _sampler(self.cache, self.held_out, self.seed, self.alike)
         sampler.start_step(step)
-        y, uv, q = sampler.batch(phase.items, phase.length, phase.size)
-        parts = [(y * SAMPLES).round().byte(), (uv * SAMPLES).round().byte(), q]
+        drawn = sampler.batch(phase.items, phase.length, phase.size)
         if self.search:
-            parts.append(source_vectors(self.config, y, q))
-        return tuple(part.numpy() for part in parts)
+            drawn = with_source_motion(self.config, drawn)
+        arrays = {name: tensor.numpy() for name, tensor in drawn.tensors.items()}
+        for name in PLANES:
+            arrays[name] = (arrays[name] * SAMPLES).round().astype(np.uint8)
+        return PackedBatch(arrays, drawn.structure)
 
-    def on_device(self, parts: tuple[np.ndarray, ...], device: torch.device) -> Batch:
-        y, uv, q, *found = (_moved(part, device) for part in parts)
-        y, uv = y.float() / SAMPLES, uv.float() / SAMPLES
-        return Batch(y, uv, q, found[0] if found else source_vectors(self.config, y, q))
+    def on_device(self, packed: PackedBatch, device: torch.device) -> Sequences:
+        tensors = {name: _moved(array, device) for name, array in packed.arrays.items()}
+        for name in PLANES:
+            tensors[name] = tensors[name].float() / SAMPLES
+        if "motion" in tensors:
+            return Sequences(structure=packed.structure, **tensors)
+        drawn = DrawnSequences(structure=packed.structure, **tensors)
+        return with_source_motion(self.config, drawn)
 
 
 class BatchPool:
@@ -56,7 +74,7 @@ class BatchPool:
 
     def __init__(self, source: BatchSource, schedule: Schedule, step: int, workers: int) -> None:
         self.source, self.schedule, self.next_step = source, schedule, step
-        self.waiting: deque[Future[tuple[np.ndarray, ...]]] = deque()
+        self.waiting: deque[Future[PackedBatch]] = deque()
         # spawned: a process forked from one that uses a GPU may hang
         context = multiprocessing.get_context("spawn")
         self.pool = (
@@ -64,14 +82,14 @@ class BatchPool:
         )
         self.ahead = AHEAD * workers
 
-    def batches(self, device: torch.device) -> Iterator[Batch]:
+    def batches(self, device: torch.device) -> Iterator[Sequences]:
         if device.type != "cuda":
             while True:
                 yield self.source.on_device(self._next(), device)
         # one ahead, on a stream of its own: beside a recorded step the processor has nothing to do
         stream = torch.cuda.Stream(device)
 
-        def prepare() -> Batch:
+        def prepare() -> Sequences:
             with torch.cuda.stream(stream):
                 batch = self.source.on_device(self._next(), device)
                 stream.synchronize()
@@ -91,7 +109,7 @@ class BatchPool:
             self.waiting.append(self.pool.submit(self.source.draw, self.next_step, phase))
             self.next_step += 1
 
-    def _next(self) -> tuple[np.ndarray, ...]:
+    def _next(self) -> PackedBatch:
         if self.pool is None:
             self.next_step += 1
             phase = self.schedule.phase(self.next_step - 1)
@@ -107,8 +125,8 @@ class BatchPool:
 
 
 @lru_cache(maxsize=1)
-def _sampler(cache: Path, held_out: frozenset[str], seed: int) -> Sampler:
-    return Sampler(open_cache(cache, held_out), seed)
+def _sampler(cache: Path, held_out: frozenset[str], seed: int, alike: int) -> Sampler:
+    return Sampler(open_cache(cache, held_out), seed, alike)
 
 
 def _one_thread() -> None:

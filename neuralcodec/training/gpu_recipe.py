@@ -14,15 +14,16 @@ from neuralcodec.training.schedule import DECAY_START, FINAL_RATE, Phase, Schedu
 # more time than small ones.
 GPU_PHASES = (
     Phase(0.0, 32, 3, 192),
-    Phase(0.2, 32, 6, 192),
-    Phase(0.6, 16, 12, 192),
-    Phase(0.85, 12, 24, 192),
+    Phase(0.2, 32, 5, 192),
+    Phase(0.5, 24, 9, 192),
+    Phase(0.85, 12, 17, 192),
 )
 CPU_PHASES = (
     Phase(0.0, 4, 3, 128),
-    Phase(0.5, 2, 6, 128),
+    Phase(0.5, 2, 5, 128),
 )  # to try the way to a GPU without one
 GPU_WARM_PHASE = 0.2  # of GPU_PHASES: trained weights need no sequences of three frames
+STEPS_ALIKE = 200  # in a row, whose sequences have one structure: so long a recorded step is of use
 WARM_UP_STEPS = 100  # after which the optimiser knows the size of its gradients
 UNLIMITED = 10**9  # steps
 

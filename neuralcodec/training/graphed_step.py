@@ -1,7 +1,9 @@
-"""Training steps as CUDA graphs: recorded once for each shape of batch, then replayed as a whole.
+"""Training steps as CUDA graphs: recorded once for each shape of batch and structure, then replayed
+as a whole.
 
 A frame is thousands of small kernels. Launched one by one they keep a GPU waiting for the processor
-most of the time; a recorded step runs as fast as the GPU can.
+most of the time; a recorded step runs as fast as the GPU can. Recording takes seconds, so batches
+keep their structure for many steps (`gpu_recipe.STEPS_ALIKE`).
 """
 
 from collections.abc import Callable
@@ -10,10 +12,10 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.training.stream import Batch
+from neuralcodec.training.sequences import Sequences
 
 WARM_UPS = 2  # runs before the recording, in which libraries and caches settle
-Gradients: TypeAlias = Callable[[Batch], tuple[Tensor, Tensor]]
+Gradients: TypeAlias = Callable[[Sequences], tuple[Tensor, Tensor]]
 
 
 class GraphedStep:
@@ -25,21 +27,25 @@ class GraphedStep:
         self.graph: torch.cuda.CUDAGraph | None = None
         self.written: list[Tensor | None] = []  # gradients, of all parameters
 
-    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def __call__(self, batch: Sequences) -> tuple[Tensor, Tensor]:
         """Loss and figures, overwritten by the next call. Random numbers are new in each."""
-        if self.graph is None or batch.y.shape != self.inputs.y.shape:
+        if self.graph is None or not self._is_as_recorded(batch):
             self._record(batch)
             assert self.graph is not None
-        for kept, new in zip(self.inputs.parts, batch.parts, strict=True):
-            kept.copy_(new)
+        for name, kept in self.inputs.tensors.items():
+            kept.copy_(batch.tensors[name])
         self.graph.replay()
         for parameter, gradient in zip(self.model.parameters(), self.written, strict=True):
             parameter.grad = gradient
         return self.results
 
-    def _record(self, batch: Batch) -> None:
+    def _is_as_recorded(self, batch: Sequences) -> bool:
+        recorded = self.inputs
+        return batch.y.shape == recorded.y.shape and batch.structure == recorded.structure
+
+    def _record(self, batch: Sequences) -> None:
         self._forget()
-        self.inputs = Batch(*(part.clone() for part in batch.parts))
+        self.inputs = batch.clone()
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):

@@ -87,6 +87,8 @@ def _inputs_before_new(layer: str, old: int) -> int | None:
     """How many of a layer's inputs stay before the new channels; None: all of them."""
     if layer == "inter.gather":  # a picture and the feature; then motion
         return TOKENS + old
+    if layer == "inter.gather_second":  # how two pictures and features differ; then motion
+        return 2 * TOKENS + old
     if layer in ("inter.fuse", "inter.means.first.0", "inter.means.second.0"):
         return old
     return None

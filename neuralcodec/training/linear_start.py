@@ -19,8 +19,8 @@ from neuralcodec.model.layers import LinearTransform, QualityVector, planes_to_t
 from neuralcodec.model.motion_compensation import warp_planes
 from neuralcodec.model.recurrence import MIDDLE
 from neuralcodec.model.video_model import VideoModel
-from neuralcodec.training.objective import source_vectors
 from neuralcodec.training.sampling import Sampler
+from neuralcodec.training.source_motion import with_source_motion
 
 # Of a chroma sample, beside one of luma: there are half as many.
 CHROMA_GAIN = math.sqrt(2 * CHROMA_WEIGHT / LUMA_WEIGHT)
@@ -31,10 +31,10 @@ def initialise(model: VideoModel, sampler: Sampler, rounds: int = 60) -> None:
     """Cosine transforms, the strongest coefficients first; steps from λ; quiet networks."""
     intra, inter = torch.zeros(384).double(), torch.zeros(384).double()
     for _ in range(rounds):
-        y, uv, q = sampler.batch(8, 2, 128)
+        drawn = with_source_motion(model.config, sampler.batch(8, 2, 128))
+        y, uv, of_first = drawn.y, drawn.uv, drawn.motion[:, 0, 1:3]
         tokens = planes_to_tokens(y[:, 1], uv[:, 1])
-        vectors = source_vectors(model.config, y, q)[:, 0]
-        warped = warp_planes(y[:, 0], uv[:, 0], vectors)
+        warped = warp_planes(y[:, 0], uv[:, 0], of_first)
         intra += energies(intra_basis(), tokens - MIDDLE)
         inter += energies(inter_basis(), tokens - planes_to_tokens(*warped))
     with torch.no_grad():

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from neuralcodec.atomic_file import AtomicFile
 from neuralcodec.errors import InputError, NcodecError, UsageError
 from neuralcodec.model.config import ModelConfig
+from neuralcodec.training.crops import FRAMES
 from neuralcodec.training.models import decode_kmac_per_pixel
 from neuralcodec.training.run_log import read_log
 from neuralcodec.training.validation import QUALITIES
@@ -83,9 +84,9 @@ def card_text(stages: Sequence[Stage], plot_name: str) -> str:
         "",
         f"![Validation over the steps]({plot_name})",
         "",
-        f"Means over {len(last.record['held_out'])} clips held out: their middle, 12 frames as one "
-        "GOP. Score: mean log2 of bpp + λ·MSE; 0.1 less is about 7 % fewer bits. Beside it the "
-        "score of as many crops of the clips trained on.",
+        f"Means over {len(last.record['held_out'])} clips held out: their middle, "
+        f"{FRAMES} frames as one GOP, bits of the latents. Score: mean log2 of bpp + λ·MSE; 0.1 "
+        "less is about 7 % fewer bits. Beside it that of as many crops of the clips trained on.",
         "",
         _row("step", *(f"q {q}" for q in QUALITIES), "score", "trained on"),
         _row("---", *("---" for _ in QUALITIES), "---:", "---:"),

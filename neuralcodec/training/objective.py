@@ -6,16 +6,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from neuralcodec.encoder.motion_search import THOROUGH_SEARCH, search_vectors
-from neuralcodec.model.code_length import laplace_bits, vector_field_bits
-from neuralcodec.model.config import VECTOR_BLOCK, ModelConfig
+from neuralcodec.model.code_length import laplace_bits, skip_map_bits
 from neuralcodec.model.distortion import distortion
 from neuralcodec.model.exact import exact_float32
-from neuralcodec.model.frame_step import CodedStep
+from neuralcodec.model.frame_step import CodedStep, FramePlace
 from neuralcodec.model.loop_filters import FILTER_GAIN
-from neuralcodec.model.recurrence import Recurrence, State
-from neuralcodec.model.scale_prior import History
+from neuralcodec.model.recurrence import Recurrence, State, cat_references
+from neuralcodec.model.scale_prior import History, Past
+from neuralcodec.model.skip_prior import SkipContext, SkipPrior, activity_of
 from neuralcodec.model.video_model import VideoModel
+from neuralcodec.training.sequences import Sequences
+from neuralcodec.training.structures import coded_together
 
 PICTURE_NOISE, FEATURE_NOISE = 0.001, 0.01  # of the recurrent state; pictures are in [0, 1]
 LEARNING_GAIN = -0.001  # of loop filters, instead of FILTER_GAIN: at first they change nothing
@@ -24,17 +25,19 @@ BALANCE = 0.4  # losses of all λ weigh about the same after division by λ**BAL
 
 @dataclass(frozen=True)
 class FrameCost:
-    """Per item of the batch: bits per pixel of latent and vectors, weighted squared error."""
+    """Of frame number `frame`, per item of the batch: q, bits per pixel of the latent, weighted
+    squared error."""
 
-    latent_bpp: Tensor
-    vector_bpp: Tensor
+    frame: int
+    q: Tensor
+    bpp: Tensor
     distortion: Tensor
     shown: State
 
 
 def symbol_bits(steps: Sequence[CodedStep], training: bool) -> list[Tensor]:
-    """Bits (B,) of the symbols of each of several frames of one kind, all counted at once: they
-    depend on no picture, and the scale prior is many small operations.
+    """Bits (B,) of the symbols of several batches of one kind, all counted at once: they depend on
+    no picture, and the scale prior is many small operations.
 
     The prior learns from the symbols as they are coded; the latent, to which rounding passes no
     gradient, from itself with uniform noise in place of rounding, under the scales of the prior
@@ -47,13 +50,36 @@ def symbol_bits(steps: Sequence[CodedStep], training: bool) -> list[Tensor]:
         magnitudes = torch.cat([_history(step.recurrence).last for step in steps])
         prior = steps[0].coding.prior
         indices = prior.all_indices(_side_information(steps), magnitudes).permute(0, 3, 1, 2)
-        bits = laplace_bits(symbols, indices).sum((1, 2, 3))
+        skipped = torch.cat([step.skipped for step in steps])
+        bits = (laplace_bits(symbols, indices) * (1 - skipped)).sum((1, 2, 3))
         if training:
             means = torch.cat([step.means for step in steps])
             noisy = latent - means + torch.rand_like(latent) - 0.5
             smooth = laplace_bits(noisy, indices.detach()).sum((1, 2, 3))
             bits = bits + smooth - smooth.detach()
-        return list(bits.chunk(len(steps)))
+        return _by_step(bits, steps)
+
+
+def skip_bits(prior: SkipPrior, steps: Sequence[CodedStep]) -> list[Tensor]:
+    """Bits (B,) of saying which positions of inter frames are skipped."""
+    past = Past.cat([step.coding.past for step in steps if step.coding.past is not None])
+    assert past is not None
+    skipped = torch.cat([step.skipped for step in steps])
+    with exact_float32(skipped.device.type):
+        context = SkipContext(
+            torch.cat([step.coding.q for step in steps]),
+            past.motion,
+            past.level,
+            past.distances,
+            activity_of(past.history.last, past.history.mean),
+            torch.cat([s.coding.skipped for s in steps if s.coding.skipped is not None]),
+        )
+        bits = skip_map_bits(prior, skipped, context, steps[0].coding.log_table)
+    return _by_step(bits, steps)
+
+
+def _by_step(bits: Tensor, steps: Sequence[CodedStep]) -> list[Tensor]:
+    return list(bits.split([len(step.symbols) for step in steps]))
 
 
 def _side_information(steps: Sequence[CodedStep]) -> Tensor:
@@ -61,11 +87,9 @@ def _side_information(steps: Sequence[CodedStep]) -> Tensor:
     coding = steps[0].coding
     q = torch.cat([step.coding.q for step in steps])
     shape = (len(q), *steps[0].symbols.shape[-2:])
-    if coding.before is None:
-        return coding.prior.side_information(q, shape, coding.log_table)
-    history = History.cat([_history(step.coding.before) for step in steps])
-    fields = torch.cat([step.recurrence.vectors for step in steps])
-    return coding.prior.side_information(q, shape, coding.log_table, history, fields)
+    known = [step.coding.past for step in steps]
+    past = Past.cat([part for part in known if part is not None])
+    return coding.prior.side_information(q, shape, coding.log_table, past)
 
 
 def _history(left: Recurrence | None) -> History:
@@ -73,68 +97,76 @@ def _history(left: Recurrence | None) -> History:
     return left.history
 
 
-def sequence_costs(
-    model: VideoModel,
-    y: Tensor,
-    uv: Tensor,
-    q: Tensor,
-    vectors: Tensor,
-    count_vectors: bool = True,
-) -> list[FrameCost]:
-    """y (B, T, 1, H, W), uv (B, T, 2, H/2, W/2) in [0, 1], q (B, T): one GOP per item;
-    vectors (B, T - 1, 2, H/8, W/8). Gradients go through the reference pictures as well.
-    count_vectors: whether bits of the vectors are counted; they are 0 otherwise."""
-    of_vectors = torch.zeros_like(q)
-    if count_vectors:
-        of_vectors = torch.cat([of_vectors[:, :1], _bits_of_fields(model, vectors, q[:, 1:])], 1)
-    return costs_of(_coded(model, y, uv, q, vectors), y, uv, of_vectors, model.training)
+@dataclass(frozen=True)
+class CodedFrames:
+    """Frames, by their numbers as shown, that were coded at once: the items of the step are those
+    of the first frame, then those of the next."""
+
+    frames: tuple[int, ...]
+    step: CodedStep
+
+    def cut(self, items: Tensor) -> list[Tensor]:
+        """Of each frame."""
+        return list(items.chunk(len(self.frames)))
 
 
-def costs_of(
-    steps: Sequence[CodedStep], y: Tensor, uv: Tensor, vector_bits: Tensor, training: bool
-) -> list[FrameCost]:
-    """Of the frames of a GOP; y, uv: the source, as for `sequence_costs`; vector_bits (B, T)."""
-    bits = symbol_bits(steps[:1], training)
+def sequence_costs(model: VideoModel, sequences: Sequences) -> list[FrameCost]:
+    """Of all frames, in an order of coding. Gradients go through the reference pictures as
+    well."""
+    coded = coded_frames(model, sequences)
+    steps = [together.step for together in coded]
+    bits = symbol_bits(steps[:1], model.training)
     if steps[1:]:
-        bits += symbol_bits(steps[1:], training)
-    pixels = y.shape[-2] * y.shape[-1]
-    return [
-        FrameCost(
-            bits[t] / pixels,
-            vector_bits[:, t] / pixels,
-            distortion(step.recurrence.state, y[:, t], uv[:, t]),
-            step.recurrence.state,
-        )
-        for t, step in enumerate(steps)
-    ]
+        of_latents = symbol_bits(steps[1:], model.training)
+        bits += map(torch.add, of_latents, skip_bits(model.skip_prior, steps[1:]))
+    costs: list[FrameCost] = []
+    for together, its_bits in zip(coded, bits, strict=True):
+        step, frames = together.step, together.frames
+        state = step.recurrence.state
+        error = distortion(state, *sequences.planes(frames))
+        bpp = its_bits / state.y[0].numel()
+        states = [part.state for part in step.recurrence.split(len(frames))]
+        parts = map(together.cut, (step.coding.q, bpp, error))
+        costs += map(FrameCost, frames, *parts, states)
+    return costs
 
 
-def _coded(model: VideoModel, y: Tensor, uv: Tensor, q: Tensor, vectors: Tensor) -> list[CodedStep]:
-    """The frames of a GOP, one after the other."""
+def coded_frames(model: VideoModel, sequences: Sequences) -> list[CodedFrames]:
+    """First the intra frames, then the others, as many at once as the structure allows: the
+    networks work faster on larger batches."""
+    s = sequences
     filter_gain = LEARNING_GAIN if torch.is_grad_enabled() else FILTER_GAIN
-    steps = [model.code_intra(y[:, 0], uv[:, 0], q[:, 0])]
-    for t in range(1, y.shape[1]):
-        before = steps[-1].recurrence
-        if model.training:
-            before = replace(before, state=unsettled(before.state))
-        frame, field = (y[:, t], uv[:, t]), vectors[:, t - 1]
-        steps.append(model.code_inter(*frame, q[:, t], field, before, filter_gain=filter_gain))
-    return steps
-
-
-def _bits_of_fields(model: VideoModel, vectors: Tensor, q: Tensor) -> Tensor:
-    """vectors (B, T, 2, h, w), q (B, T) -> bits (B, T), of all frames in one walk: they depend on
-    no picture, and a walk is thousands of small operations."""
-    last = torch.cat([torch.zeros_like(vectors[:, :1]), vectors[:, :-1]], 1)
-    with exact_float32(vectors.device.type):
-        bits = vector_field_bits(
-            model.vector_prior,
-            vectors.flatten(0, 1),
-            last.flatten(0, 1),
-            q.flatten(),
-            model.log_table,
+    intra = model.code_intra(*s.planes((0,)), s.q[:, 0])
+    found = [CodedFrames((0,), intra)]
+    left = {0: intra.recurrence}
+    for group in coded_together(s.structure):
+        coded = [s.structure[n] for n in group]
+        frames = tuple(one.frame for one in coded)
+        pairs = [(left[one.references[0]], left[one.references[1]]) for one in coded]
+        references = cat_references(pairs)
+        assert references is not None
+        place = FramePlace(
+            torch.cat([torch.full_like(s.stride, one.level) for one in coded]),
+            torch.cat([frame * s.stride for frame in frames]),
         )
-    return bits.unflatten(0, q.shape)
+        step = model.code_inter(
+            *s.planes(frames),
+            torch.cat([s.q[:, frame] for frame in frames]),
+            place,
+            torch.cat([s.motion[:, n] for n in group]),
+            _unsettled_references(references) if model.training else references,
+            filter_gain=filter_gain,
+        )
+        left |= zip(frames, step.recurrence.split(len(frames)), strict=True)
+        found.append(CodedFrames(frames, step))
+    return found
+
+
+def _unsettled_references(
+    references: tuple[Recurrence, Recurrence],
+) -> tuple[Recurrence, Recurrence]:
+    first, second = (replace(one, state=unsettled(one.state)) for one in references)
+    return (first, first) if references[0] is references[1] else (first, second)
 
 
 def unsettled(state: State) -> State:
@@ -152,21 +184,10 @@ def _noise(like: Tensor, deviation: float) -> Tensor:
     return (torch.rand_like(like) - 0.5) * (12**0.5 * deviation)
 
 
-def source_vectors(config: ModelConfig, y: Tensor, q: Tensor) -> Tensor:
-    """Vectors between the source's own frames, all in one call: (B, T - 1, 2, H/8, W/8)."""
-    batch, frames, _, height, width = y.shape
-    zero = y.new_zeros(batch * (frames - 1), 2, height // VECTOR_BLOCK, width // VECTOR_BLOCK)
-    weights = config.quality_lambdas(q[:, 1:].flatten())
-    now, before = y[:, 1:].flatten(0, 1), y[:, :-1].flatten(0, 1)
-    field = search_vectors(now, before, zero, weights, THOROUGH_SEARCH)
-    return field.unflatten(0, (batch, frames - 1))
-
-
-def sequence_loss(model: VideoModel, costs: list[FrameCost], q: Tensor) -> Tensor:
-    total = torch.zeros((), device=q.device)
-    for t, cost in enumerate(costs):
-        weight = model.config.quality_lambdas(q[:, t])
-        loss = cost.latent_bpp + weight * cost.distortion
-        # the priors of vectors share no parameter with the rest: the same weight for all λ
-        total = total + (loss * (weight / 1000) ** -BALANCE + cost.vector_bpp).mean()
-    return total / len(costs)
+def sequence_loss(model: VideoModel, costs: Sequence[FrameCost]) -> Tensor:
+    """Each frame with the λ of its own q."""
+    losses = []
+    for cost in costs:
+        weight = model.config.quality_lambdas(cost.q)
+        losses.append(((cost.bpp + weight * cost.distortion) * (weight / 1000) ** -BALANCE).mean())
+    return torch.stack(losses).mean()

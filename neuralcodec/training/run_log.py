@@ -68,16 +68,14 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
 
 def mean_figures(rows: Sequence[Sequence[float]]) -> dict[str, float]:
     """rows: loss, then what `TrainingStep` gives, of each step since the last line."""
-    loss, intra, intra_error, inter, inter_error, vectors = (
-        torch.tensor(rows, dtype=torch.float64).mean(0).tolist()
-    )
+    figures = torch.tensor(rows, dtype=torch.float64).mean(0).tolist()
+    loss, intra, intra_error, inter, inter_error = figures
     return {
         "loss": round(loss, 4),
         "intra_bpp": round(intra, 4),
         "intra_db": round(_decibels(intra_error), 3),
         "inter_bpp": round(inter, 4),
         "inter_db": round(_decibels(inter_error), 3),
-        "vector_bpp": round(vectors, 4),
     }
 
 

@@ -16,7 +16,6 @@ class RunOptions:
     log_every: int = 200
     minutes: float | None = None  # stop early after this long, resumable
     patience: int = 10  # validations without a better one before overfitting ends the run; 0: never
-    count_vectors: bool = True  # train the prior of the vectors too
     compile: bool = False  # the blocks of the float networks, by torch.compile
     started_from: str | None = None  # model file that the run began with
 

@@ -11,16 +11,23 @@ from torch import Tensor
 
 from neuralcodec.encoder.gop_structure import INTRA_BONUS
 from neuralcodec.model.config import QUALITIES
-from neuralcodec.training.synthetic import stretch_contrast, synthetic_sequence
+from neuralcodec.training.sequences import DrawnSequences
+from neuralcodec.training.structures import Structure, drawn_structure, more_q_as_shown, reach
+from neuralcodec.training.synthetic import standing_still, stretch_contrast, synthetic_sequence
 
 GOOD_SOURCE_BPP = 0.5  # sources compressed harder than this are drawn less often
 SYNTHETIC_SHARE = 0.06  # of the sequences
 STRETCHED_SHARE = 0.06
+STILL_SHARE = 0.12  # stand still, in part at least: the clips are of moving cameras mostly
 GREY_SHARE = 0.03
-# Quality offsets over four frames: mostly what the encoder does, and what rate control may do.
-PATTERNS = ((0, 0, 0, 0), (8, 0, 4, 0), (6, 0, 0, 0))
-PATTERN_ODDS = (0.7, 0.15, 0.15)
 GREY = 128
+LOWEST_Q = -4.0  # that a sequence asks for: its first frame has more
+BONUS_SHARE = 0.8  # of the intra frames have the encoder's
+MOVED_SHARE = 0.5  # of the batches have q moved from frame to frame, as rate control may do
+MOST_MOVED = 2.0
+STRIDES, STRIDE_ODDS = (1, 2, 4), (0.75, 0.2, 0.05)  # frames of the clip from one to the next
+FARTHEST = 16  # frames of the clip, that a first reference is away
+STRUCTURES = 1  # what the random numbers of structures are derived from too
 
 
 @dataclass(frozen=True)
@@ -53,41 +60,56 @@ def split_planes(frames: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 class Sampler:
-    """Draws batches; reseeded for each step, so that a resumed run sees what it would have seen."""
+    """Draws batches; reseeded for each step, so that a resumed run sees what it would have seen.
 
-    def __init__(self, clips: list[Clip], seed: int) -> None:
+    All sequences of a step are coded alike, and those of `alike` steps in a row, if they are as
+    long.
+    """
+
+    def __init__(self, clips: list[Clip], seed: int, alike: int = 1) -> None:
         self.clips = clips
         weights = np.array([clip.weight for clip in clips])
         self.odds = weights / weights.sum()
-        self.seed = seed
+        self.seed, self.alike = seed, alike
         self.start_step(0)
 
     def start_step(self, step: int) -> None:
+        self.step = step
         self.random = np.random.default_rng([self.seed, step])
 
-    def batch(self, items: int, length: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        """y (B, T, 1, S, S), uv (B, T, 2, S/2, S/2) in [0, 1], q (B, T) in 0..63."""
-        drawn = [self._sequence(length, size) for _ in range(items)]
-        y = torch.stack([d[0] for d in drawn]).float() / 255
-        uv = torch.stack([d[1] for d in drawn]).float() / 255
-        return y, uv, torch.stack([self._qualities(length) for _ in range(items)])
+    def batch(self, items: int, length: int, size: int) -> DrawnSequences:
+        structure = self._structure(length)
+        strides = [stride for stride in STRIDES if stride * reach(structure) <= FARTHEST]
+        drawn = [self._sequence(length, size, strides) for _ in range(items)]
+        return DrawnSequences(
+            y=torch.stack([d[0] for d in drawn]).float() / 255,
+            uv=torch.stack([d[1] for d in drawn]).float() / 255,
+            q=self._qualities(items, structure),
+            structure=structure,
+            stride=torch.tensor([d[2] for d in drawn]),
+        )
 
-    def _qualities(self, length: int) -> Tensor:
-        base = self.random.uniform(-4, QUALITIES - 1)
-        pattern = PATTERNS[self.random.choice(len(PATTERNS), p=PATTERN_ODDS)]
-        start = self.random.integers(4)
-        offsets = [pattern[(start + t) % 4] for t in range(length)]
-        if self.random.random() < 0.8:
-            offsets[0] = INTRA_BONUS
-        return torch.tensor([min(max(base + o, 0.0), QUALITIES - 1.0) for o in offsets])
+    def _structure(self, length: int) -> Structure:
+        seeds = [self.seed, self.step // self.alike, STRUCTURES]
+        return drawn_structure(length, np.random.default_rng(seeds))
 
-    def _sequence(self, length: int, size: int) -> tuple[Tensor, Tensor]:
+    def _qualities(self, items: int, structure: Structure) -> Tensor:
+        random = self.random
+        q = random.uniform(LOWEST_Q, QUALITIES - 1, (items, 1)) + more_q_as_shown(structure)
+        q[:, 0] += INTRA_BONUS * (random.random(items) < BONUS_SHARE)
+        if random.random() < MOVED_SHARE:
+            q += random.uniform(-MOST_MOVED, MOST_MOVED, q.shape)
+        return torch.from_numpy(q.clip(0, QUALITIES - 1)).float()
+
+    def _sequence(self, length: int, size: int, strides: list[int]) -> tuple[Tensor, Tensor, int]:
+        """y, uv and the stride, one of those given."""
         random = self.random
         if random.random() < SYNTHETIC_SHARE:
-            return synthetic_sequence(length, size, random)
+            return *synthetic_sequence(length, size, random), 1
+        odds = np.array(STRIDE_ODDS[: len(strides)])
         while True:
             frames = self.clips[random.choice(len(self.clips), p=self.odds)].frames
-            stride = 2 if random.random() < 0.15 else 1
+            stride = int(random.choice(strides, p=odds / odds.sum()))
             span = (length - 1) * stride + 1
             if len(frames) >= span:
                 break
@@ -101,9 +123,11 @@ class Sampler:
             y, uv = y.transpose(-1, -2), uv.transpose(-1, -2)
         if random.random() < STRETCHED_SHARE:
             y, uv = stretch_contrast(y, uv, random)
+        if random.random() < STILL_SHARE:
+            y, uv = standing_still(y, uv, random)
         if random.random() < GREY_SHARE:
             uv = torch.full_like(uv, GREY)
-        return y, uv
+        return y, uv, stride
 
 
 def _crop(frames: np.ndarray, size: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -19,16 +19,17 @@ class Phase:
     size: int
 
 
+# Mini-GOPs of 2, 4, 8 and 16 frames fit. A step of the last phase takes 1.8 times one of the first.
 # Longer sequences at the end: only they teach the recurrence not to pile up errors. With at most
 # six frames, a static scene lost 1 dB over 48 frames and then blew up.
 # Trained weights forget what stands still in sequences of four.
 PHASES = (
     Phase(0.0, 8, 3, 128),
-    Phase(0.3, 4, 6, 128),
-    Phase(0.5, 3, 12, 128),
-    Phase(0.8, 2, 20, 128),
+    Phase(0.2, 5, 5, 128),
+    Phase(0.45, 3, 9, 128),
+    Phase(0.85, 2, 17, 128),
 )
-WARM_PHASE = 0.3  # of PHASES: trained weights need no short sequences
+WARM_PHASE = 0.2  # of PHASES: trained weights need no short sequences
 
 
 @dataclass(frozen=True)

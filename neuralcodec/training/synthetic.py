@@ -31,6 +31,30 @@ def stretch_contrast(y: Tensor, uv: Tensor, random: np.random.Generator) -> Sequ
     return stretched(y, middle), stretched(uv, 128.0)
 
 
+def standing_still(y: Tensor, uv: Tensor, random: np.random.Generator) -> Sequence:
+    """The same sequence as by a fixed camera: all of it stands, or all beyond a rectangle;
+    often with noise that is new in every frame."""
+    height, width = y.shape[-2:]
+    moves = torch.zeros(height, width, dtype=torch.bool)
+    if random.random() < 0.6:
+        side = (random.uniform(0.1, 0.6, 2) * (height, width)).astype(int) // 2 * 2
+        top, left = (
+            2 * random.integers((n - s) // 2 + 1)
+            for n, s in zip((height, width), side, strict=True)
+        )
+        moves[top : top + side[0], left : left + side[1]] = True
+    sigma = random.choice([0.0, 0.0, 0.7, 1.5, 3.5])
+
+    def held(planes: Tensor, mask: Tensor) -> Tensor:
+        still = torch.where(mask, planes, planes[:1]).float()
+        if sigma:
+            noise = random.standard_normal(still.shape, dtype=np.float32)
+            still += torch.from_numpy(sigma * noise)
+        return still.round().clamp(0, 255).to(torch.uint8)
+
+    return held(y, moves), held(uv, moves[::2, ::2])
+
+
 def _samples(plane: np.ndarray, sigma: float, random: np.random.Generator) -> Tensor:
     noisy = plane + sigma * random.standard_normal(plane.shape) if sigma else plane
     return torch.from_numpy(np.clip(np.round(noisy), 0, 255).astype(np.uint8))

@@ -16,12 +16,12 @@ from neuralcodec.model.model_file import model_bytes
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.crops import crops_of
 from neuralcodec.training.drawn_batches import BatchPool, BatchSource
-from neuralcodec.training.gpu_recipe import TimedSchedule
+from neuralcodec.training.gpu_recipe import STEPS_ALIKE, TimedSchedule
 from neuralcodec.training.graphed_step import GraphedStep
 from neuralcodec.training.returned_files import write_pieces
 from neuralcodec.training.run_log import Observer
 from neuralcodec.training.run_options import RunOptions
-from neuralcodec.training.stream import Batch
+from neuralcodec.training.sequences import Sequences
 from neuralcodec.training.team import Team
 from neuralcodec.training.trainer import Trainer
 from neuralcodec.training.validation import Figures, Validation
@@ -74,10 +74,16 @@ class TimedRun(Trainer):
 
     def run_until_deadline(self, planned: float | None, workers: int, search: bool) -> None:
         """planned: training seconds over all calls, for the schedule; None: these and those before.
-        search: for motion vectors in the workers, not on the device."""
-        held_out = frozenset(self.options.held_out)
-        config, position = self.state.model.config, self.state.position
-        source = BatchSource(self.options.cache, held_out, config, self.options.seed, search)
+        search: for motion in the workers, not on the device."""
+        position = self.state.position
+        source = BatchSource(
+            self.options.cache,
+            frozenset(self.options.held_out),
+            self.state.model.config,
+            self.options.seed,
+            search,
+            STEPS_ALIKE if self.graphed else 1,
+        )
         pool = BatchPool(source, self.timed, position.step, workers)
         try:
             self._plan(planned)
@@ -173,7 +179,7 @@ class TimedRun(Trainer):
         if position.figures:
             self._log()
 
-    def _train_on_what_fits(self, batch: Batch) -> list[float] | None:
+    def _train_on_what_fits(self, batch: Sequences) -> list[float] | None:
         """None where the memory did not suffice: the next batches are smaller."""
         items = len(batch.y) // self.parts
         try:
@@ -188,7 +194,7 @@ class TimedRun(Trainer):
         self.log.notice(f"the memory of the device is full: batches of 1/{self.parts} from now on")
         return None
 
-    def _gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _gradients(self, batch: Sequences) -> tuple[Tensor, Tensor]:
         if self.graphed:
             try:
                 return self.graphed(batch)
@@ -200,14 +206,14 @@ class TimedRun(Trainer):
                 self.graphed = None
         return super()._gradients(batch)
 
-    def _log_speed(self, batch: Batch, waited: float, passed: float) -> None:
+    def _log_speed(self, batch: Sequences, waited: float, passed: float) -> None:
         steps = len(self.state.position.figures)
         speed: dict[str, object] = {
             "step": self.state.position.step,
             "progress": round(self.timed.clock.progress, 4),
             "batch": list(batch.y.shape),
             "steps_per_second": round(steps / passed, 3),
-            "waited": round(waited / passed, 3),  # for batches and vectors, share of the time
+            "waited": round(waited / passed, 3),  # for batches and motion, share of the time
         }
         if self.device.type == "cuda":
             speed["gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 1)

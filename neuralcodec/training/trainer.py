@@ -25,7 +25,8 @@ from neuralcodec.training.run_log import Observer, RunLog, mean_figures
 from neuralcodec.training.run_options import Ending, RunOptions
 from neuralcodec.training.sampling import open_cache
 from neuralcodec.training.schedule import Schedule
-from neuralcodec.training.stream import Batch, BatchStream, load_in_background
+from neuralcodec.training.sequences import Sequences
+from neuralcodec.training.stream import BatchStream, load_in_background
 from neuralcodec.training.team import Team
 from neuralcodec.training.training_step import TrainingStep
 from neuralcodec.training.validation import Validation, overfits
@@ -62,13 +63,13 @@ class Trainer:
         model.to(self.device)
         if self.device.type == "cuda":  # convolutions; on a CPU they are matrix products
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        model.vector_prior.requires_grad_(options.count_vectors)
+        model.motion_prior.requires_grad_(False)  # learns from what encoders choose, elsewhere
         self.state = TrainingState(model, schedule.learning_rate)
         if options.compile:
             for module in model.modules():
                 if isinstance(module, Block):
                     module.compile()
-        self.learning = team.joined(TrainingStep(model, options.count_vectors))
+        self.learning = team.joined(TrainingStep(model))
         self.identity = RunIdentity(
             model.config.to_json(),
             options.seed,
@@ -173,7 +174,7 @@ class Trainer:
         limit = self.options.minutes
         return Ending.TIME if limit and seconds > 60 * limit else None
 
-    def _train(self, batch: Batch, wish: Ending | None) -> tuple[list[float], Ending | None]:
+    def _train(self, batch: Sequences, wish: Ending | None) -> tuple[list[float], Ending | None]:
         """One step. Gives its figures and, where one of the team wants to stop, why."""
         position, team = self.state.position, self.team
         torch.manual_seed(team.own_seed(self.options.seed * 1_000_003 + position.step))
@@ -194,10 +195,10 @@ class Trainer:
         last = int(found[:, -1].max())
         return row, endings[last] if last >= 0 else None
 
-    def _gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _gradients(self, batch: Sequences) -> tuple[Tensor, Tensor]:
         """Sets the gradients; gives loss and figures."""
         with torch.autocast(self.device.type, torch.bfloat16):
-            loss, figures = self.learning(batch.y, batch.uv, batch.q, batch.vectors)
+            loss, figures = self.learning(batch)
         self.state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         return loss.detach(), figures

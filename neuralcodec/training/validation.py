@@ -1,7 +1,9 @@
-"""Figures on fixed crops: real rounding, code lengths of the symbols themselves.
+"""Figures on fixed crops: real rounding, code lengths of the symbols themselves; structures and q
+by level as encoders use them.
 
 They tell better weights of one run from worse ones. What a model is worth beside another codec they
-do not tell: `training/comparison.py` measures that."""
+do not tell: `training/comparison.py` measures that. Bits are those of the latents: motion is that
+between the frames of the source, the same for all weights, and not what an encoder would send."""
 
 import math
 from collections import defaultdict
@@ -11,12 +13,22 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from neuralcodec.encoder.gop_structure import INTRA_BONUS, frame_quality
 from neuralcodec.metrics.psnr import MAX_DB
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.recurrence import State
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.crops import Crop
-from neuralcodec.training.objective import FrameCost, sequence_costs, source_vectors
+from neuralcodec.training.objective import FrameCost, sequence_costs
+from neuralcodec.training.sequences import DrawnSequences, Sequences
+from neuralcodec.training.source_motion import with_source_motion
+from neuralcodec.training.structures import (
+    Structure,
+    chain,
+    low_delay,
+    more_q_as_shown,
+    pyramids,
+)
 
 QUALITIES = (8, 24, 40, 56)
 SHOWN_QUALITY = 24  # of the pictures that are kept to look at
@@ -27,7 +39,7 @@ AT_ONCE = 8  # crops in one batch, for the sake of memory
 class CropFigures:
     """One crop at one quality."""
 
-    bpp: float
+    bpp: float  # of the latents
     psnr: float  # PSNR-YUV (6:1:1) of the 8-bit pictures, mean over the frames
     db: float  # of the weighted mean squared error of the sequence, as the loss has it
     cost: float  # bpp + λ·MSE
@@ -71,17 +83,24 @@ class Figures:
         return entry | {"score": self.score}
 
 
+def structures(length: int) -> list[Structure]:
+    return [pyramids(length, 8), pyramids(length, 4), chain(length), low_delay(length)]
+
+
 class Validation:
-    """Each crop as one GOP, at four qualities."""
+    """Each crop as one GOP, at four qualities, each time in another of four structures: they take
+    turns from crop to crop."""
 
     def __init__(self, crops: Sequence[Crop], config: ModelConfig, device: torch.device) -> None:
         self.crops, self.device = list(crops), device
-        by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        alike: dict[tuple[tuple[int, ...], int, int], list[int]] = defaultdict(list)
         for number, crop in enumerate(self.crops):
-            by_shape[tuple(crop.y.shape)].append(number)
+            kinds = structures(len(crop.y))
+            for turn, q in enumerate(QUALITIES):
+                alike[tuple(crop.y.shape), (number + turn) % len(kinds), q].append(number)
         self.batches = [
-            _CropBatch([self.crops[i] for i in part], part, config, device)
-            for numbers in by_shape.values()
+            CropBatch([self.crops[i] for i in part], part, q, structures(shape[0])[kind], config)
+            for (shape, kind, q), numbers in alike.items()
             for part in (numbers[i : i + AT_ONCE] for i in range(0, len(numbers), AT_ONCE))
         ]
 
@@ -91,47 +110,54 @@ class Validation:
         found: dict[int, dict[int, CropFigures]] = {q: {} for q in QUALITIES}
         shown: dict[int, ShownFrame] = {}
         for batch in self.batches:
-            for q in QUALITIES:
-                with torch.autocast(self.device.type, torch.bfloat16):
-                    costs = sequence_costs(
-                        model, batch.y, batch.uv, batch.quality(q), batch.vectors[q]
+            sequences = batch.sequences.to(self.device)
+            with torch.autocast(self.device.type, torch.bfloat16):
+                costs = sequence_costs(model, sequences)
+            found[batch.q] |= batch.figures(costs, sequences, model.config)
+            if batch.q == SHOWN_QUALITY:
+                last = max(costs, key=lambda cost: cost.frame).shown
+                for item, number in enumerate(batch.numbers):
+                    shown[number] = ShownFrame(
+                        self.crops[number].name,
+                        (sequences.y[item, -1].cpu(), sequences.uv[item, -1].cpu()),
+                        (last.y[item].float().cpu(), last.uv[item].float().cpu()),
                     )
-                found[q] |= batch.figures(costs, model.config, q)
-                if q == SHOWN_QUALITY:
-                    last = costs[-1].shown
-                    for item, number in enumerate(batch.numbers):
-                        shown[number] = ShownFrame(
-                            self.crops[number].name,
-                            (batch.y[item, -1].cpu(), batch.uv[item, -1].cpu()),
-                            (last.y[item].float().cpu(), last.uv[item].float().cpu()),
-                        )
         points = {q: [by_crop[i] for i in range(len(self.crops))] for q, by_crop in found.items()}
         return Figures(points, [shown[i] for i in range(len(self.crops))])
 
 
-class _CropBatch:
-    """Crops of one size; `numbers` are their places among all."""
+class CropBatch:
+    """Crops of one size, coded alike; `numbers` are their places among all."""
 
     def __init__(
-        self, crops: list[Crop], numbers: list[int], config: ModelConfig, device: torch.device
+        self,
+        crops: list[Crop],
+        numbers: list[int],
+        q: int,
+        structure: Structure,
+        config: ModelConfig,
     ) -> None:
-        self.numbers = numbers
-        self.y = torch.stack([crop.y for crop in crops]).to(device).float() / 255
-        self.uv = torch.stack([crop.uv for crop in crops]).to(device).float() / 255
-        self.vectors = {q: source_vectors(config, self.y, self.quality(q)) for q in QUALITIES}
-
-    def quality(self, q: int) -> Tensor:
-        return torch.full(self.y.shape[:2], float(q), device=self.y.device)
+        self.numbers, self.q = numbers, q
+        offsets = [INTRA_BONUS, *more_q_as_shown(structure)[1:]]
+        of_frames = torch.tensor([float(frame_quality(q, offset)) for offset in offsets])
+        drawn = DrawnSequences(
+            y=torch.stack([crop.y for crop in crops]).float() / 255,
+            uv=torch.stack([crop.uv for crop in crops]).float() / 255,
+            q=of_frames.repeat(len(crops), 1),
+            structure=structure,
+            stride=torch.ones(len(crops), dtype=torch.int64),
+        )
+        self.sequences = with_source_motion(config, drawn)
 
     def figures(
-        self, costs: list[FrameCost], config: ModelConfig, q: int
+        self, costs: list[FrameCost], sequences: Sequences, config: ModelConfig
     ) -> dict[int, CropFigures]:
-        bits = torch.stack([c.latent_bpp + c.vector_bpp for c in costs])
+        """sequences: where the costs are, which begin with those of the intra frame."""
+        bits = torch.stack([c.bpp for c in costs])
         errors = torch.stack([c.distortion for c in costs])
-        psnr = torch.stack(
-            [psnr_yuv(c.shown, self.y[:, t], self.uv[:, t]) for t, c in enumerate(costs)]
-        )
-        weight = float(config.quality_lambdas(torch.tensor(float(q))))
+        y, uv = sequences.y, sequences.uv
+        psnr = torch.stack([psnr_yuv(c.shown, y[:, c.frame], uv[:, c.frame]) for c in costs])
+        weight = float(config.quality_lambdas(torch.tensor(float(self.q))))
         bpp, error = bits.mean(0), errors.mean(0)
         columns = (
             bpp,

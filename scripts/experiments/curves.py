@@ -1,24 +1,20 @@
-"""What the experiments have in common: their results as JSON, and the curves drawn from them.
+"""The curves of docs/models, from the results of experiments as JSON.
 
     python scripts/experiments/curves.py results/experiments/*.json --out docs/models/experiments
 
-An experiment writes {"title", "x", "y", "notes", "curves": {name: [[x, y], ...]}}.
+Of each experiment: {"title", "x", "y", "notes", "curves": {name: [[x, y], ...]}}.
 """
 
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-
-from neuralcodec.metrics.bd_rate import RatePoint
-
-HELD_OUT = ("davis_bus", "gopro_max_walk", "intel_car-detection", "sam3_0001")
 
 
 @dataclass(frozen=True)
@@ -28,18 +24,6 @@ class Experiment:
     y: str
     notes: str
     curves: Mapping[str, Sequence[tuple[float, float]]]
-
-    def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
-
-
-def mean_curve(curves: Sequence[Sequence[RatePoint]]) -> list[tuple[float, float]]:
-    """Of several clips at the same qualities: mean rate and mean dB at each."""
-    return [
-        (sum(p.rate for p in at) / len(at), sum(p.psnr for p in at) / len(at))
-        for at in zip(*curves, strict=True)
-    ]
 
 
 def draw(path: Path, folder: Path) -> None:

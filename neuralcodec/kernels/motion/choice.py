@@ -1,7 +1,5 @@
-"""The choice of vectors by their price, one step of the vector prior at a time: the same as
+"""The choice of motion by its price, one step of the motion prior at a time: the same as
 `encoder.motion_choice` does in torch."""
-
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -10,6 +8,13 @@ from neuralcodec.kernels.compiled import compiled, inlined
 from neuralcodec.kernels.motion.lanes import transformed_differences
 from neuralcodec.kernels.motion.planes import BORDER, CURRENT_BORDER
 from neuralcodec.kernels.motion.search import REACH
+from neuralcodec.kernels.parsing.motion_walk import (
+    BOTH_USED,
+    CANDIDATES,
+    SCALES_AT,
+    SECOND_USED,
+    mirrored,
+)
 from neuralcodec.kernels.strips import in_strips
 
 BLOCK, SIDE = 8, 12  # of what is compared, all rows
@@ -17,101 +22,164 @@ ERROR_COST = 16384  # of a unit of transformed differences; see `BIT_COST`
 BIT_COST = 9  # times the weight, of a 256th of a bit
 _MARGIN = (SIDE - BLOCK) // 2
 _ROOM = REACH - _MARGIN - 2
-_OPTIONS = 7
+NOT_KNOWN = -2  # of errors; -1: a window that leaves the reference
 _NEVER = np.iinfo(np.int64).max
+_FIRST, _SECOND, _BOTH = 0, 1, 2
 _errors = transformed_differences(SIDE, SIDE)
+_blended_errors = transformed_differences(SIDE, SIDE, blended=True)
 
 
 @inlined()
-def _error(samples, planes, item, left, top, x, y):  # type: ignore[no-untyped-def]
-    """Transformed error of the block at (left, top) for a vector; -1 if it leaves the reference."""
+def _leaves(planes, left, top, x, y):  # type: ignore[no-untyped-def]
+    """Whether the window of a block at (left, top) would leave the padded reference."""
     rows, columns = planes.shape[2:]
-    if (
+    return (
         x < -4 * (left + _ROOM) or x > 4 * (columns - 2 * BORDER - BLOCK - left + _ROOM)
         or y < -4 * (top + _ROOM) or y > 4 * (rows - 2 * BORDER - BLOCK - top + _ROOM)
-    ):  # fmt: skip
-        return np.int64(-1)
-    stride = samples.shape[2]
-    border = CURRENT_BORDER - _MARGIN
-    here = (item * samples.shape[1] + top + border) * stride + left + border
+    )  # fmt: skip
+
+
+@inlined()
+def _window(planes, item, left, top, x, y):  # type: ignore[no-untyped-def]
+    """Where it begins."""
+    rows, columns = planes.shape[2:]
     # Further out, windows see the same
     across = min(max(left - _MARGIN + (x >> 2), -SIDE - 2), columns - 2 * BORDER + 1) + BORDER
     down = min(max(top - _MARGIN + (y >> 2), -SIDE - 2), rows - 2 * BORDER + 1) + BORDER
-    there = ((item * 16 + 4 * (y & 3) + (x & 3)) * rows + down) * columns + across
-    return np.int64(_errors(samples, here, stride, planes, there, columns))
+    return ((item * 16 + 4 * (y & 3) + (x & 3)) * rows + down) * columns + across
+
+
+@inlined()
+def _error(samples, planes, other_planes, item, left, top, motion):  # type: ignore[no-untyped-def]
+    """Transformed error of the block at (left, top) for a motion (5,); -1 if it leaves a
+    reference."""
+    stride, columns = samples.shape[2], planes.shape[3]
+    border = CURRENT_BORDER - _MARGIN
+    here = (item * samples.shape[1] + top + border) * stride + left + border
+    which = motion[0]
+    if which != _SECOND:
+        if _leaves(planes, left, top, motion[1], motion[2]):
+            return np.int64(-1)
+        there = _window(planes, item, left, top, motion[1], motion[2])
+        if which == _FIRST:
+            return np.int64(_errors(samples, here, stride, planes, there, columns))
+    if _leaves(planes, left, top, motion[3], motion[4]):
+        return np.int64(-1)
+    other = _window(planes, item, left, top, motion[3], motion[4])
+    if which == _SECOND:
+        return np.int64(_errors(samples, here, stride, other_planes, other, columns))
+    return np.int64(
+        _blended_errors(samples, here, stride, planes, there, columns, other_planes, other, columns)
+    )
+
+
+@inlined()
+def _new_bits(motion, prediction, indices, away, decisions, differences):  # type: ignore[no-untyped-def]
+    """Of a motion (5,) that is described as new, without those of what was refused."""
+    which, bits = motion[0], np.int64(0)
+    if away[0] != away[1]:
+        bits += decisions[np.int64(which == _BOTH), indices[BOTH_USED]]
+        if which != _BOTH:
+            bits += decisions[which, indices[SECOND_USED]]
+    for part in range(4):
+        if which != (_SECOND if part < 2 else _FIRST):
+            predicted = np.int64(prediction[part])
+            if part >= 2 and which == _BOTH:
+                predicted = np.int64(mirrored(motion[part - 1], away[1], away[0]))
+            size = abs(motion[1 + part] - predicted)
+            bits += differences[indices[SCALES_AT + part], size]
+    return bits
+
+
+@inlined()
+def _same(motion, others, first, end):  # type: ignore[no-untyped-def]
+    """Whether it is one of first..end - 1 of others (n, 5)."""
+    for i in range(first, end):
+        is_same = True
+        for part in range(5):
+            is_same &= others[i, part] == motion[part]
+        if is_same:
+            return True
+    return False
 
 
 @compiled(
-    "void(int16[:,:,::1], int16[:,:,:,::1], int64[::1], int32[:,::1], int32[:,::1],"
-    " int64[::1], float32[:,:,:,::1], boolean[:,:,::1], float32[:,:,::1], float32[:,:,::1],"
-    " float32[:,:,::1], float32[:,:,::1], int64, int64)"
+    "void(int16[:,:,::1], int16[:,:,:,::1], int16[:,:,:,::1], int64, int64, int32[:,::1],"
+    " int32[:,::1], int64[::1], int32[:,:,::1], int32[:,::1], int64[::1], int32[:,:,::1],"
+    " boolean[:,::1], int32[:,::1], uint8[:,::1], float32[:,::1], int64, int64)"
 )
 def _choose(  # type: ignore[no-untyped-def]
-    samples, planes, weights, decisions, differences, blocks, candidates, usable,
-    prediction, indices, found, chosen, first, end,
+    samples, planes, other_planes, item, weight, decisions, differences, distances, found, errors,
+    blocks, candidates, usable, prediction, indices, chosen, first, end,
 ):  # fmt: skip
-    """decisions (2, indices): of no and of yes; differences (indices, size). Blocks first..end - 1
-    of a step, of all items, one after the other."""
-    count = len(blocks)
+    """Blocks first..end - 1 of a step of one item. decisions (2, indices): of no and of yes;
+    differences (indices, size); errors (options, h w): those of `found` so far, NOT_KNOWN at
+    first."""
+    options = found.shape[0]
     width = (planes.shape[3] - 2 * BORDER) // BLOCK
-    for number in range(first, end):
-        item, n = number // count, number % count
+    tried, best = np.empty((CANDIDATES + options, 5), np.int64), np.empty(5, np.int64)
+    for n in range(first, end):
         block = blocks[n]
         left, top = block % width * BLOCK, block // width * BLOCK
-        weight = weights[item] * BIT_COST
         refused = np.int64(0)
         least = np.int64(_NEVER)
-        best_x, best_y = np.int64(0), np.int64(0)
-        for i in range(_OPTIONS):
-            if i < _OPTIONS - 1:
-                if not usable[item, i, n]:
+        named = count = 0
+        for i in range(CANDIDATES + options):
+            motion = tried[count]
+            if i < CANDIDATES:
+                if not usable[n, i]:
                     continue
-                x, y = np.int64(candidates[item, i, 0, n]), np.int64(candidates[item, i, 1, n])
-                index = np.int64(indices[item, n, i])
-                bits = refused + decisions[1, index]
-                refused += decisions[0, index]
+                motion[:] = candidates[n, i]
+                bits = refused + decisions[1, indices[n, i]]
+                refused += decisions[0, indices[n, i]]
+                named += 1
             else:
-                x, y = np.int64(found[item, 0, block]), np.int64(found[item, 1, block])
-                bits = refused
-                by = abs(x - np.int64(prediction[item, 0, n]))
-                bits += differences[np.int64(indices[item, n, i]), by]
-                by = abs(y - np.int64(prediction[item, 1, n]))
-                bits += differences[np.int64(indices[item, n, i + 1]), by]
-            cost = bits * weight
+                for part in range(5):
+                    motion[part] = found[i - CANDIDATES, part, block]
+                if _same(motion, tried, named, count):
+                    continue
+                bits = refused + _new_bits(
+                    motion, prediction[n], indices[n], distances, decisions, differences
+                )
+            count += 1
+            cost = bits * weight * BIT_COST
             if cost >= least:
                 continue
-            error = _error(samples, planes, item, left, top, x, y)
+            if i < CANDIDATES:
+                error = _error(samples, planes, other_planes, item, left, top, motion)
+            else:
+                error = np.int64(errors[i - CANDIDATES, block])
+                if error == NOT_KNOWN:
+                    error = _error(samples, planes, other_planes, item, left, top, motion)
+                    errors[i - CANDIDATES, block] = error
             cost += error * ERROR_COST
             if error >= 0 and cost < least:
-                least, best_x, best_y = cost, x, y
-        chosen[item, 0, block], chosen[item, 1, block] = best_x, best_y
+                least = cost
+                best[:] = motion
+        for part in range(5):
+            chosen[part, block] = best[part]
 
 
 class StepChoice:
-    """Between vectors of blocks whose windows are taken from the same pictures."""
+    """Between motions of blocks of one item, whose windows are taken from the same pictures."""
 
     def __init__(
-        self, samples: Tensor, planes: Tensor, weights: Tensor, tables: tuple[Tensor, Tensor],
+        self, samples: Tensor, planes: tuple[Tensor, Tensor], item: int, weight: int,
+        tables: tuple[Tensor, Tensor], distances: tuple[int, int], found: np.ndarray,
+        errors: np.ndarray,
     ) -> None:  # fmt: skip
-        """tables: of `model.code_length.price_tables`."""
+        """samples, planes of both references: of a batch; tables: of `code_length.price_tables`;
+        found: new motions (options, 5, h w), int32; errors: see `_choose`."""
         decisions, differences = tables
-        self._batch = len(samples)
         self._fixed = (
-            samples.numpy(), planes.numpy(), weights.numpy(), decisions.numpy(),
-            differences.numpy(),
+            samples.numpy(), planes[0].numpy(), planes[1].numpy(), item, weight,
+            decisions.numpy(), differences.numpy(), np.array(distances, np.int64), found, errors,
         )  # fmt: skip
 
     def choose(
-        self, blocks: Tensor, candidates: Tensor, usable: Tensor, prediction: Tensor,
-        indices: Tensor, found: Tensor, chosen: Tensor,
+        self, blocks: np.ndarray, candidates: np.ndarray, usable: np.ndarray,
+        prediction: np.ndarray, indices: np.ndarray, chosen: np.ndarray,
     ) -> None:  # fmt: skip
-        """Into `chosen`, (B, 2, h, w) as `found`; the rest as in `StepContext`."""
-        in_strips(
-            _choose, self._batch * len(blocks), *self._fixed, blocks.numpy(),
-            _floats(candidates), usable.contiguous().numpy(), _floats(prediction),
-            _floats(indices), _floats(found.flatten(2)), chosen.flatten(2).numpy(), least=64,
-        )  # fmt: skip
-
-
-def _floats(tensor: Tensor) -> Any:
-    return tensor.float().contiguous().numpy()
+        """Into `chosen`, (5, h w), float32; the rest as in `motion_integers.StepArrays`."""
+        step = blocks, candidates, usable, prediction, indices
+        in_strips(_choose, len(blocks), *self._fixed, *step, chosen, least=64)

@@ -42,6 +42,15 @@ class _Lanes:
     def difference(self, one: Any, other: Any, column: int) -> Any:
         return self.builder.sub(self.load(one, column), self.load(other, column))
 
+    def difference_of(self, rows: list[Any]) -> Any:
+        """Of the first row and the other one, or the mean of two others."""
+        first, *others = (self.load(row, 0) for row in rows)
+        if len(others) == 1:
+            return self.builder.sub(first, others[0])
+        ones = self.constant([1] * self.count)
+        total = self.builder.add(self.builder.add(*others), ones)
+        return self.builder.sub(first, self.builder.ashr(total, ones))
+
     def magnitude(self, value: Any) -> Any:
         negative = self.builder.sub(self.zero, value)
         return self.builder.select(self.builder.icmp_signed(">", value, negative), value, negative)
@@ -74,42 +83,54 @@ class _Lanes:
         return self.builder.call(known or ir.Function(module, kind, name), [wide])
 
 
-# (builder, row of one, row of the other) -> int32; a row: a function of its number
-_Emit = Callable[[Any, Callable[[int], Any], Callable[[int], Any]], Any]
+# (builder, rows of each window) -> int32; rows: a function of their number
+_Emit = Callable[[Any, list[Callable[[int], Any]]], Any]
 
 
-def _windows(emit: _Emit) -> Any:
-    """What kernels call as `f(a, start, stride, b, start, stride)`: windows of int16 arrays whose
-    first sample lies at a flat index. Lanes beyond a window are read too, but do not count."""
+def _windows(count: int, emit: _Emit) -> Any:
+    """What kernels call as `f(a, start, stride, b, start, stride, ...)`: `count` windows of int16
+    arrays whose first sample lies at a flat index. Lanes beyond a window are read too, but do not
+    count."""
 
-    def typed(context: Any, a: Any, i: Any, step: Any, b: Any, j: Any, pace: Any) -> Any:
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        from llvmlite import ir
+
+        def rows(place: int) -> Callable[[int], Any]:
+            array = target.make_array(signature.args[place])(target, builder, arguments[place])
+            start, stride = arguments[place + 1 : place + 3]
+
+            def row(number: int) -> Any:
+                skipped = builder.mul(stride, ir.Constant(ir.IntType(64), number))
+                return builder.gep(array.data, [builder.add(start, skipped)])
+
+            return row
+
+        return emit(builder, [rows(3 * number) for number in range(count)])
+
+    def typed(*arrays: Any) -> Any:
         from numba import types
 
-        def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            from llvmlite import ir
+        each = [part for array in arrays for part in (array, types.int64, types.int64)]
+        return types.int32(*each), generate
 
-            def rows(place: int) -> Callable[[int], Any]:
-                array = target.make_array(signature.args[place])(target, builder, arguments[place])
-                start, stride = arguments[place + 1 : place + 3]
+    # Numba counts the arguments
+    def of_two(context: Any, a: Any, i: Any, step: Any, b: Any, j: Any, pace: Any) -> Any:
+        return typed(a, b)
 
-                def row(number: int) -> Any:
-                    skipped = builder.mul(stride, ir.Constant(ir.IntType(64), number))
-                    return builder.gep(array.data, [builder.add(start, skipped)])
+    def of_three(
+        context: Any, a: Any, i: Any, step: Any, b: Any, j: Any, pace: Any,
+        c: Any, k: Any, pitch: Any,
+    ) -> Any:  # fmt: skip
+        return typed(a, b, c)
 
-                return row
-
-            return emit(builder, rows(0), rows(3))
-
-        whole = types.int64
-        return types.int32(a, whole, whole, b, whole, whole), generate
-
-    return emitted(typed)
+    return emitted(of_two if count == 2 else of_three)
 
 
 def absolute_differences(columns: int, rows: int, skipped: int = 1) -> Any:
     """Their sum over a window, of every `skipped`-th row."""
 
-    def emit(builder: Any, one: Callable[[int], Any], other: Callable[[int], Any]) -> Any:
+    def emit(builder: Any, windows: list[Callable[[int], Any]]) -> Any:
+        one, other = windows
         total, start = None, 0
         while start < columns:
             lanes = _Lanes(builder, _WIDE if columns - start > _NARROW else _NARROW)
@@ -122,18 +143,21 @@ def absolute_differences(columns: int, rows: int, skipped: int = 1) -> Any:
             start += lanes.count
         return total
 
-    return _windows(emit)
+    return _windows(2, emit)
 
 
-def transformed_differences(columns: int, rows: int) -> Any:
+def transformed_differences(columns: int, rows: int, blended: bool = False) -> Any:
     """The sum of the absolute coefficients of a Hadamard transform, unscaled, of the differences
-    in squares of 4x4 samples; columns, rows: multiples of 4, up to 16 columns."""
+    in squares of 4x4 samples; columns, rows: multiples of 4, up to 16 columns. blended: between the
+    first window and the mean of two others, halves rounded up."""
 
-    def emit(builder: Any, one: Callable[[int], Any], other: Callable[[int], Any]) -> Any:
+    def emit(builder: Any, windows: list[Callable[[int], Any]]) -> Any:
         lanes = _Lanes(builder, _WIDE)
         total = None
         for top in range(0, rows, 4):
-            a, b, c, d = (lanes.difference(one(r), other(r), 0) for r in range(top, top + 4))
+            a, b, c, d = (
+                lanes.difference_of([window(r) for window in windows]) for r in range(top, top + 4)
+            )
             a, b, c, d = builder.add(a, b), builder.sub(a, b), builder.add(c, d), builder.sub(c, d)
             for down in (
                 builder.add(a, c),
@@ -146,4 +170,4 @@ def transformed_differences(columns: int, rows: int) -> Any:
                 total = found if total is None else builder.add(total, found)
         return lanes.total(total)
 
-    return _windows(emit)
+    return _windows(3 if blended else 2, emit)

@@ -2,7 +2,8 @@
 
 The picture between the centres of four blocks is a square that their four vectors predict. Vectors
 that are the same predict it together: where four blocks move alike, one filter is enough, and none
-where they move by whole samples.
+where they move by whole samples. A block may take the whole of its prediction from a reference,
+half of it or nothing; what takes nothing costs nothing.
 """
 
 from functools import lru_cache
@@ -33,23 +34,30 @@ ROOM = 896
 
 
 @inlined()
-def find_vectors(field: np.ndarray, row: int, column: int, corners: np.ndarray) -> None:
-    """corners (4, 2): vectors of the blocks around a square; those at the border are repeated."""
+def find_vectors(field: np.ndarray, row: int, column: int, corners: np.ndarray) -> int:
+    """corners (4, 3): vectors of the blocks around a square, and how many halves of its prediction
+    each takes; blocks at the border are repeated. Gives those that take nothing, as bits."""
     upper, lower = max(row - 1, 0), min(row, field.shape[1] - 1)
     before, after = max(column - 1, 0), min(column, field.shape[2] - 1)
-    for axis in range(2):
-        corners[0, axis] = field[axis, upper, before]
-        corners[1, axis] = field[axis, upper, after]
-        corners[2, axis] = field[axis, lower, before]
-        corners[3, axis] = field[axis, lower, after]
+    nothing = 0
+    for part in range(3):
+        corners[0, part] = field[part, upper, before]
+        corners[1, part] = field[part, upper, after]
+        corners[2, part] = field[part, lower, before]
+        corners[3, part] = field[part, lower, after]
+    for k in range(4):
+        if corners[k, 2] == 0:
+            nothing |= 1 << k
+    return nothing
 
 
 @inlined()
 def same_vectors(corners: np.ndarray, k: int) -> int:
-    """Which of the corners from k on have the vector of k, as bits."""
+    """Which of the corners from k on have the vector of k and take as much, as bits."""
     group = 0
     for other in range(k, 4):
-        if corners[other, 0] == corners[k, 0] and corners[other, 1] == corners[k, 1]:
+        same = corners[other, 0] == corners[k, 0] and corners[other, 1] == corners[k, 1]
+        if same and corners[other, 2] == corners[k, 2]:
             group |= 1 << other
     return group
 
@@ -128,24 +136,29 @@ def predict(
     channels = count // vectors.shape[0]
     rows, columns = vectors.shape[2] + 1, vectors.shape[3] + 1
     room = np.zeros(ROOM, np.float32)
-    corners = np.empty((4, 2), np.int32)
+    corners = np.empty((4, 3), np.int32)
     for number in range(first, end):
         plane, row = number // rows, number % rows
         source = planes[plane]
         top = row * block - block // 2
         upper, lower = max(0, -top), min(block, height - top)
         for column in range(columns):
-            find_vectors(vectors[plane // channels], row, column, corners)
+            done = find_vectors(vectors[plane // channels], row, column, corners)
             left = column * block - block // 2
             before, after = max(0, -left), min(block, width - left)
-            done = 0
+            if done == ALL:
+                for i in range(upper, lower):
+                    for j in range(before, after):
+                        predicted[plane, top + i, left + j] = np.float32(0)
+                continue
+            is_begun = False
             for k in range(4):
                 if done >> k & 1:
                     continue
                 group = same_vectors(corners, k)
                 right, down = corners[k, 0] % UNITS, corners[k, 1] % UNITS
                 x, y = left + corners[k, 0] // UNITS, top + corners[k, 1] // UNITS
-                whole = group == ALL and right == 0 and down == 0
+                whole = group == ALL and right == 0 and down == 0 and corners[k, 2] == 2
                 if whole and 0 <= x <= width - block and 0 <= y <= height - block:
                     for i in range(upper, lower):
                         for j in range(before, after):
@@ -153,13 +166,14 @@ def predict(
                     break
                 cut(source, y - BEFORE, x - BEFORE, block + MARGIN, room)
                 interpolate(room, block, right, down, filters)
-                weight = weights[group]
-                if done:
+                weight = weights[ALL * (corners[k, 2] - 1) + group]
+                if is_begun:
                     for at in range(PITCH * block):
                         room[SQUARE + at] += weight[at] * room[FILTERED + at]
                 else:
                     for at in range(PITCH * block):
                         room[SQUARE + at] = weight[at] * room[FILTERED + at]
+                is_begun = True
                 done |= group
             else:
                 for i in range(upper, lower):
@@ -241,12 +255,14 @@ def predict_back(
     count, height, width = gradient.shape
     channels = count // vectors.shape[0]
     room = np.zeros(ROOM, np.float32)
-    corners = np.empty((4, 2), np.int32)
+    corners = np.empty((4, 3), np.int32)
     for plane in range(first, end):
         for row in range(vectors.shape[2] + 1):
             top = row * block - block // 2
             for column in range(vectors.shape[3] + 1):
-                find_vectors(vectors[plane // channels], row, column, corners)
+                done = find_vectors(vectors[plane // channels], row, column, corners)
+                if done == ALL:
+                    continue
                 left = column * block - block // 2
                 for i in range(block):
                     for j in range(block):
@@ -254,13 +270,12 @@ def predict_back(
                         inside = 0 <= y < height and 0 <= x < width
                         value = gradient[plane, y, x] if inside else np.float32(0)
                         room[SQUARE_GRADIENT + PITCH * i + j] = value
-                done = 0
                 for k in range(4):
                     if done >> k & 1:
                         continue
                     group = same_vectors(corners, k)
                     done |= group
-                    weight = weights[group]
+                    weight = weights[ALL * (corners[k, 2] - 1) + group]
                     for at in range(PITCH * block):
                         room[SPREAD + PITCH * MARGIN + at] = weight[at] * room[SQUARE_GRADIENT + at]
                     right, down = corners[k, 0] % UNITS, corners[k, 1] % UNITS
@@ -271,21 +286,24 @@ def predict_back(
 
 @lru_cache
 def _weights(block: int) -> np.ndarray:
-    """(16, block · PITCH): what the vectors of a group, the bits of its number, have to say in each
-    sample of a square. They fall off linearly from a block's centre; those of all four make 1."""
+    """(2 · ALL + 1, block · PITCH): what the vectors of a group, the bits of its number, have to
+    say in each sample of a square: where each takes one half, then, from ALL on, where it takes
+    both. They fall off linearly from a block's centre; those of all four make 1."""
     rising = (np.arange(block, dtype=np.float32) + np.float32(0.5)) / np.float32(block)
     of_corners = [np.outer(a, b) for a in (1 - rising, rising) for b in (1 - rising, rising)]
-    weights = np.zeros((16, block, PITCH), np.float32)
-    for group in range(16):
+    weights = np.zeros((2 * ALL + 1, block, PITCH), np.float32)
+    for group in range(1, ALL + 1):
         for k in range(4):
             if group >> k & 1:
-                weights[group, :, :block] += of_corners[k]
-    return weights.reshape(16, -1)
+                weights[ALL + group, :, :block] += of_corners[k]
+        weights[group] = weights[ALL + group] / 2
+    return weights.reshape(len(weights), -1)
 
 
 class _OverlappedBlocks(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, vectors: Tensor, block: int, filters: np.ndarray) -> Tensor:
+        """vectors (B, 3, rows, columns): in units, and halves."""
         ctx.save_for_backward(vectors)
         ctx.block, ctx.filters = block, filters
         planes = x.detach().contiguous().flatten(0, 1).numpy()
@@ -305,9 +323,13 @@ class _OverlappedBlocks(torch.autograd.Function):
         return of_x, None, None, None
 
 
-def overlapped_blocks(x: Tensor, vectors: Tensor, block: int, filters: np.ndarray) -> Tensor:
+def overlapped_blocks(
+    x: Tensor, vectors: Tensor, block: int, filters: np.ndarray, halves: Tensor | None
+) -> Tensor:
     """x (B, C, H, W) of float32; vectors (B, 2, H/block, W/block) in samples of x, rounded to
-    UNITS; block 8 or 4; filters (UNITS, TAPS) of each fraction."""
-    units = (vectors * UNITS).round().to(torch.int32).contiguous()
-    predicted: Tensor = _OverlappedBlocks.apply(x, units, block, filters)
+    UNITS; block 8 or 4; filters (UNITS, TAPS) of each fraction; halves (B, 1, H/block, W/block) of
+    its prediction that each block takes, 0 to 2; None: all of it."""
+    units = (vectors * UNITS).round().to(torch.int32)
+    taken = torch.full_like(units[:, :1], 2) if halves is None else halves.to(torch.int32)
+    predicted: Tensor = _OverlappedBlocks.apply(x, torch.cat([units, taken], 1), block, filters)
     return predicted

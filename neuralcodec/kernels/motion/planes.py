@@ -118,3 +118,33 @@ def padded_planes(reference: Tensor) -> Tensor:
     rows = batch * planes.shape[2]
     in_strips(_fill_planes, rows, samples.numpy(), BORDER, weights, planes.numpy(), least=32)
     return planes
+
+
+@compiled("void(int16[:,:,:,::1], int32[:,:,:,::1], int64, int16[:,:,::1], int64, int64)")
+def _predict(planes, vectors, block, predicted, first, end):  # type: ignore[no-untyped-def]
+    """Rows first..end - 1 of blocks of all items."""
+    rows, columns = planes.shape[2:]
+    height = vectors.shape[2]
+    for number in range(first, end):
+        item, row = number // height, number % height
+        for column in range(vectors.shape[3]):
+            x, y = np.int64(vectors[item, 0, row, column]), np.int64(vectors[item, 1, row, column])
+            # Further out, windows see the same
+            across = min(max(column * block + (x >> 2) + BORDER, 0), columns - block)
+            down = min(max(row * block + (y >> 2) + BORDER, 0), rows - block)
+            plane = planes[item, PHASES * (y & 3) + (x & 3)]
+            for i in range(block):
+                out = predicted[item, row * block + i, column * block : (column + 1) * block]
+                line = plane[down + i, across : across + block]
+                for j in range(block):
+                    out[j] = line[j]
+
+
+def predicted_blocks(planes: Tensor, vectors: Tensor, block: int) -> Tensor:
+    """`encoder.motion_search.predicted_blocks`."""
+    batch, _, rows, columns = vectors.shape
+    size = batch, rows * block, columns * block
+    predicted = torch.empty(size, dtype=torch.int16, device="cpu")
+    field = vectors.to(torch.int32).contiguous().numpy()
+    in_strips(_predict, batch * rows, planes.numpy(), field, block, predicted.numpy(), least=4)
+    return predicted

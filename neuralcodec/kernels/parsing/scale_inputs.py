@@ -1,4 +1,4 @@
-"""What the scale priors see, written into the wide map of `kernels.exact_layers`."""
+"""What the scale priors see, written into the wide map of `parsing.exact_layers`."""
 
 import numpy as np
 
@@ -32,6 +32,22 @@ def write_motion(vectors: np.ndarray, table: np.ndarray, out: np.ndarray, column
                     low, high = min(low, v), max(high, v)
                 target[column + axis] = table[min(max(high, -low), farthest)]
                 target[column + 2 + axis] = table[min(high - low, farthest)]
+
+
+@compiled("void(float32[:,::1], int64, int8[:,::1], int64)")
+def write_uses(which: np.ndarray, units: int, out: np.ndarray, column: int) -> None:
+    """which (2h, 2w): 0 the first reference, 1 the second, else both. To two columns: how many of
+    the four blocks use each, times units. Reference: `scale_prior.motion_maps`."""
+    height, width = which.shape[0] // 2, which.shape[1] // 2
+    for y in range(height):
+        for x in range(width):
+            first = second = 0
+            for k in range(4):
+                value = which[2 * y + k // 2, 2 * x + k % 2]
+                first += value != 1
+                second += value != 0
+            out[y * width + x, column] = units * first
+            out[y * width + x, column + 1] = units * second
 
 
 @compiled("void(int8[:,::1], int64, int8[:,::1])")

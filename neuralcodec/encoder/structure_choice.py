@@ -1,0 +1,152 @@
+"""How many frames each mini-GOP has: what saves most, as far as small pictures tell.
+
+Up to 16 frames after an anchor are cut in halves, quarters and so on as long as that costs less. A
+mini-GOP costs what its frames leave to be coded after prediction from the frames that they would
+refer to: forward only for the anchor, the better of both sides or their mean for the others.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from neuralcodec.encoder.mini_gops import LARGEST, Structure, largest_size
+from neuralcodec.encoder.small_motion import (
+    UNITS,
+    Motion,
+    SmallPicture,
+    blended_errors,
+    find_motion,
+)
+from neuralcodec.kernels.compiled import can_run
+from neuralcodec.kernels.motion.small_search import BLOCK
+from neuralcodec.video import Frame
+
+# By size: factor to what its frames seem to cost, fitted with scripts/measure_structure.py to clips
+# that were coded with each size: they save four times as many percent as it seems.
+WORTH = {1: 1.0, 2: 1.0, 4: 1.0, 8: 1.004, 16: 1.01}
+MOTION_BITS = 0.5  # that one of a small picture stands for
+LEFT = 1.0  # squared error, in 8-bit steps, of which coding is not worth half a bit
+NOISE = 0.2  # of what was coded before, in these; in the mean of two references half of it is left
+WITHOUT_LOOKING = 4  # frames of a mini-GOP where kernels cannot run
+
+
+class StructureChoice:
+    """Chooses for the frames of one video in turn."""
+
+    def __init__(self, structure: Structure) -> None:
+        self.structure = structure
+        self._looks = structure.largest > 1 and not structure.is_fixed and can_run()
+        self._anchor: SmallPicture | None = None  # the last one
+
+    def begin(self, frame: Frame) -> None:
+        """The first frame of a GOP."""
+        if self._looks:
+            self._anchor = SmallPicture(frame)
+
+    def sizes(self, frames: Sequence[Frame]) -> list[int]:
+        """Of the mini-GOPs that the next frames make, LARGEST at most."""
+        most = self.structure.largest
+        if not self._looks:
+            if not self.structure.is_fixed:
+                most = min(most, WITHOUT_LOOKING)
+            return _largest_sizes(len(frames), most)
+        assert self._anchor is not None and len(frames) <= LARGEST
+        pictures = [self._anchor, *map(SmallPicture, frames)]
+        self._anchor = pictures[-1]
+        window = _Window(pictures)
+        sizes, at = [], 0
+        for size in _largest_sizes(len(frames), most):
+            sizes += window.best(at, at + size)[1]
+            at += size
+        return sizes
+
+
+def _largest_sizes(frames: int, most: int) -> list[int]:
+    sizes: list[int] = []
+    while frames:
+        sizes.append(largest_size(min(frames, most)))
+        frames -= sizes[-1]
+    return sizes
+
+
+class _Window:
+    """Some frames and the anchor before them."""
+
+    def __init__(self, pictures: list[SmallPicture]) -> None:
+        self._pictures = pictures
+        self._found: dict[tuple[int, int], Motion] = {}
+
+    def best(self, first: int, last: int) -> tuple[float, list[int]]:
+        """What the frames after `first` up to `last` cost at least, and in which mini-GOPs."""
+        size = last - first
+        whole = WORTH[size] * self.mini_gop(first, last)
+        if size == 1:
+            return whole, [1]
+        middle = (first + last) // 2
+        one, other = self.best(first, middle), self.best(middle, last)
+        if one[0] + other[0] < whole:
+            return one[0] + other[0], one[1] + other[1]
+        return whole, [size]
+
+    def mini_gop(self, first: int, last: int) -> float:
+        return self._anchor_cost(first, last) + self._inner(first, last)
+
+    def _inner(self, first: int, last: int) -> float:
+        if last - first == 1:
+            return 0.0
+        middle = (first + last) // 2
+        own = self._between(first, middle, last)
+        return own + self._inner(first, middle) + self._inner(middle, last)
+
+    def _anchor_cost(self, before: int, number: int) -> float:
+        motion = self._motion(number, before)
+        return self._cost(number, _bits(motion.errors, NOISE, motion.bits))
+
+    def _between(self, first: int, number: int, last: int) -> float:
+        past, future = self._motion(number, first), self._motion(number, last)
+        picture = self._pictures[number]
+        mean = blended_errors(picture, self._pictures[first], past, self._pictures[last], future)
+        return self._cost(
+            number,
+            _bits(past.errors, NOISE, past.bits),
+            _bits(future.errors, NOISE, future.bits),
+            _bits(mean, NOISE / 2, past.bits + future.bits),
+        )
+
+    def _cost(self, number: int, *ways: np.ndarray) -> float:
+        """Of a frame, each block of which is predicted in the cheapest of some ways, or not."""
+        flat = self._pictures[number].flat_errors
+        return float(np.minimum.reduce([_bits(flat, 0.0, 0), *ways]).sum())
+
+    def _motion(self, number: int, reference: int) -> Motion:
+        key = (number, reference)
+        if key not in self._found:
+            start = self._start(number, reference)
+            self._found[key] = find_motion(self._pictures[number], self._pictures[reference], start)
+        return self._found[key]
+
+    def _start(self, number: int, reference: int) -> np.ndarray | None:
+        """Motion over half the distance, twice."""
+        distance = number - reference
+        if abs(distance) == 1:
+            return None
+        half: np.ndarray = 2 * self._motion(number, number - distance // 2).field
+        return half
+
+
+def _bits(errors: np.ndarray, noise: float, motion_bits: np.ndarray | int) -> np.ndarray:
+    """About, of blocks, from sums of absolute differences."""
+    samples = BLOCK * BLOCK
+    mean = errors / (samples * UNITS)
+    bits: np.ndarray = samples / 2 * np.log2(1 + 1.5 * mean * mean / LEFT + noise)
+    return bits + MOTION_BITS * motion_bits
+
+
+def estimated_cost(frames: Sequence[Frame], size: int) -> float:
+    """What the look-ahead would say of frames in mini-GOPs of one size, before they are weighed by
+    WORTH: bits of small pictures. Frames beyond a multiple of LARGEST are left out."""
+    pictures = [SmallPicture(frame) for frame in frames]
+    count = (len(pictures) - 1) // LARGEST * LARGEST
+    window = _Window(pictures)
+    cost = sum(window.mini_gop(first, first + size) for first in range(0, count, size))
+    return cost / max(count, 1)
