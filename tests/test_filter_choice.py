@@ -103,13 +103,15 @@ def test_sequences_are_judged_as_they_are_coded(frame: InterFrame, model: VideoM
     before, now, _ = sequence_costs(model, sequences)
     prediction = predicted(model, before.shown, q[:, 1])
     latent = model.inter.analyse(y[:, 1], uv[:, 1], prediction, q[:, 1])
-    means, rounded = model.inter.means.quantise(latent, prediction.side, model.inter.gain(q[:, 1]))
-    known, source = (rounded, prediction, q[:, 1]), (y[:, 1], uv[:, 1])
-    ways = (
-        model.inter.synthesise(*known, torch.tensor([[a, b]]))
-        for a, b in product(Filtered, Filtered)
-    )
-    best = min(ways, key=lambda shown: float(distortion(shown, *source)))
-    skipped = choose_skipped(best, prediction.still, (rounded - means).round(), source)
-    expected = distortion(with_skipped(best, prediction.still, skipped), *source)
+    known, source = (latent, prediction.side, model.inter.gain(q[:, 1])), (y[:, 1], uv[:, 1])
+
+    def shown(rounded: Tensor, filtered: Tensor) -> State:
+        return model.inter.synthesise(rounded, prediction, q[:, 1], filtered)
+
+    _, rounded = model.inter.means.quantise(*known)
+    ways = (torch.tensor([way]) for way in product(Filtered, Filtered))
+    best = min(ways, key=lambda way: float(distortion(shown(rounded, way), *source)))
+    skipped = choose_skipped(shown(rounded, best), prediction.still, source)
+    _, left = model.inter.means.quantise(*known, sent=1 - skipped)
+    expected = distortion(with_skipped(shown(left, best), prediction.still, skipped), *source)
     assert float(now.distortion) == pytest.approx(float(expected), rel=FILTER_GAIN)

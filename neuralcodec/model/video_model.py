@@ -124,7 +124,10 @@ class VideoModel(nn.Module):
         if coding.prediction is not None:
             still = coding.prediction.still
             skipped = choose_skipped(state, still, coding.source)
-            if not surely_none((rounded != means) & (skipped > 0)):
+            sends = (rounded != means).any(1, keepdim=True)
+            if torch.is_grad_enabled():  # what is sent has to learn to be better than nothing
+                skipped = skipped * ~sends
+            elif not surely_none(sends & (skipped > 0)):
                 means, rounded = coding.quantise(latent, sent=1 - skipped)
                 state = coding.show(rounded)
             state = with_skipped(state, still, skipped)
