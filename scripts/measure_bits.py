@@ -18,8 +18,8 @@ from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_
 from neuralcodec.codec.tensors import grid_size
 from neuralcodec.encoder.encoder import Encoder
 from neuralcodec.encoder.encoder_settings import EncoderSettings
-from neuralcodec.encoder.mini_gops import LARGEST, Structure
 from neuralcodec.encoder.presets import MEDIUM
+from neuralcodec.encoder.structure.mini_gops import LARGEST, Structure
 from neuralcodec.entropy import SymbolEncoder
 from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model
 from neuralcodec.references import Placement

@@ -22,7 +22,7 @@ import torch
 from neuralcodec.bench.peer_files import decode_file, encode_to_file
 from neuralcodec.bench.settings import CodecSetting
 from neuralcodec.encoder.frame_encoder import FrameEncoder, FrameTask
-from neuralcodec.encoder.gop_structure import INTRA_BONUS, frame_quality
+from neuralcodec.encoder.structure.gop_structure import INTRA_BONUS, frame_quality
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.model_file import DEFAULT_MODEL, load_model

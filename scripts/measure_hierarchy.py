@@ -14,8 +14,8 @@ from pathlib import Path
 
 from measure_structure import measure, middle
 
-from neuralcodec.encoder.gop_structure import OFFSETS
-from neuralcodec.encoder.mini_gops import Structure
+from neuralcodec.encoder.structure.gop_structure import OFFSETS
+from neuralcodec.encoder.structure.mini_gops import Structure
 from neuralcodec.metrics.bd_rate import bd_rate
 from neuralcodec.model.model_file import DEFAULT_MODEL, load_model
 

@@ -19,7 +19,7 @@ from neuralcodec.bench.peer_files import decode_file, encode_to_file
 from neuralcodec.bench.settings import CodecSetting
 from neuralcodec.encoder.encoder import Encoder
 from neuralcodec.encoder.encoder_settings import EncoderSettings
-from neuralcodec.encoder.gop_structure import INTRA_BONUS
+from neuralcodec.encoder.structure.gop_structure import INTRA_BONUS
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import frame_psnr, psnr_yuv
 from neuralcodec.metrics.bd_rate import RatePoint

@@ -20,8 +20,8 @@ import torch
 from neuralcodec.codec.device import DEFAULT_PRECISION
 from neuralcodec.encoder.encoder import Encoder
 from neuralcodec.encoder.encoder_settings import EncoderSettings
-from neuralcodec.encoder.mini_gops import Structure, largest_size
 from neuralcodec.encoder.presets import BFRAMES, DEFAULT_PRESET, PRESETS
+from neuralcodec.encoder.structure.mini_gops import Structure, largest_size
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics import bd_rate
 from neuralcodec.metrics.bd_rate import RatePoint

@@ -18,9 +18,9 @@ import torch
 
 from neuralcodec.encoder.encoder import Encoder
 from neuralcodec.encoder.encoder_settings import EncoderSettings
-from neuralcodec.encoder.mini_gops import LARGEST, LOW_DELAY, SIZES, Structure
 from neuralcodec.encoder.presets import PRESETS
-from neuralcodec.encoder.structure_choice import StructureChoice, estimated_cost
+from neuralcodec.encoder.structure.mini_gops import LARGEST, LOW_DELAY, SIZES, Structure
+from neuralcodec.encoder.structure.structure_choice import StructureChoice, estimated_cost
 from neuralcodec.media import VideoReader
 from neuralcodec.metrics.bd_rate import RatePoint, bd_rate
 from neuralcodec.model.model_file import DEFAULT_MODEL, InstalledModel, load_model

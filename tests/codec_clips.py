@@ -12,7 +12,7 @@ from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.container import ContainerWriter, StreamHeader
 from neuralcodec.encoder.encoder import CodedGop, Encoder
 from neuralcodec.encoder.encoder_settings import EncoderSettings
-from neuralcodec.encoder.mini_gops import P_FRAMES, Structure
+from neuralcodec.encoder.structure.mini_gops import P_FRAMES, Structure
 from neuralcodec.media import VideoReader
 from neuralcodec.model.config import BLOCK, VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.loop_filters import Filtered

@@ -8,7 +8,7 @@ import torch
 from codec_clips import city_frames, cropped, ten_bit
 from torch import Tensor
 
-from neuralcodec.encoder import motion_choice, motion_search
+from neuralcodec.encoder.motion import motion_choice, motion_search
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from neuralcodec.cli import main
-from neuralcodec.encoder.gop_structure import INTRA_BONUS, OFFSETS
+from neuralcodec.encoder.structure.gop_structure import INTRA_BONUS, OFFSETS
 from neuralcodec.version import __version__
 
 

@@ -25,7 +25,7 @@ from neuralcodec.container import ContainerReader, GopRecord
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.decoder.frame_decoder import DecodeTask, FrameDecoder
 from neuralcodec.encoder.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
-from neuralcodec.encoder.mini_gops import LOW_DELAY, P_FRAMES, Structure
+from neuralcodec.encoder.structure.mini_gops import LOW_DELAY, P_FRAMES, Structure
 from neuralcodec.errors import DamagedFile
 from neuralcodec.media import VideoReader, open_writer
 from neuralcodec.metrics import PsnrMeter, frame_psnr

@@ -9,7 +9,7 @@ import torch
 from codec_clips import CPU, city_frames, coded_gops, cropped
 
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
-from neuralcodec.encoder.gop_structure import LONGEST_GOP
+from neuralcodec.encoder.structure.gop_structure import LONGEST_GOP
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame

@@ -28,7 +28,7 @@ from neuralcodec.codec.gop_symbols import FrameSymbols, GopSymbolEncoder, build_
 from neuralcodec.container import FrameRecord, GopRecord
 from neuralcodec.container.payloads import pack_gop
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
-from neuralcodec.encoder.mini_gops import (
+from neuralcodec.encoder.structure.mini_gops import (
     INTRA_STEP,
     LOW_DELAY,
     P_FRAMES,

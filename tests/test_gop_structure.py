@@ -14,7 +14,8 @@ from neuralcodec.encoder import lookahead
 from neuralcodec.encoder.encoder import Encoder
 from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
-from neuralcodec.encoder.gop_structure import (
+from neuralcodec.encoder.scene_cuts import LOOKAHEAD, JudgedFrame
+from neuralcodec.encoder.structure.gop_structure import (
     HIGHEST,
     INTRA_BONUS,
     LOW_DELAY_OFFSETS,
@@ -23,9 +24,8 @@ from neuralcodec.encoder.gop_structure import (
     RecurrenceWatch,
     frame_quality,
 )
-from neuralcodec.encoder.mini_gops import LOW_DELAY, P_FRAMES, SIZES, GopOrder, Structure
-from neuralcodec.encoder.scene_cuts import LOOKAHEAD, JudgedFrame
-from neuralcodec.encoder.structure_choice import StructureChoice
+from neuralcodec.encoder.structure.mini_gops import LOW_DELAY, P_FRAMES, SIZES, GopOrder, Structure
+from neuralcodec.encoder.structure.structure_choice import StructureChoice
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 

@@ -12,13 +12,13 @@ from neuralcodec.decoder.decoder import Decoder, DecoderSettings
 from neuralcodec.encoder.encoder import CodedGop, Encoder
 from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
-from neuralcodec.encoder.gop_structure import INTRA_BONUS
 from neuralcodec.encoder.gop_trials import BonusTrials
 from neuralcodec.encoder.lookahead import MiniGopReader, SourceFrame, look_ahead
-from neuralcodec.encoder.mini_gops import P_FRAMES, Structure
 from neuralcodec.encoder.presets import MEDIUM, PRESETS, Effort
 from neuralcodec.encoder.quality_control import FrameResult, TryIntra
-from neuralcodec.encoder.structure_choice import StructureChoice
+from neuralcodec.encoder.structure.gop_structure import INTRA_BONUS
+from neuralcodec.encoder.structure.mini_gops import P_FRAMES, Structure
+from neuralcodec.encoder.structure.structure_choice import StructureChoice
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.model_file import InstalledModel

@@ -5,8 +5,8 @@ import torch
 from motion_cases import clip, noise, tensor_operations, vectors
 from torch import Tensor
 
-from neuralcodec.encoder.frame_motion import choose_motion
-from neuralcodec.encoder.motion_search import padded_planes, predicted_blocks
+from neuralcodec.encoder.motion.frame_motion import choose_motion
+from neuralcodec.encoder.motion.motion_search import padded_planes, predicted_blocks
 from neuralcodec.encoder.presets import MEDIUM
 from neuralcodec.kernels.parsing.motion_walk import VECTOR_LIMIT
 from neuralcodec.model.code_length import (

@@ -4,7 +4,7 @@ import pytest
 import torch
 from motion_cases import clip, noise, tensor_operations
 
-from neuralcodec.encoder.motion_search import padded_planes, samples_of
+from neuralcodec.encoder.motion.motion_search import padded_planes, samples_of
 from neuralcodec.kernels.motion.planes import PEAK
 
 

@@ -7,8 +7,8 @@ import torch
 from motion_cases import clip, noise, tensor_operations, vectors
 from torch import Tensor
 
-from neuralcodec.encoder.motion_levels import TorchLevel, bit_table
-from neuralcodec.encoder.motion_search import (
+from neuralcodec.encoder.motion.motion_levels import TorchLevel, bit_table
+from neuralcodec.encoder.motion.motion_search import (
     AROUND,
     NORMAL_SEARCH,
     THOROUGH_SEARCH,

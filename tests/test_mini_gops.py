@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from neuralcodec.encoder.mini_gops import (
+from neuralcodec.encoder.structure.mini_gops import (
     INTRA_STEP,
     KEY_DISTANCE,
     OFFSETS,

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from codec_clips import city_frames, cropped
 from torch import Tensor
 
-from neuralcodec.encoder.frame_motion import choose_motion
-from neuralcodec.encoder.motion_search import (
+from neuralcodec.encoder.motion.frame_motion import choose_motion
+from neuralcodec.encoder.motion.motion_search import (
     THOROUGH_SEARCH,
     SearchEffort,
     padded_planes,

@@ -6,7 +6,7 @@ from codec_clips import CPU, city_frames, coded_gops
 from predicted_bits import predicted_bits
 
 from neuralcodec.decoder.decoder import Decoder, DecoderSettings
-from neuralcodec.encoder.mini_gops import LOW_DELAY, P_FRAMES, Structure
+from neuralcodec.encoder.structure.mini_gops import LOW_DELAY, P_FRAMES, Structure
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
 

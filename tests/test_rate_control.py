@@ -12,11 +12,17 @@ import numpy as np
 import pytest
 
 from neuralcodec.container.sizes import fixed_bits
-from neuralcodec.encoder.gop_structure import HIGHEST, INTRA_BONUS, frame_quality
 from neuralcodec.encoder.lookahead import FrameComplexity, SourceFrame
-from neuralcodec.encoder.mini_gops import LOW_DELAY, P_FRAMES, GopOrder, Structure, level_at
 from neuralcodec.encoder.quality_control import FrameResult, QualityControl
-from neuralcodec.encoder.structure_choice import StructureChoice
+from neuralcodec.encoder.structure.gop_structure import HIGHEST, INTRA_BONUS, frame_quality
+from neuralcodec.encoder.structure.mini_gops import (
+    LOW_DELAY,
+    P_FRAMES,
+    GopOrder,
+    Structure,
+    level_at,
+)
+from neuralcodec.encoder.structure.structure_choice import StructureChoice
 from neuralcodec.rate.bit_forecast import BitsLaw, FrameBits
 from neuralcodec.rate.curve import DB_PER_Q, Curve, Smoother, solve
 from neuralcodec.rate.one_pass_bits import LiveBits

@@ -35,7 +35,7 @@ from neuralcodec.decoder.decoder import Decoder, DecoderSettings, NumberedFrame
 from neuralcodec.decoder.frame_decoder import DecodeTask, FrameDecoder
 from neuralcodec.encoder.encoder import Encoder
 from neuralcodec.encoder.encoder_settings import EncoderSettings
-from neuralcodec.encoder.mini_gops import Structure
+from neuralcodec.encoder.structure.mini_gops import Structure
 from neuralcodec.errors import DamagedFile
 from neuralcodec.files.info import read_info
 from neuralcodec.model.model_file import InstalledModel

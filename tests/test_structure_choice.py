@@ -8,13 +8,13 @@ import pytest
 import torch
 from codec_clips import city_frames, ten_bit
 
-from neuralcodec.encoder.mini_gops import LOW_DELAY, P_FRAMES, SIZES, Structure
-from neuralcodec.encoder.small_motion import (
+from neuralcodec.encoder.structure.mini_gops import LOW_DELAY, P_FRAMES, SIZES, Structure
+from neuralcodec.encoder.structure.small_motion import (
     SmallPicture,
     blended_errors,
     find_motion,
 )
-from neuralcodec.encoder.structure_choice import StructureChoice, estimated_cost
+from neuralcodec.encoder.structure.structure_choice import StructureChoice, estimated_cost
 from neuralcodec.kernels.motion.small_search import BLOCK
 from neuralcodec.video import Frame
 

@@ -13,9 +13,9 @@ from training_runs import TINY, make_cache
 
 from neuralcodec.encoder.encoder import Encoder
 from neuralcodec.encoder.encoder_settings import EncoderSettings
-from neuralcodec.encoder.gop_structure import INTRA_BONUS, LOW_DELAY_OFFSETS, OFFSETS
-from neuralcodec.encoder.mini_gops import LOW_DELAY, SIZES
-from neuralcodec.encoder.mini_gops import Structure as Wanted
+from neuralcodec.encoder.structure.gop_structure import INTRA_BONUS, LOW_DELAY_OFFSETS, OFFSETS
+from neuralcodec.encoder.structure.mini_gops import LOW_DELAY, SIZES
+from neuralcodec.encoder.structure.mini_gops import Structure as Wanted
 from neuralcodec.model.motion_values import BOTH, FIRST, SECOND
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.drawn_batches import BatchSource

@@ -10,7 +10,7 @@ import torch
 from codec_clips import city_frames, cropped
 from training_runs import TINY, start
 
-from neuralcodec.encoder.gop_structure import INTRA_BONUS
+from neuralcodec.encoder.structure.gop_structure import INTRA_BONUS
 from neuralcodec.metrics.psnr import PsnrMeter
 from neuralcodec.model.model_file import InstalledModel, load_model
 from neuralcodec.model.video_model import VideoModel

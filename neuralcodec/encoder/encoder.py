@@ -13,7 +13,7 @@ from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.gop_coder import CodedFrame, GopCoder
 from neuralcodec.encoder.lookahead import SourceFrame, fitting, look_ahead
 from neuralcodec.encoder.quality_control import Feedback, FrameResult, QualityControl
-from neuralcodec.encoder.structure_choice import StructureChoice
+from neuralcodec.encoder.structure.structure_choice import StructureChoice
 from neuralcodec.kernels.strips import core_taken
 from neuralcodec.metrics import PlanePsnr, frame_psnr
 from neuralcodec.model.model_file import InstalledModel

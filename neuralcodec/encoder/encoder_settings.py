@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from neuralcodec.encoder.mini_gops import B_FRAMES, Structure
 from neuralcodec.encoder.presets import MEDIUM, Effort
+from neuralcodec.encoder.structure.mini_gops import B_FRAMES, Structure
 
 
 @dataclass(frozen=True)

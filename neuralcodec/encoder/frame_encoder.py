@@ -10,8 +10,8 @@ from neuralcodec.codec.device import keep_freed_memory
 from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.codec.tensors import to_frames, to_tensors
 from neuralcodec.codec.turns import Turns, frames_at_once, running_networks
-from neuralcodec.encoder.frame_motion import choose_motion
-from neuralcodec.encoder.motion_setting import motion_setting
+from neuralcodec.encoder.motion.frame_motion import choose_motion
+from neuralcodec.encoder.motion.motion_setting import motion_setting
 from neuralcodec.encoder.presets import MEDIUM, Effort
 from neuralcodec.encoder.refinement import refine_latent
 from neuralcodec.entropy.coder import LARGEST

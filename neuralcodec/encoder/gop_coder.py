@@ -9,17 +9,17 @@ from neuralcodec.codec.gop_symbols import FrameSymbols
 from neuralcodec.codec.pipeline import Stopwatch
 from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
-from neuralcodec.encoder.gop_structure import (
+from neuralcodec.encoder.gop_trials import BonusTrials
+from neuralcodec.encoder.lookahead import MiniGopReader, SourceFrame
+from neuralcodec.encoder.quality_control import Feedback
+from neuralcodec.encoder.structure.gop_structure import (
     INTRA_BONUS,
     RecurrenceWatch,
     frame_quality,
     luma_error,
 )
-from neuralcodec.encoder.gop_trials import BonusTrials
-from neuralcodec.encoder.lookahead import MiniGopReader, SourceFrame
-from neuralcodec.encoder.mini_gops import INTRA_STEP, CodingStep, GopOrder
-from neuralcodec.encoder.quality_control import Feedback
-from neuralcodec.encoder.reference_slots import ReferenceSlots
+from neuralcodec.encoder.structure.mini_gops import INTRA_STEP, CodingStep, GopOrder
+from neuralcodec.encoder.structure.reference_slots import ReferenceSlots
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.references import Placement

@@ -13,9 +13,9 @@ from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
 from neuralcodec.codec.tensors import grid_size
 from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.frame_encoder import FrameEncoder, FrameTask
-from neuralcodec.encoder.gop_structure import INTRA_BONUS, frame_quality
-from neuralcodec.encoder.mini_gops import INTRA_STEP, GopOrder
-from neuralcodec.encoder.reference_slots import ReferenceSlots
+from neuralcodec.encoder.structure.gop_structure import INTRA_BONUS, frame_quality
+from neuralcodec.encoder.structure.mini_gops import INTRA_STEP, GopOrder
+from neuralcodec.encoder.structure.reference_slots import ReferenceSlots
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.model_file import InstalledModel

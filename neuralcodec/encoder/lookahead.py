@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from neuralcodec.encoder.mini_gops import Structure, largest_size, level_at
 from neuralcodec.encoder.scene_cuts import LOOKAHEAD, JudgedFrame, judge_frames
-from neuralcodec.encoder.structure_choice import StructureChoice
+from neuralcodec.encoder.structure.mini_gops import Structure, largest_size, level_at
+from neuralcodec.encoder.structure.structure_choice import StructureChoice
 from neuralcodec.video import Frame, VideoFormat
 
 HELD_BYTES = 192 << 20  # at most, of the planes of the frames looked at

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from neuralcodec.encoder.motion_search import NORMAL_SEARCH, THOROUGH_SEARCH, SearchEffort
+from neuralcodec.encoder.motion.motion_search import NORMAL_SEARCH, THOROUGH_SEARCH, SearchEffort
 
 DEFAULT_PRESET = "medium"
 

@@ -19,10 +19,10 @@ from neuralcodec.container.sizes import (
 )
 from neuralcodec.encoder.encoder import Encoder
 from neuralcodec.encoder.encoder_settings import EncoderSettings
-from neuralcodec.encoder.gop_structure import LONGEST_GOP
-from neuralcodec.encoder.mini_gops import LARGEST, LOW_DELAY, Structure, largest_size
 from neuralcodec.encoder.presets import BFRAMES, DEFAULT_PRESET, PRESETS
 from neuralcodec.encoder.quality_control import QualityControl
+from neuralcodec.encoder.structure.gop_structure import LONGEST_GOP
+from neuralcodec.encoder.structure.mini_gops import LARGEST, LOW_DELAY, Structure, largest_size
 from neuralcodec.endpoints import input_name, is_special, output_name
 from neuralcodec.errors import InputError, UsageError
 from neuralcodec.files.encode_summary import EncodeSummary, EncodeTally

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from neuralcodec.encoder.gop_structure import HIGHEST, INTRA_BONUS, LOWEST
+from neuralcodec.encoder.structure.gop_structure import HIGHEST, INTRA_BONUS, LOWEST
 from neuralcodec.model.config import QUALITIES
 
 # Of a usual clip. Five clips of now lie within a fourth of these.

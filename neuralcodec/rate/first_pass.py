@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.lookahead import FrameComplexity, SourceFrame, compared_frames, fitting
-from neuralcodec.encoder.structure_choice import StructureChoice
+from neuralcodec.encoder.structure.structure_choice import StructureChoice
 from neuralcodec.rate.complexity import inter_look
 from neuralcodec.video import Frame, VideoFormat
 

@@ -8,10 +8,10 @@ import numpy as np
 from neuralcodec.container.sizes import fixed_bits
 from neuralcodec.encoder.encoder import Encoder
 from neuralcodec.encoder.encoder_settings import EncoderSettings
-from neuralcodec.encoder.gop_structure import INTRA_BONUS
 from neuralcodec.encoder.lookahead import SourceFrame
-from neuralcodec.encoder.mini_gops import P_FRAMES
 from neuralcodec.encoder.quality_control import FrameResult, TryIntra
+from neuralcodec.encoder.structure.gop_structure import INTRA_BONUS
+from neuralcodec.encoder.structure.mini_gops import P_FRAMES
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.rate.bit_forecast import LEAST_BITS, BitsLaw, FrameBits
 from neuralcodec.rate.complexity import (

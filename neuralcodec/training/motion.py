@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from neuralcodec.encoder.frame_encoder import FrameEncoder, FrameTask
-from neuralcodec.encoder.motion_setting import motion_setting
+from neuralcodec.encoder.motion.motion_setting import motion_setting
 from neuralcodec.kernels.parsing.exact_layers import ACTIVATION_UNITS
 from neuralcodec.model.code_length import StepSymbols
 from neuralcodec.model.exact import exact_float32

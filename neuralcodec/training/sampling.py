@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralcodec.encoder.gop_structure import INTRA_BONUS
+from neuralcodec.encoder.structure.gop_structure import INTRA_BONUS
 from neuralcodec.model.config import QUALITIES
 from neuralcodec.training.sequences import DrawnSequences
 from neuralcodec.training.structures import Structure, drawn_structure, more_q_as_shown, reach

@@ -7,7 +7,7 @@ is measured on clips held out; or, of a single clip, on its end, with a gap befo
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from neuralcodec.encoder.gop_structure import LONGEST_GOP
+from neuralcodec.encoder.structure.gop_structure import LONGEST_GOP
 from neuralcodec.errors import InputError
 from neuralcodec.training.crops import FRAMES
 from neuralcodec.training.footage import Footage, FootagePart

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.encoder.motion_search import THOROUGH_SEARCH, search_vectors
+from neuralcodec.encoder.motion.motion_search import THOROUGH_SEARCH, search_vectors
 from neuralcodec.model.config import VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.motion_compensation import warp_planes
 from neuralcodec.model.motion_values import BOTH, FIRST, SECOND

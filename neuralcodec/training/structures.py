@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuralcodec.encoder.mini_gops import INTRA_STEP, GopOrder, largest_size
+from neuralcodec.encoder.structure.mini_gops import INTRA_STEP, GopOrder, largest_size
 
 LOW_DELAY_SHARE, CHAIN_SHARE = 0.12, 0.13  # of drawn structures; the others are of mini-GOPs
 SIZE_ODDS = {1: 0.05, 2: 0.15, 4: 0.4, 8: 0.45, 16: 0.3}  # of each mini-GOP, as far as they fit

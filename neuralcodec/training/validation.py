@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from neuralcodec.encoder.gop_structure import INTRA_BONUS, frame_quality
+from neuralcodec.encoder.structure.gop_structure import INTRA_BONUS, frame_quality
 from neuralcodec.metrics.psnr import MAX_DB
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.recurrence import State

@@ -1,5 +1,5 @@
 """The choice of motion by its price, one step of the motion prior at a time: the same as
-`encoder.motion_choice` does in torch."""
+`encoder.motion.motion_choice` does in torch."""
 
 import numpy as np
 from torch import Tensor

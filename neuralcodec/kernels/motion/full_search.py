@@ -81,7 +81,7 @@ def _search(small, other, reach, scale, bits, weights, best, first, end):  # typ
 def full_search(
     samples: Tensor, planes: Tensor, prices: Tensor, weights: Tensor, scale: int, reach: int
 ) -> Tensor:
-    """`encoder.motion_search.full_search`."""
+    """`encoder.motion.motion_search.full_search`."""
     batch, rows, columns = (samples.shape[0], *samples.shape[1:])
     height, width = rows - 2 * CURRENT_BORDER, columns - 2 * CURRENT_BORDER
     small = _pooled(samples[:, None], CURRENT_BORDER, scale, 0)

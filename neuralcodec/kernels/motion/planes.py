@@ -95,7 +95,7 @@ def _fill_planes(samples, border, weights, planes, first, end):  # type: ignore[
 
 
 def samples_of(picture: Tensor, border: int) -> Tensor:
-    """`encoder.motion_search.samples_of`: luma (B, 1, H, W) in [0, 1] -> (B, H + 2 border,
+    """`encoder.motion.motion_search.samples_of`: luma (B, 1, H, W) in [0, 1] -> (B, H + 2 border,
     W + 2 border), int16, 0..PEAK."""
     source = picture.detach().float()[:, 0].contiguous()
     batch, height, width = source.shape
@@ -108,7 +108,7 @@ def samples_of(picture: Tensor, border: int) -> Tensor:
 
 
 def padded_planes(reference: Tensor) -> Tensor:
-    """`encoder.motion_search.padded_planes`."""
+    """`encoder.motion.motion_search.padded_planes`."""
     samples = samples_of(reference, 0)
     batch, height, width = samples.shape
     planes = torch.empty(
@@ -141,7 +141,7 @@ def _predict(planes, vectors, block, predicted, first, end):  # type: ignore[no-
 
 
 def predicted_blocks(planes: Tensor, vectors: Tensor, block: int) -> Tensor:
-    """`encoder.motion_search.predicted_blocks`."""
+    """`encoder.motion.motion_search.predicted_blocks`."""
     batch, _, rows, columns = vectors.shape
     size = batch, rows * block, columns * block
     predicted = torch.empty(size, dtype=torch.int16, device="cpu")

@@ -1,6 +1,6 @@
 """What the motion search does block by block: errors of windows, and the best of several vectors.
 
-The steps of the search, and the same in torch, are in `encoder.motion_search`.
+The steps of the search, and the same in torch, are in `encoder.motion.motion_search`.
 """
 
 from collections.abc import Sequence
@@ -186,7 +186,7 @@ def _offer(  # type: ignore[no-untyped-def]
 
 
 class SearchLevel:
-    """`encoder.motion_levels.TorchLevel`."""
+    """`encoder.motion.motion_levels.TorchLevel`."""
 
     def __init__(
         self, samples: Tensor, planes: Tensor, prices: Tensor, weights: Tensor, support: Support,

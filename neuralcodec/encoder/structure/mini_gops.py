@@ -4,7 +4,7 @@ to."""
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from neuralcodec.encoder.gop_structure import INTRA_BONUS, LOW_DELAY_OFFSETS, OFFSETS
+from neuralcodec.encoder.structure.gop_structure import INTRA_BONUS, LOW_DELAY_OFFSETS, OFFSETS
 from neuralcodec.references import Placement
 
 SIZES = tuple(OFFSETS)  # frames from one anchor to the next

@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.encoder.motion_choice import MotionChoice
-from neuralcodec.encoder.motion_levels import neighbours_of
-from neuralcodec.encoder.motion_search import (
+from neuralcodec.encoder.motion.motion_choice import MotionChoice
+from neuralcodec.encoder.motion.motion_levels import neighbours_of
+from neuralcodec.encoder.motion.motion_search import (
     bit_weights,
     padded_planes,
     predicted_blocks,

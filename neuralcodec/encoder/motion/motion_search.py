@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.encoder.motion_levels import Level, TorchLevel, Windows, bit_table, corners
+from neuralcodec.encoder.motion.motion_levels import Level, TorchLevel, Windows, bit_table, corners
 from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.motion import full_search as full_search_kernels
 from neuralcodec.kernels.motion import planes as plane_kernels

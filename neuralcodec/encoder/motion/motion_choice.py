@@ -9,8 +9,8 @@ equals.
 import torch
 from torch import Tensor
 
-from neuralcodec.encoder.motion_levels import Windows, corners, limits, targets
-from neuralcodec.encoder.motion_search import samples_of
+from neuralcodec.encoder.motion.motion_levels import Windows, corners, limits, targets
+from neuralcodec.encoder.motion.motion_search import samples_of
 from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.motion.choice import (
     BIT_COST,

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neuralcodec.encoder.mini_gops import LARGEST, Structure, largest_size
-from neuralcodec.encoder.small_motion import (
+from neuralcodec.encoder.structure.mini_gops import LARGEST, Structure, largest_size
+from neuralcodec.encoder.structure.small_motion import (
     UNITS,
     Motion,
     SmallPicture,

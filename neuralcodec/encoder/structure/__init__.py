@@ -1,0 +1,1 @@
+"""In which order frames are coded, and what they refer to."""
