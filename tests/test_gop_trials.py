@@ -143,8 +143,8 @@ def test_nothing_is_tried_where_nothing_can_be_gained(
     settings = EncoderSettings(quality, GOP, CPU, torch.float32, effort=TRYING)
     trials = BonusTrials(installed_model, fmt, settings)
     trials._cost = None  # type: ignore[assignment, method-assign]
-    rest = [[frame] for frame in sequence[1:frames]]
-    assert trials.choose(sequence[0], rest, False, quality) == chosen
+    first, *rest = look_ahead(iter(sequence[:frames]), GOP, False, StructureChoice(P_FRAMES))
+    assert trials.choose(first, [[source] for source in rest], False, quality) == chosen
 
 
 def test_trials_look_at_whole_mini_gops_of_the_gop_and_no_further():

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from neuralcodec.codec.device import keep_freed_memory
 from neuralcodec.codec.gop_symbols import FrameSymbols
-from neuralcodec.codec.tensors import to_frames, to_tensors
+from neuralcodec.codec.tensors import grid_size, to_frames, to_tensors
 from neuralcodec.codec.turns import Turns, frames_at_once, running_networks
 from neuralcodec.encoder.motion.frame_motion import choose_motion
 from neuralcodec.encoder.motion.motion_setting import motion_setting
+from neuralcodec.encoder.motion.seen_motion import SeenMotion
 from neuralcodec.encoder.presets import MEDIUM, Effort
 from neuralcodec.encoder.refinement import refine_latent
 from neuralcodec.entropy.coder import LARGEST
@@ -26,12 +28,21 @@ from neuralcodec.video import Frame, VideoFormat
 @dataclass(frozen=True, kw_only=True)
 class FrameTask:
     """A frame to be coded at q. references: what the two frames have left that it refers to, in
-    the order of `place.slots`; None: an intra frame."""
+    the order of `place.slots`; None: an intra frame. motion: where the look-ahead saw it."""
 
     frame: Frame
     q: int
     place: Placement
     references: tuple[Recurrence, Recurrence] | None
+    motion: SeenMotion | None = None
+
+    def seen_motion(self, rows: int, columns: int) -> np.ndarray:
+        """In both references, (2, rows, columns, 2): see `SeenMotion.toward`."""
+        assert self.references is not None
+        if self.motion is None:
+            return np.zeros((2, rows, columns, 2), np.int32)
+        distances = (self.place.shown - int(left.time[0]) for left in self.references)
+        return np.stack([self.motion.toward(away, rows, columns) for away in distances])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +98,7 @@ class FrameEncoder:
             q = torch.tensor([task.q for task in tasks], device=self.device)
 
             def refine(latent: Tensor, coding: FrameCoding) -> Tensor:
-                mse_lambda = float(self.model.config.quality_lambdas(q))
-                return refine_latent(latent, coding, y, uv, mse_lambda, self.effort.symbol_rounds)
+                return refine_latent(latent, coding, y, uv, self.effort.symbol_rounds)
 
             refining = refine if self.effort.symbol_rounds else None
             references = cat_references([task.references for task in tasks])
@@ -96,7 +106,10 @@ class FrameEncoder:
                 place = FramePlace.of([task.place for task in tasks], self.device)
                 setting = motion_setting(references, place.time, place.level, q)
                 luma = references[0].state.y, references[1].state.y
-                motion = choose_motion(self.model, y, luma, setting, self.effort)
+                grid = grid_size(self.fmt)
+                seen = torch.from_numpy(np.stack([task.seen_motion(*grid) for task in tasks]))
+                seen = seen.to(self.device)
+                motion = choose_motion(self.model, y, luma, setting, self.effort, seen)
                 step = self.model.code_inter(y, uv, q, place, motion, references, refining)
             else:
                 step = self.model.code_intra(y, uv, q, refining)

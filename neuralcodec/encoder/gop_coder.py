@@ -48,8 +48,13 @@ class _PlannedFrame:
     q: int
 
     def task(self, slots: ReferenceSlots) -> FrameTask:
-        references = slots.read(self.place)
-        return FrameTask(frame=self.source.frame, q=self.q, place=self.place, references=references)
+        return FrameTask(
+            frame=self.source.frame,
+            q=self.q,
+            place=self.place,
+            references=slots.read(self.place),
+            motion=self.source.motion,
+        )
 
 
 class GopCoder:
@@ -141,8 +146,7 @@ class GopCoder:
         if self._trials is None:
             return INTRA_BONUS
         rest, goes_on = reader.rest_of_gop(self._trials.frames - 1)
-        mini_gops = [[following.frame for following in mini_gop] for mini_gop in rest]
-        return self._trials.choose(source.frame, mini_gops, goes_on, quality)
+        return self._trials.choose(source, rest, goes_on, quality)
 
     def _settle(
         self, planned: _PlannedFrame, coded: EncodedFrame

@@ -13,6 +13,7 @@ from neuralcodec.codec.gop_symbols import GopSymbolEncoder, build_coder
 from neuralcodec.codec.tensors import grid_size
 from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.frame_encoder import FrameEncoder, FrameTask
+from neuralcodec.encoder.lookahead import SourceFrame
 from neuralcodec.encoder.structure.gop_structure import INTRA_BONUS, frame_quality
 from neuralcodec.encoder.structure.mini_gops import INTRA_STEP, GopOrder
 from neuralcodec.encoder.structure.reference_slots import ReferenceSlots
@@ -42,7 +43,7 @@ class BonusTrials:
         )
 
     def choose(
-        self, first: Frame, rest: Sequence[Sequence[Frame]], goes_on: bool, quality: int
+        self, first: SourceFrame, rest: Sequence[Sequence[SourceFrame]], goes_on: bool, quality: int
     ) -> int:
         """The bonus with which the first frames of a GOP cost least.
 
@@ -59,8 +60,8 @@ class BonusTrials:
 
     def _cost(
         self,
-        first: Frame,
-        rest: Sequence[Sequence[Frame]],
+        first: SourceFrame,
+        rest: Sequence[Sequence[SourceFrame]],
         quality: int,
         bonus: int,
         lambda_factor: float,
@@ -78,15 +79,16 @@ class BonusTrials:
             for steps in order.add(len(mini_gop)):
                 batches.append(([mini_gop[step.place.shown - known] for step in steps], steps))
             known += len(mini_gop)
-        for frames, steps in batches:
+        for sources, steps in batches:
             tasks = [
                 FrameTask(
-                    frame=frame,
+                    frame=source.frame,
                     q=frame_quality(quality, step.offset),
                     place=step.place,
                     references=slots.read(step.place),
+                    motion=source.motion,
                 )
-                for frame, step in zip(frames, steps, strict=True)
+                for source, step in zip(sources, steps, strict=True)
             ]
             for task, coded in zip(tasks, self._encoder.encode(tasks), strict=True):
                 slots.store(task.place, coded.recurrence)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from neuralcodec.encoder.motion.seen_motion import SeenMotion
 from neuralcodec.encoder.scene_cuts import LOOKAHEAD, JudgedFrame, judge_frames
 from neuralcodec.encoder.structure.mini_gops import Structure, largest_size, level_at
 from neuralcodec.encoder.structure.structure_choice import StructureChoice
@@ -57,6 +58,7 @@ class SourceFrame:
     info: FrameComplexity
     ahead: tuple[FrameComplexity, ...] = ()  # of this frame and those after it, if asked for
     sees_end: bool = False  # whether no frame comes after these
+    motion: SeenMotion | None = None  # where it was looked for
 
     @property
     def number(self) -> int:
@@ -125,11 +127,15 @@ def _structured(frames: Iterator[SourceFrame], choice: StructureChoice) -> Itera
             choice.begin(first.frame)
             yield replace(first, info=replace(first.info, mini_gop=0))
             continue
+        begin = 0  # of the mini-GOP
         for size in choice.sizes([source.frame for source in held]):
             for index in range(1, size + 1):
                 source = held.popleft()
                 level = level_at(source.info.position, index, size, choice.structure)
-                yield replace(source, info=replace(source.info, mini_gop=size, level=level))
+                info = replace(source.info, mini_gop=size, level=level)
+                motion = choice.seen_motion(begin, size, index)
+                yield replace(source, info=info, motion=motion)
+            begin += size
 
 
 def _windows_of_gops(frames: Iterator[SourceFrame], most: int) -> Iterator[deque[SourceFrame]]:

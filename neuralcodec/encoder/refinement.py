@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 
 from neuralcodec.model.code_length import laplace_bits
-from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT, distortion
+from neuralcodec.model.distortion import distortion
 from neuralcodec.model.exact import exact_float32, log_magnitude
 from neuralcodec.model.frame_step import FrameCoding
-from neuralcodec.model.inter import InterCoder
-from neuralcodec.model.intra import IntraCoder
+from neuralcodec.model.rdoq import linear_curvature
 
 LEANING = 1.6  # times λ: later frames lean on what this one shows; 1.0 loses half of the gain
 BENT = 1.2  # curvature of all networks over that of their linear part
@@ -35,26 +34,15 @@ class _Judgement:
     slope: Tensor | None  # of the cost by the rounded latent
 
 
-def linear_curvature(coder: IntraCoder | InterCoder, q: Tensor) -> Tensor:
-    """Second derivative of the squared error of one block of 16x16, summed over its samples with
-    the weights of `distortion` (in luma samples), by a symbol: (1, N, 1, 1)."""
-    basis = coder.linear.inverse_basis.detach().float().flatten(1)
-    energy = basis.unflatten(0, (96, 4)).square().sum(1)
-    luma, chroma = energy[:64].sum(0), energy[64:].sum(0)
-    # half as many chroma samples as luma samples
-    weighted = LUMA_WEIGHT * luma + CHROMA_WEIGHT * 2 * chroma
-    return 2 * weighted[None, :, None, None] * torch.exp(2 * coder.log_step(q))
-
-
 def refine_latent(
-    latent: Tensor, coding: FrameCoding, y: Tensor, uv: Tensor, mse_lambda: float, rounds: int
+    latent: Tensor, coding: FrameCoding, y: Tensor, uv: Tensor, rounds: int
 ) -> Tensor:
     """latent (1, N, h, w) of the frame y, uv, in symbol units, before it is quantised -> another,
     whose bits + λ·distortion are not higher once it is quantised.
 
     rounds: how often the latent is judged anew, each about three times the work of showing it."""
     assert len(latent) == 1
-    weight = LEANING * mse_lambda
+    weight = LEANING * float(coding.mse_lambda)
     side = coding.side_information(*latent.shape[-2:])
     curvature = linear_curvature(coding.coder, coding.q)
     best = latent

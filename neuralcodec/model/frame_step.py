@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neuralcodec.model.exact import exact_float32
+from neuralcodec.model.exact import exact_float32, round_through
 from neuralcodec.model.inter import InterCoder, Prediction, Referred
 from neuralcodec.model.intra import IntraCoder
+from neuralcodec.model.latent import Choose
 from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History, Past, ScalePrior
 from neuralcodec.references import Placement
@@ -44,6 +45,7 @@ class FrameCoding:
     prior: ScalePrior
     log_table: Tensor
     q: Tensor  # (B,)
+    mse_lambda: Tensor  # (B,), of `distortion`
     show: Callable[[Tensor], State]
     source: tuple[Tensor, Tensor]
     prediction: Prediction | None = None
@@ -52,11 +54,11 @@ class FrameCoding:
     history: History | None = None
     skipped: Tensor | None = None
 
-    def quantise(self, latent: Tensor, sent: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def quantise(self, latent: Tensor, choose: Choose = round_through) -> tuple[Tensor, Tensor]:
         """latent (B, N, h, w) in symbol units -> its means and the rounded latent: the symbols
-        are their difference. sent: see `LatentMeans.quantise`."""
+        are their difference. choose: see `LatentMeans.quantise`."""
         side = None if self.prediction is None else self.prediction.side
-        return self.coder.means.quantise(latent, side, self.coder.gain(self.q), sent)
+        return self.coder.means.quantise(latent, side, self.coder.gain(self.q), choose)
 
     def side_information(self, rows: int, columns: int) -> Tensor:
         """What the scale prior sees beside the symbols of the frame, (B, rows, columns, ...)."""

@@ -5,6 +5,8 @@ frames); the means of the other half also see the first half. Means are floats a
 parsing: they move the picture by rounding errors between machines, never the parsing.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,8 @@ from neuralcodec.kernels.networks.means import both_halves, known_half
 from neuralcodec.model.exact import round_through
 from neuralcodec.model.layers import Block, Float32Pointwise, Pointwise
 from neuralcodec.model.scale_prior import parity_map
+
+Choose = Callable[[Tensor], Tensor]
 
 
 class LatentMeans(nn.Module):
@@ -24,17 +28,16 @@ class LatentMeans(nn.Module):
         self.second = _mean_network(side + latents, hidden, latents)
 
     def quantise(
-        self, latent: Tensor, side: Tensor | None, scale: Tensor, sent: Tensor | None = None
+        self, latent: Tensor, side: Tensor | None, scale: Tensor, choose: Choose = round_through
     ) -> tuple[Tensor, Tensor]:
         """latent (B, N, h, w) in symbol units, scale (B, N, 1, 1) symbol units per latent unit;
-        sent (B, 1, h, w): 0 where symbols are 0 whatever the latent is; None: nowhere.
+        choose: symbols, given the latent's differences to its means.
 
         Returns (means, rounded): symbols = rounded - means, both with straight-through gradients.
         """
 
         def rounded(means: Tensor) -> Tensor:
-            symbols = round_through(latent - means)
-            return (symbols if sent is None else symbols * sent) + means
+            return choose(latent - means) + means
 
         chosen = self._chosen(latent)
         means = self._first_means(latent, side, scale)

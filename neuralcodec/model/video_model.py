@@ -6,13 +6,20 @@ import torch
 from torch import Tensor, nn
 
 from neuralcodec.model.config import ModelConfig
-from neuralcodec.model.exact import ExactLayer, exact_float32, log_magnitude, log_magnitude_table
+from neuralcodec.model.exact import (
+    ExactLayer,
+    exact_float32,
+    log_magnitude,
+    log_magnitude_table,
+    round_through,
+)
 from neuralcodec.model.frame_step import BestFiltered, CodedStep, FrameCoding, FramePlace, Refine
 from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
 from neuralcodec.model.layers import Float32Pointwise
 from neuralcodec.model.loop_filters import FILTER_GAIN
 from neuralcodec.model.motion_prior import MotionPrior
+from neuralcodec.model.rdoq import optimise_symbols
 from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History, ScalePrior
 from neuralcodec.model.skip_prior import SkipPrior
@@ -50,6 +57,7 @@ class VideoModel(nn.Module):
             prior=self.intra_prior,
             log_table=self.log_table,
             q=q,
+            mse_lambda=self.config.quality_lambdas(q),
             show=lambda rounded: self.intra.synthesise(rounded, q),
             source=(y, uv),
         )
@@ -75,6 +83,7 @@ class VideoModel(nn.Module):
             prior=self.inter_prior,
             log_table=self.log_table,
             q=q,
+            mse_lambda=self.config.quality_lambdas(q),
             show=show,
             source=(y, uv),
             prediction=prediction,
@@ -116,9 +125,10 @@ class VideoModel(nn.Module):
     def _code(
         self, coding: FrameCoding, latent: Tensor, refine: Refine | None, time: Tensor | None
     ) -> CodedStep:
+        chosen = optimise_symbols(latent, coding)
         if refine is not None:
-            latent = refine(latent, coding)
-        means, rounded = coding.quantise(latent)
+            chosen = refine(chosen, coding)
+        means, rounded = coding.quantise(chosen)
         state = coding.show(rounded)
         skipped = none_skipped(state)
         if coding.prediction is not None:
@@ -128,7 +138,8 @@ class VideoModel(nn.Module):
             if torch.is_grad_enabled():  # what is sent has to learn to be better than nothing
                 skipped = skipped * ~sends
             elif not surely_none(sends & (skipped > 0)):
-                means, rounded = coding.quantise(latent, sent=1 - skipped)
+                sent = 1 - skipped
+                means, rounded = coding.quantise(chosen, lambda x: round_through(x) * sent)
                 state = coding.show(rounded)
             state = with_skipped(state, still, skipped)
         # NaNs of a diverged training step become 0 here; its loss reports them.

@@ -1,10 +1,12 @@
 """Motion of training sequences, searched between the frames of the source beforehand."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from neuralcodec.encoder.motion.motion_search import THOROUGH_SEARCH, search_vectors
+from neuralcodec.kernels.parsing.motion_walk import VECTOR_LIMIT
 from neuralcodec.model.config import VECTOR_BLOCK, ModelConfig
 from neuralcodec.model.motion_compensation import warp_planes
 from neuralcodec.model.motion_values import BOTH, FIRST, SECOND
@@ -56,14 +58,31 @@ def _vectors(
     numbers: list[int],
     reference: int,
 ) -> Tensor:
-    """(B, n, 2, H/8, W/8) of the frames of these numbers, all searched for in one call."""
-    frames = [structure[n].frame for n in numbers]
-    now = y[:, frames].flatten(0, 1)
-    other = y[:, [structure[n].references[reference] for n in numbers]].flatten(0, 1)
-    zero = y.new_zeros(len(now), 2, *(side // VECTOR_BLOCK for side in y.shape[-2:]))
-    weights = config.quality_lambdas(q[:, frames].flatten())
-    field = search_vectors(now, other, zero, weights, THOROUGH_SEARCH)
-    return field.unflatten(0, (len(y), len(numbers)))
+    """(B, n, 2, H/8, W/8) of the frames of these numbers. As in the encoder, each search begins
+    with what was found over half the distance."""
+    coded = [structure[n] for n in numbers]
+    away = np.array([one.frame - one.references[reference] for one in coded])
+    zero = y.new_zeros(len(y), len(coded), 2, *(side // VECTOR_BLOCK for side in y.shape[-2:]))
+    found = zero
+    for halvings in reversed(range(int(np.abs(away).max()).bit_length())):
+        nearer = np.sign(away) * (np.abs(away) >> halvings)
+        chosen = np.flatnonzero(nearer)
+        frames = [coded[n].frame for n in chosen]
+        others = [coded[n].frame - int(nearer[n]) for n in chosen]
+        weights = config.quality_lambdas(q[:, frames].flatten())
+        start = 2 * found[:, chosen, :, ::2, ::2].permute(0, 1, 3, 4, 2).flatten(0, 1)
+        field = search_vectors(
+            y[:, frames].flatten(0, 1),
+            y[:, others].flatten(0, 1),
+            zero[:, chosen].flatten(0, 1),
+            weights,
+            THOROUGH_SEARCH,
+            seen=start.to(torch.int32).clamp(-VECTOR_LIMIT, VECTOR_LIMIT),
+        )
+        found = found.index_copy(
+            1, torch.from_numpy(chosen).to(y.device), field.unflatten(0, (len(y), len(chosen)))
+        )
+    return found
 
 
 def _which(

@@ -30,9 +30,14 @@ def choose_motion(
     references: tuple[Tensor, Tensor],
     setting: MotionSetting,
     effort: Effort,
+    seen: Tensor | None = None,
 ) -> Tensor:
-    """y, references: luma (B, 1, H, W) in [0, 1]; returns (B, 5, H/8, W/8)."""
+    """y, references: luma (B, 1, H, W) in [0, 1]; seen (B, 2, H/16, W/16, 2), int32: vectors in
+    both references that the search begins with too, of 16x16 blocks; returns (B, 5, H/8, W/8)."""
     motion = torch.empty_like(setting.temporal)
+    if seen is None:
+        batch, _, rows, columns = motion.shape
+        seen = motion.new_zeros(batch, 2, rows // 2, columns // 2, 2, dtype=torch.int32)
     ranges = [tuple(map(range_at, away)) for away in setting.distances.tolist()]
     alike = list(zip(setting.is_two.tolist(), ranges, strict=True))
     for is_two, reach in sorted(set(alike)):
@@ -41,7 +46,8 @@ def choose_motion(
         first, second = (reference[chosen] for reference in references)
         choose = _of_two if is_two else _of_one
         known = setting.select(chosen)
-        motion[chosen] = choose(model, y[chosen], (first, second), known, effort, reach)
+        start = seen[chosen]
+        motion[chosen] = choose(model, y[chosen], (first, second), known, effort, reach, start)
     return motion
 
 
@@ -52,12 +58,15 @@ def _of_one(
     setting: MotionSetting,
     effort: Effort,
     reach: tuple[int, ...],
+    seen: Tensor,
 ) -> Tensor:
     """Where both references are the same frame."""
     weights = model.config.quality_lambdas(setting.q)
     planes = padded_planes(references[0])
     last = setting.temporal[:, 1:3]
-    found = search_vectors(y, references[0], last, weights, effort.search, planes, reach[0])
+    found = search_vectors(
+        y, references[0], last, weights, effort.search, planes, reach[0], seen[:, 0]
+    )
     motion = F.pad(found, (0, 0, 0, 0, 1, 2))
     if not effort.priced_motion:
         return motion
@@ -71,13 +80,16 @@ def _of_two(
     setting: MotionSetting,
     effort: Effort,
     reach: tuple[int, ...],
+    seen: Tensor,
 ) -> Tensor:
     weights, away = model.config.quality_lambdas(setting.q), setting.distances
     temporal = setting.temporal[:, 1:3], setting.temporal[:, 3:5]
     planes = padded_planes(references[0]), padded_planes(references[1])
     first, second = (
-        search_vectors(y, reference, last, weights, effort.search, plane, far)
-        for reference, last, plane, far in zip(references, temporal, planes, reach, strict=True)
+        search_vectors(y, reference, last, weights, effort.search, plane, far, start)
+        for reference, last, plane, far, start in zip(
+            references, temporal, planes, reach, seen.unbind(1), strict=True
+        )
     )
     new = [_motion(FIRST, first), _motion(SECOND, second), _motion(BOTH, first, second)]
     if effort.joint_searches:

@@ -82,16 +82,18 @@ def search_vectors(
     effort: SearchEffort = NORMAL_SEARCH,
     planes: Tensor | None = None,
     far: int = EIGHTH_RANGES[0],
+    seen: Tensor | None = None,
 ) -> Tensor:
     """current, reference: luma (B, 1, H, W) in [0, 1], H and W multiples of 16; last: the temporal
     vectors (B, 2, H/8, W/8); mse_lambda (B,); planes: `padded_planes` of the reference,
-    where they are there already; far: see `range_at`. Returns integers, shaped as `last`."""
+    where they are there already; far: see `range_at`; seen (B, H/16, W/16, 2), int32: more vectors
+    to begin with. Returns integers, shaped as `last`."""
     with torch.no_grad(), torch.autocast(current.device.type, enabled=False):
         planes = padded_planes(reference) if planes is None else planes
         samples = samples_of(current, CURRENT_BORDER)
         before = last.permute(0, 2, 3, 1).to(torch.int32)
         weights = bit_weights(mse_lambda, effort.bit_price)
-        field = _search_coarse(samples, planes, weights, before, far)
+        field = _search_coarse(samples, planes, weights, before, far, seen)
         fine = _level(samples, planes, weights, THOROUGH if effort.thorough else FINE)
         found = _search_fine(fine, field, before, effort)
         return found.permute(0, 3, 1, 2).float().contiguous()
@@ -111,7 +113,12 @@ def range_at(distance: int) -> int:
 
 
 def _search_coarse(
-    samples: Tensor, planes: Tensor, weights: Tensor, last: Tensor, reach: int
+    samples: Tensor,
+    planes: Tensor,
+    weights: Tensor,
+    last: Tensor,
+    reach: int,
+    seen: Tensor | None,
 ) -> Tensor:
     """Half-sample vectors of 16x16 blocks, (B, H/16, W/16, 2)."""
     far = full_search(samples, planes, weights, 8, reach)
@@ -119,7 +126,10 @@ def _search_coarse(
     before = _to_steps(last[:, ::2, ::2], FULL)
     level = _level(samples, planes, weights, COARSE)
     level.begin(torch.zeros_like(far))
-    level.offer([far, near, before])
+    offered = [far, near, before]
+    if seen is not None:
+        offered.append(_to_steps(seen, FULL))
+    level.offer(offered)
     level.offer(neighbours=1)
     level.offer(moves=AROUND, step=FULL, before=before)
     level.offer(neighbours=1)

@@ -52,6 +52,13 @@ def level_at(position: int, index: int, size: int, structure: Structure) -> int:
     return (size // distance).bit_length() - 1
 
 
+def reference_distances(index: int, size: int) -> tuple[int, ...]:
+    """How far away what a frame refers to is shown, past and future, its mini-GOP's own anchors
+    only; arguments as in `level_at`."""
+    distance = index & -index
+    return (size,) if index == size else (distance, -distance)
+
+
 @dataclass(frozen=True, slots=True)
 class CodingStep:
     """A frame in the order of coding."""

@@ -23,10 +23,14 @@ BITS = np.round(2 * np.log2(1 + np.arange(_MOST))).astype(np.int32)  # of a comp
 
 
 class SmallPicture:
-    """A copy of a frame's luma, half as large or smaller."""
+    """A copy of a frame's luma, half as large or smaller.
+
+    Attributes:
+        scale: samples of the frame, along a side, that became one.
+    """
 
     def __init__(self, frame: Frame) -> None:
-        self.samples = _shrink(frame.y)
+        self.samples, self.scale = _shrink(frame.y)
         height, width = self.samples.shape
         planes = np.empty((4, height + 2 * BORDER, width + 2 * BORDER), np.int16)
         half_samples(self.samples, planes)
@@ -42,8 +46,9 @@ class SmallPicture:
         return height // BLOCK, width // BLOCK
 
 
-def _shrink(luma: np.ndarray) -> np.ndarray:
-    """Means of squares of 2x2, 4x4, ... samples in whole blocks; at least one block."""
+def _shrink(luma: np.ndarray) -> tuple[np.ndarray, int]:
+    """Means of squares of 2x2, 4x4, ... samples in whole blocks, at least one; and how many are one
+    now, along a side."""
     small = luma.astype(np.int32) * (UNITS if luma.dtype == np.uint8 else 1)
     shift = 0
     while min(small.shape) >= 2 * BLOCK and (shift == 0 or min(small.shape) > LARGEST_SIDE):
@@ -56,7 +61,7 @@ def _shrink(luma: np.ndarray) -> np.ndarray:
     wide = np.pad(
         small, ((0, max(height - small.shape[0], 0)), (0, max(width - small.shape[1], 0))), "edge"
     )
-    return np.ascontiguousarray(wide[:height, :width], np.int16)
+    return np.ascontiguousarray(wide[:height, :width], np.int16), 1 << shift // 2
 
 
 @dataclass(frozen=True)

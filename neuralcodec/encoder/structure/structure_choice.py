@@ -9,7 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neuralcodec.encoder.structure.mini_gops import LARGEST, Structure, largest_size
+from neuralcodec.encoder.motion.seen_motion import SeenMotion
+from neuralcodec.encoder.structure.mini_gops import (
+    LARGEST,
+    Structure,
+    largest_size,
+    reference_distances,
+)
 from neuralcodec.encoder.structure.small_motion import (
     UNITS,
     Motion,
@@ -35,30 +41,40 @@ class StructureChoice:
 
     def __init__(self, structure: Structure) -> None:
         self.structure = structure
-        self._looks = structure.largest > 1 and not structure.is_fixed and can_run()
-        self._anchor: SmallPicture | None = None  # the last one
+        self._looks = structure.largest > 1 and can_run()
+        self._window: _Window | None = None
 
     def begin(self, frame: Frame) -> None:
         """The first frame of a GOP."""
         if self._looks:
-            self._anchor = SmallPicture(frame)
+            self._window = _Window([SmallPicture(frame)])
 
     def sizes(self, frames: Sequence[Frame]) -> list[int]:
         """Of the mini-GOPs that the next frames make, LARGEST at most."""
         most = self.structure.largest
+        if not self._looks and not self.structure.is_fixed:
+            most = min(most, WITHOUT_LOOKING)
+        sizes = _largest_sizes(len(frames), most)
         if not self._looks:
-            if not self.structure.is_fixed:
-                most = min(most, WITHOUT_LOOKING)
-            return _largest_sizes(len(frames), most)
-        assert self._anchor is not None and len(frames) <= LARGEST
-        pictures = [self._anchor, *map(SmallPicture, frames)]
-        self._anchor = pictures[-1]
-        window = _Window(pictures)
-        sizes, at = [], 0
-        for size in _largest_sizes(len(frames), most):
-            sizes += window.best(at, at + size)[1]
+            return sizes
+        assert self._window is not None and len(frames) <= LARGEST
+        self._window = _Window([self._window.pictures[-1], *map(SmallPicture, frames)])
+        if self.structure.is_fixed:
+            return sizes
+        chosen, at = [], 0
+        for size in sizes:
+            chosen += self._window.best(at, at + size)[1]
             at += size
-        return sizes
+        return chosen
+
+    def seen_motion(self, first: int, size: int, index: int) -> SeenMotion | None:
+        """Of a frame among those that `sizes` got last, in the references that its mini-GOP gives
+        it. first: of the mini-GOP, counted from 0; size: of it; index: 1..size, of the frame in it.
+        """
+        if not self._looks:
+            return None
+        assert self._window is not None
+        return self._window.seen_motion(first + index, reference_distances(index, size))
 
 
 def _largest_sizes(frames: int, most: int) -> list[int]:
@@ -73,7 +89,7 @@ class _Window:
     """Some frames and the anchor before them."""
 
     def __init__(self, pictures: list[SmallPicture]) -> None:
-        self._pictures = pictures
+        self.pictures = pictures
         self._found: dict[tuple[int, int], Motion] = {}
 
     def best(self, first: int, last: int) -> tuple[float, list[int]]:
@@ -91,6 +107,11 @@ class _Window:
     def mini_gop(self, first: int, last: int) -> float:
         return self._anchor_cost(first, last) + self._inner(first, last)
 
+    def seen_motion(self, number: int, distances: Sequence[int]) -> SeenMotion:
+        scale = self.pictures[number].scale
+        fields = {away: self._motion(number, number - away).field for away in distances}
+        return SeenMotion({away: scale * field for away, field in fields.items()}, scale)
+
     def _inner(self, first: int, last: int) -> float:
         if last - first == 1:
             return 0.0
@@ -104,8 +125,8 @@ class _Window:
 
     def _between(self, first: int, number: int, last: int) -> float:
         past, future = self._motion(number, first), self._motion(number, last)
-        picture = self._pictures[number]
-        mean = blended_errors(picture, self._pictures[first], past, self._pictures[last], future)
+        picture = self.pictures[number]
+        mean = blended_errors(picture, self.pictures[first], past, self.pictures[last], future)
         return self._cost(
             number,
             _bits(past.errors, NOISE, past.bits),
@@ -115,14 +136,14 @@ class _Window:
 
     def _cost(self, number: int, *ways: np.ndarray) -> float:
         """Of a frame, each block of which is predicted in the cheapest of some ways, or not."""
-        flat = self._pictures[number].flat_errors
+        flat = self.pictures[number].flat_errors
         return float(np.minimum.reduce([_bits(flat, 0.0, 0), *ways]).sum())
 
     def _motion(self, number: int, reference: int) -> Motion:
         key = (number, reference)
         if key not in self._found:
             start = self._start(number, reference)
-            self._found[key] = find_motion(self._pictures[number], self._pictures[reference], start)
+            self._found[key] = find_motion(self.pictures[number], self.pictures[reference], start)
         return self._found[key]
 
     def _start(self, number: int, reference: int) -> np.ndarray | None:
