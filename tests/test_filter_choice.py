@@ -10,11 +10,12 @@ from training_runs import TINY
 
 from neuralcodec.model import video_model
 from neuralcodec.model.distortion import distortion
-from neuralcodec.model.frame_step import BestFiltered
+from neuralcodec.model.frame_step import BestFiltered, FrameCoding
 from neuralcodec.model.inter import InterCoder, Prediction, Referred
 from neuralcodec.model.loop_filters import FILTER_GAIN, Filtered, FilteredPlane, choose_filtered
 from neuralcodec.model.recurrence import State
-from neuralcodec.model.skipping import choose_skipped, with_skipped
+from neuralcodec.model.skip_choice import choose_skipped
+from neuralcodec.model.skipping import with_skipped
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.objective import sequence_costs
 from neuralcodec.training.sequences import Sequences
@@ -99,7 +100,12 @@ def test_filters_that_gain_next_to_nothing_are_left_out():
 def test_sequences_are_judged_as_they_are_coded(
     frame: InterFrame, model: VideoModel, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(video_model, "optimise_symbols", lambda latent, _: latent)
+    def by_errors(coded: State, _: Tensor, __: Tensor, coding: FrameCoding, ___: object) -> Tensor:
+        assert coding.prediction is not None
+        return choose_skipped(coded, coding.prediction.still, coding.source)
+
+    monkeypatch.setattr(video_model, "choose_by_price", by_errors)
+    monkeypatch.setattr(video_model, "optimise_symbols", lambda latent, *_: latent)
     y, uv = torch.rand(1, 3, 1, 32, 48), torch.rand(1, 3, 2, 16, 24)
     q = torch.full((1, 3), 40.0)
     still = torch.zeros(1, 2, 5, 4, 6)

@@ -14,8 +14,9 @@ from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.model_file import load_model
 from neuralcodec.model.recurrence import Recurrence, State
+from neuralcodec.model.skip_choice import choose_skipped
 from neuralcodec.model.skip_prior import AREA, SkipContext, SkipPrior, whole_areas
-from neuralcodec.model.skipping import choose_skipped, with_skipped
+from neuralcodec.model.skipping import with_skipped
 from neuralcodec.references import chain
 from neuralcodec.video import Frame, VideoFormat
 

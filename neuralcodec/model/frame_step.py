@@ -6,13 +6,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neuralcodec.model.exact import exact_float32, round_through
+from neuralcodec.model.exact import exact_float32, log_magnitude, round_through
 from neuralcodec.model.inter import InterCoder, Prediction, Referred
 from neuralcodec.model.intra import IntraCoder
 from neuralcodec.model.latent import Choose
 from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History, Past, ScalePrior
+from neuralcodec.model.skip_prior import SkipContext, activity_of
 from neuralcodec.references import Placement
+
+# How much more errors weigh, since other frames lean on what one shows: of an intra frame, of inter
+# frames by level
+INTRA_LEANING, LEANING = 2.5, (4.0, 2.0, 1.4, 1.0)
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,29 @@ class FrameCoding:
         side = None if self.prediction is None else self.prediction.side
         return self.coder.means.quantise(latent, side, self.coder.gain(self.q), choose)
 
+    @torch.no_grad()
+    def symbols(self, latent: Tensor) -> Tensor:
+        """Whole numbers, as the nearest ones to the latent in turn."""
+        means, rounded = self.quantise(latent)
+        return (rounded - means).round()
+
+    @torch.no_grad()
+    def indices(self, symbols: Tensor) -> Tensor:
+        """The scales that the prior gives to symbols (B, N, h, w) of the frame: of the same
+        shape."""
+        side = self.side_information(*symbols.shape[-2:])
+        with exact_float32(symbols.device.type):
+            magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), self.log_table)
+            return self.prior.all_indices(side, magnitudes).permute(0, 3, 1, 2)
+
+    @property
+    def weight(self) -> Tensor:
+        """What an error of the frame weighs, (B,): λ, and more where others lean on the frame."""
+        if self.refer is None:
+            return INTRA_LEANING * self.mse_lambda
+        leaning = self.mse_lambda.new_tensor(LEANING)
+        return leaning[self.refer.level.clamp(max=len(LEANING) - 1)] * self.mse_lambda
+
     def side_information(self, rows: int, columns: int) -> Tensor:
         """What the scale prior sees beside the symbols of the frame, (B, rows, columns, ...)."""
         shape = len(self.q), rows, columns
@@ -73,6 +101,14 @@ class FrameCoding:
             return None
         assert self.motion is not None and self.refer is not None
         return Past(self.history, self.motion, self.refer.level, self.refer.distances)
+
+    @property
+    def skip_context(self) -> SkipContext:
+        """What is known of an inter frame before its skipped positions."""
+        past = self.past
+        assert past is not None and self.skipped is not None
+        activity = activity_of(past.history.last, past.history.mean)
+        return SkipContext(self.q, past.motion, past.level, past.distances, activity, self.skipped)
 
 
 @dataclass(frozen=True, kw_only=True)

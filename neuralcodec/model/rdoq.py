@@ -13,13 +13,9 @@ from torch import Tensor
 from neuralcodec.model.code_length import laplace_bits
 from neuralcodec.model.config import SCALES
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
-from neuralcodec.model.exact import exact_float32, log_magnitude
 from neuralcodec.model.frame_step import FrameCoding
 from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
-
-# Times λ: other frames lean on what this one shows
-INTRA_LEANING, INTER_LEANING = 2.5, 1.6
 
 
 def linear_curvature(coder: IntraCoder | InterCoder, q: Tensor) -> Tensor:
@@ -33,37 +29,25 @@ def linear_curvature(coder: IntraCoder | InterCoder, q: Tensor) -> Tensor:
     return 2 * weighted[None, :, None, None] * torch.exp(2 * coder.log_step(q))
 
 
-def optimise_symbols(latent: Tensor, coding: FrameCoding) -> Tensor:
+def optimise_symbols(latent: Tensor, coding: FrameCoding, indices: Tensor) -> Tensor:
     """latent (B, N, h, w), in symbol units -> another, each symbol of which is that of the first or
-    smaller by one. Gradients pass straight through."""
+    smaller by one; indices: of scales, by which symbols are priced. Gradients pass straight
+    through."""
     with torch.no_grad():
-        means, rounded = coding.quantise(latent)
-        symbols = (rounded - means).round()
-        indices = _indices(symbols, coding)
-        leaning = INTRA_LEANING if coding.prediction is None else INTER_LEANING
-        weight = leaning * coding.mse_lambda[:, None, None, None]
+        weight = coding.weight[:, None, None, None]
         bend = weight / 2 * linear_curvature(coding.coder, coding.q)
-        saved = _bits_of_last_step(latent.device)[:, indices.long()]
+        of_one, of_more = _bits_of_last_step(latent.device)[:, indices.long()]
 
         def choose(difference: Tensor) -> Tensor:
             size = difference.abs()
             symbol = size.round()
             more_error = bend * (2 * (size - symbol) + 1)  # of a symbol that is one smaller
-            bits = torch.where(symbol == 1, saved[0], saved[1])
-            return torch.where(bits > more_error, (symbol - 1).clamp(min=0), symbol) * torch.sign(
-                difference
-            )
+            saved = torch.where(symbol == 1, of_one, of_more)
+            smaller = (symbol - 1).clamp(min=0)
+            return torch.where(saved > more_error, smaller, symbol) * difference.sign()
 
         _, chosen = coding.quantise(latent, choose)
     return latent + (chosen - latent).detach()
-
-
-def _indices(symbols: Tensor, coding: FrameCoding) -> Tensor:
-    """Of scales, (B, N, h, w)."""
-    side = coding.side_information(*symbols.shape[-2:])
-    with exact_float32(symbols.device.type):
-        magnitudes = log_magnitude(symbols.permute(0, 2, 3, 1), coding.log_table)
-        return coding.prior.all_indices(side, magnitudes).permute(0, 3, 1, 2)
 
 
 @lru_cache(maxsize=8)

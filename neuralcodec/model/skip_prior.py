@@ -6,8 +6,8 @@ what is known before: q, level, distances, motion, which positions the reference
 much their symbols said.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import torch
@@ -38,6 +38,10 @@ class SkipContext:
     distances: Tensor
     activity: Tensor
     before: Tensor
+
+    @classmethod
+    def cat(cls, parts: Sequence["SkipContext"]) -> "SkipContext":
+        return cls(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
     def maps(self, log_table: Tensor) -> Tensor:
         """(B, h, w, OF_POSITION)."""

@@ -14,13 +14,6 @@ from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.recurrence import State
 
 
-@torch.no_grad()
-def choose_skipped(coded: State, still: State, source: tuple[Tensor, Tensor]) -> Tensor:
-    """Where the prediction is as near to the source y, uv as what the networks and the symbols make
-    of it, (B, 1, h, w) of 0 and 1: what is sent there is better left out."""
-    return (_errors(still, source) <= _errors(coded, source)).float()
-
-
 def with_skipped(coded: State, still: State, skipped: Tensor) -> State:
     """The frame as coded (shapes as in `State`), as predicted where `skipped` says so."""
     if surely_none(skipped):
@@ -45,8 +38,9 @@ def surely_none(flags: Tensor) -> bool:
     return flags.device.type == "cpu" and not bool(flags.any())
 
 
-def _errors(shown: State, source: tuple[Tensor, Tensor]) -> Tensor:
-    """Squared error of each position, weighted as in `distortion`, (B, 1, h, w)."""
+def position_errors(shown: State, source: tuple[Tensor, Tensor]) -> Tensor:
+    """To the source y, uv, squared, mean of each position, weighted as in `distortion`:
+    (B, 1, h, w)."""
     y, uv = source
     luma = F.avg_pool2d((shown.y - y).square(), BLOCK)
     chroma = F.avg_pool2d((shown.uv - uv).square().mean(1, keepdim=True), BLOCK // 2)

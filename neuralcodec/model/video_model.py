@@ -22,8 +22,9 @@ from neuralcodec.model.motion_prior import MotionPrior
 from neuralcodec.model.rdoq import optimise_symbols
 from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History, ScalePrior
+from neuralcodec.model.skip_choice import choose_by_price, choose_skipped
 from neuralcodec.model.skip_prior import SkipPrior
-from neuralcodec.model.skipping import choose_skipped, surely_none, with_skipped
+from neuralcodec.model.skipping import surely_none, with_skipped
 
 
 class VideoModel(nn.Module):
@@ -125,7 +126,8 @@ class VideoModel(nn.Module):
     def _code(
         self, coding: FrameCoding, latent: Tensor, refine: Refine | None, time: Tensor | None
     ) -> CodedStep:
-        chosen = optimise_symbols(latent, coding)
+        indices = coding.indices(coding.symbols(latent))
+        chosen = optimise_symbols(latent, coding, indices)
         if refine is not None:
             chosen = refine(chosen, coding)
         means, rounded = coding.quantise(chosen)
@@ -133,14 +135,16 @@ class VideoModel(nn.Module):
         skipped = none_skipped(state)
         if coding.prediction is not None:
             still = coding.prediction.still
-            skipped = choose_skipped(state, still, coding.source)
             sends = (rounded != means).any(1, keepdim=True)
             if torch.is_grad_enabled():  # what is sent has to learn to be better than nothing
-                skipped = skipped * ~sends
-            elif not surely_none(sends & (skipped > 0)):
-                sent = 1 - skipped
-                means, rounded = coding.quantise(chosen, lambda x: round_through(x) * sent)
-                state = coding.show(rounded)
+                skipped = choose_skipped(state, still, coding.source) * ~sends
+            else:
+                symbols = (rounded - means).round()
+                skipped = choose_by_price(state, symbols, indices, coding, self.skip_prior)
+                if not surely_none(sends & (skipped > 0)):
+                    sent = 1 - skipped
+                    means, rounded = coding.quantise(chosen, lambda x: round_through(x) * sent)
+                    state = coding.show(rounded)
             state = with_skipped(state, still, skipped)
         # NaNs of a diverged training step become 0 here; its loss reports them.
         symbols = torch.nan_to_num((rounded - means).detach().round())

@@ -13,7 +13,7 @@ from neuralcodec.model.frame_step import CodedStep, FramePlace
 from neuralcodec.model.loop_filters import FILTER_GAIN
 from neuralcodec.model.recurrence import Recurrence, State, cat_references
 from neuralcodec.model.scale_prior import History, Past
-from neuralcodec.model.skip_prior import SkipContext, SkipPrior, activity_of
+from neuralcodec.model.skip_prior import SkipContext, SkipPrior
 from neuralcodec.model.video_model import VideoModel
 from neuralcodec.training.sequences import Sequences
 from neuralcodec.training.structures import coded_together
@@ -62,18 +62,9 @@ def symbol_bits(steps: Sequence[CodedStep], training: bool) -> list[Tensor]:
 
 def skip_bits(prior: SkipPrior, steps: Sequence[CodedStep]) -> list[Tensor]:
     """Bits (B,) of saying which positions of inter frames are skipped."""
-    past = Past.cat([step.coding.past for step in steps if step.coding.past is not None])
-    assert past is not None
     skipped = torch.cat([step.skipped for step in steps])
+    context = SkipContext.cat([step.coding.skip_context for step in steps])
     with exact_float32(skipped.device.type):
-        context = SkipContext(
-            torch.cat([step.coding.q for step in steps]),
-            past.motion,
-            past.level,
-            past.distances,
-            activity_of(past.history.last, past.history.mean),
-            torch.cat([s.coding.skipped for s in steps if s.coding.skipped is not None]),
-        )
         bits = skip_map_bits(prior, skipped, context, steps[0].coding.log_table)
     return _by_step(bits, steps)
 

@@ -25,7 +25,9 @@ LOWEST_Q = -4.0  # that a sequence asks for: its first frame has more
 BONUS_SHARE = 0.8  # of the intra frames have the encoder's
 MOVED_SHARE = 0.5  # of the batches have q moved from frame to frame, as rate control may do
 MOST_MOVED = 2.0
-STRIDES, STRIDE_ODDS = (1, 2, 4), (0.75, 0.2, 0.05)  # frames of the clip from one to the next
+# Frames of the clip from one to the next; several, as from anchor to anchor: networks that have not
+# seen long chains of such frames let them fade.
+STRIDES, STRIDE_ODDS = (1, 2, 4, 8), (0.5, 0.2, 0.18, 0.12)
 FARTHEST = 16  # frames of the clip, that a first reference is away
 STRUCTURES = 1  # what the random numbers of structures are derived from too
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from neuralcodec.encoder.structure.mini_gops import INTRA_STEP, GopOrder, largest_size
 
-LOW_DELAY_SHARE, CHAIN_SHARE = 0.12, 0.13  # of drawn structures; the others are of mini-GOPs
+LOW_DELAY_SHARE, CHAIN_SHARE = 0.15, 0.3  # of drawn structures; the others are of mini-GOPs
 SIZE_ODDS = {1: 0.05, 2: 0.15, 4: 0.4, 8: 0.45, 16: 0.3}  # of each mini-GOP, as far as they fit
 
 

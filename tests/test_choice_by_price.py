@@ -1,4 +1,4 @@
-"""Symbols become smaller where that saves more bits than the error is worth."""
+"""Symbols and skipped positions are chosen by rate and distortion."""
 
 from dataclasses import replace
 
@@ -14,6 +14,8 @@ from neuralcodec.model import video_model
 from neuralcodec.model.frame_step import FrameCoding
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.model.rdoq import linear_curvature, optimise_symbols
+from neuralcodec.model.recurrence import State
+from neuralcodec.model.skip_choice import choose_skipped
 
 CPU = torch.device("cpu")
 QUALITY = 30
@@ -33,17 +35,18 @@ def coding_of_intra_frame(installed: InstalledModel) -> tuple[Tensor, FrameCodin
     return seen[0]
 
 
-def symbols_of(latent: Tensor, coding: FrameCoding) -> Tensor:
-    means, rounded = coding.quantise(latent)
-    return (rounded - means).round()
+def optimised(latent: Tensor, coding: FrameCoding) -> Tensor:
+    """Symbols."""
+    indices = coding.indices(coding.symbols(latent))
+    return coding.symbols(optimise_symbols(latent, coding, indices))
 
 
 @torch.no_grad()
 def test_a_symbol_stays_or_becomes_smaller_by_one(installed_model: InstalledModel):
     latent, coding = coding_of_intra_frame(installed_model)
     first = coding.coder.means._chosen(latent) > 0  # means of the others move with these
-    before = symbols_of(latent, coding)
-    after = symbols_of(optimise_symbols(latent, coding), coding)
+    before = coding.symbols(latent)
+    after = optimised(latent, coding)
     moved = (before.abs() - after.abs())[first.expand_as(before)]
     assert set(moved.unique().tolist()) == {0.0, 1.0}
     assert (before * after >= 0)[first.expand_as(before)].all()
@@ -54,8 +57,8 @@ def test_a_symbol_stays_or_becomes_smaller_by_one(installed_model: InstalledMode
 def test_symbols_stay_where_errors_weigh_most(installed_model: InstalledModel):
     latent, coding = coding_of_intra_frame(installed_model)
     heavy = replace(coding, mse_lambda=1e6 * coding.mse_lambda)
-    after = symbols_of(optimise_symbols(latent, heavy), coding)
-    assert torch.equal(after, symbols_of(latent, coding))
+    after = optimised(latent, heavy)
+    assert torch.equal(after, coding.symbols(latent))
 
 
 @torch.no_grad()
@@ -69,22 +72,34 @@ def test_the_coarser_the_steps_the_more_an_error_weighs(installed_model: Install
     assert (coarser > curvature).all()
 
 
-def test_it_saves_bits_at_equal_cost(
-    installed_model: InstalledModel, monkeypatch: pytest.MonkeyPatch
-):
+def cost(installed: InstalledModel) -> tuple[float, float]:
+    """Bits of some frames; bits + λ·squared error."""
     fmt, frames = cropped(*city_frames(9), 192, 128)
     settings = EncoderSettings(QUALITY, len(frames), CPU, torch.float32)
+    results = Encoder(installed, fmt, settings).results(iter(frames))
+    bits = sum(result.bits for result in results)
+    weight = float(installed.model.config.quality_lambdas(torch.tensor(QUALITY)))
+    error = sum(10 ** (-result.psnr / 10) for result in results)
+    return bits, bits + weight * error * fmt.width * fmt.height
 
-    def cost() -> tuple[float, float]:
-        """Bits; bits + λ·squared error."""
-        results = Encoder(installed_model, fmt, settings).results(iter(frames))
-        bits = sum(result.bits for result in results)
-        weight = float(installed_model.model.config.quality_lambdas(torch.tensor(QUALITY)))
-        error = sum(10 ** (-result.psnr / 10) for result in results)
-        return bits, bits + weight * error * fmt.width * fmt.height
 
-    bits, total = cost()
-    monkeypatch.setattr(video_model, "optimise_symbols", lambda latent, _: latent)
-    plain_bits, plain_total = cost()
+def test_symbols_by_price_cost_less(
+    installed_model: InstalledModel, monkeypatch: pytest.MonkeyPatch
+):
+    bits, total = cost(installed_model)
+    monkeypatch.setattr(video_model, "optimise_symbols", lambda latent, *_: latent)
+    plain_bits, plain_total = cost(installed_model)
     assert bits < 0.95 * plain_bits
     assert total < plain_total
+
+
+def test_skipped_positions_by_price_cost_less(
+    installed_model: InstalledModel, monkeypatch: pytest.MonkeyPatch
+):
+    def by_errors(coded: State, _: Tensor, __: Tensor, coding: FrameCoding, ___: object) -> Tensor:
+        assert coding.prediction is not None
+        return choose_skipped(coded, coding.prediction.still, coding.source)
+
+    _, total = cost(installed_model)
+    monkeypatch.setattr(video_model, "choose_by_price", by_errors)
+    assert total < cost(installed_model)[1]
