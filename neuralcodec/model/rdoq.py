@@ -16,6 +16,7 @@ from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.frame_step import FrameCoding
 from neuralcodec.model.inter import InterCoder
 from neuralcodec.model.intra import IntraCoder
+from neuralcodec.model.latent import Choose
 
 
 def linear_curvature(coder: IntraCoder | InterCoder, q: Tensor) -> Tensor:
@@ -29,25 +30,26 @@ def linear_curvature(coder: IntraCoder | InterCoder, q: Tensor) -> Tensor:
     return 2 * weighted[None, :, None, None] * torch.exp(2 * coder.log_step(q))
 
 
-def optimise_symbols(latent: Tensor, coding: FrameCoding, indices: Tensor) -> Tensor:
-    """latent (B, N, h, w), in symbol units -> another, each symbol of which is that of the first or
-    smaller by one; indices: of scales, by which symbols are priced. Gradients pass straight
+def cheaper_symbols(coding: FrameCoding, indices: Tensor) -> Choose:
+    """To quantise a latent (B, N, h, w) with: each symbol is the nearest whole number or the one
+    below it in size. indices: of scales, by which symbols are priced. Gradients pass straight
     through."""
     with torch.no_grad():
         weight = coding.weight[:, None, None, None]
         bend = weight / 2 * linear_curvature(coding.coder, coding.q)
-        of_one, of_more = _bits_of_last_step(latent.device)[:, indices.long()]
+        of_one, of_more = _bits_of_last_step(indices.device)[:, indices.long()]
 
-        def choose(difference: Tensor) -> Tensor:
+    def choose(difference: Tensor) -> Tensor:
+        with torch.no_grad():
             size = difference.abs()
             symbol = size.round()
             more_error = bend * (2 * (size - symbol) + 1)  # of a symbol that is one smaller
             saved = torch.where(symbol == 1, of_one, of_more)
             smaller = (symbol - 1).clamp(min=0)
-            return torch.where(saved > more_error, smaller, symbol) * difference.sign()
+            chosen = torch.where(saved > more_error, smaller, symbol) * difference.sign()
+        return difference + (chosen - difference).detach() if difference.requires_grad else chosen
 
-        _, chosen = coding.quantise(latent, choose)
-    return latent + (chosen - latent).detach()
+    return choose
 
 
 @lru_cache(maxsize=8)

@@ -19,7 +19,7 @@ from neuralcodec.model.intra import IntraCoder
 from neuralcodec.model.layers import Float32Pointwise
 from neuralcodec.model.loop_filters import FILTER_GAIN
 from neuralcodec.model.motion_prior import MotionPrior
-from neuralcodec.model.rdoq import optimise_symbols
+from neuralcodec.model.rdoq import cheaper_symbols
 from neuralcodec.model.recurrence import Recurrence, State
 from neuralcodec.model.scale_prior import History, ScalePrior
 from neuralcodec.model.skip_choice import choose_by_price, choose_skipped
@@ -127,10 +127,11 @@ class VideoModel(nn.Module):
         self, coding: FrameCoding, latent: Tensor, refine: Refine | None, time: Tensor | None
     ) -> CodedStep:
         indices = coding.indices(coding.symbols(latent))
-        chosen = optimise_symbols(latent, coding, indices)
+        choose = cheaper_symbols(coding, indices)
+        means, rounded = coding.quantise(latent, choose)
         if refine is not None:
-            chosen = refine(chosen, coding)
-        means, rounded = coding.quantise(chosen)
+            latent, choose = refine(rounded, coding), round_through
+            means, rounded = coding.quantise(latent)
         state = coding.show(rounded)
         skipped = none_skipped(state)
         if coding.prediction is not None:
@@ -143,7 +144,7 @@ class VideoModel(nn.Module):
                 skipped = choose_by_price(state, symbols, indices, coding, self.skip_prior)
                 if not surely_none(sends & (skipped > 0)):
                     sent = 1 - skipped
-                    means, rounded = coding.quantise(chosen, lambda x: round_through(x) * sent)
+                    means, rounded = coding.quantise(latent, lambda x: choose(x) * sent)
                     state = coding.show(rounded)
             state = with_skipped(state, still, skipped)
         # NaNs of a diverged training step become 0 here; its loss reports them.
