@@ -22,6 +22,9 @@ from torch import Tensor
 
 from neuralcodec.encoder.frame_encoder import FrameEncoder, FrameTask
 from neuralcodec.encoder.motion.motion_setting import motion_setting
+from neuralcodec.encoder.motion.seen_motion import SeenMotion
+from neuralcodec.encoder.structure.small_motion import SmallPicture
+from neuralcodec.encoder.structure.structure_choice import Window
 from neuralcodec.kernels.parsing.exact_layers import ACTIVATION_UNITS
 from neuralcodec.model.code_length import StepSymbols
 from neuralcodec.model.exact import exact_float32
@@ -86,21 +89,31 @@ def _coded(
     """The motion of the inter frames of a sequence, and what was known of them before."""
     drawn = sampler.batch(1, length, SIZE)
     stride, qualities = int(drawn.stride[0]), [round(q) for q in drawn.q[0].tolist()]
+    frames = [_frame(y, uv) for y, uv in zip(drawn.y[0], drawn.uv[0], strict=True)]
+    window = Window([SmallPicture(frame) for frame in frames])
     left: dict[int, Recurrence] = {}
 
-    def code(t: int, place: Placement, references: tuple[Recurrence, Recurrence] | None) -> None:
-        frame = _frame(drawn.y[0, t], drawn.uv[0, t])
-        task = FrameTask(frame=frame, q=qualities[t], place=place, references=references)
+    def code(
+        t: int,
+        place: Placement,
+        references: tuple[Recurrence, Recurrence] | None,
+        seen: SeenMotion | None,
+    ) -> None:
+        task = FrameTask(
+            frame=frames[t], q=qualities[t], place=place, references=references, motion=seen
+        )
         [coded] = encoder.encode([task])
         left[t] = coded.recurrence
 
-    code(0, Placement(0), None)
+    code(0, Placement(0), None, None)
     found = []
     for planned in drawn.structure:
         t, (first, second) = planned.frame, planned.references
         references = left[first], left[second]
         place = Placement(t * stride, planned.level, (first, second))
-        code(t, place, references)
+        seen = window.seen_motion(t, sorted({t - first, t - second}))
+        by_time = {away * stride: field for away, field in seen.fields.items()}
+        code(t, place, references, SeenMotion(by_time, seen.scale))
         known = (torch.tensor([n]) for n in (place.shown, place.level, qualities[t]))
         found.append((left[t].motion, motion_setting(references, *known)))
     return found

@@ -27,11 +27,12 @@ from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.motion.small_search import BLOCK
 from neuralcodec.video import Frame
 
-# By size: factor to what its frames seem to cost, fitted with scripts/measure_structure.py to clips
-# that were coded with each size: they save four times as many percent as it seems.
-WORTH = {1: 1.0, 2: 1.0, 4: 1.0, 8: 1.004, 16: 1.01}
-MOTION_BITS = 0.5  # that one of a small picture stands for
-LEFT = 1.0  # squared error, in 8-bit steps, of which coding is not worth half a bit
+# By size: factor to what its frames seem to cost. With the numbers below it fitted to twelve clips
+# that were coded with each size (docs/decisions/006-size-of-mini-gops.md): they save 1.4 times as
+# many percent as it seems.
+WORTH = {1: 1.0, 2: 0.965, 4: 0.945, 8: 0.97, 16: 1.0}
+MOTION_BITS = 1.0  # that one of a small picture stands for
+LEFT = 10.0  # squared error, in 8-bit steps, of which coding is not worth half a bit
 NOISE = 0.2  # of what was coded before, in these; in the mean of two references half of it is left
 WITHOUT_LOOKING = 4  # frames of a mini-GOP where kernels cannot run
 
@@ -42,12 +43,12 @@ class StructureChoice:
     def __init__(self, structure: Structure) -> None:
         self.structure = structure
         self._looks = structure.largest > 1 and can_run()
-        self._window: _Window | None = None
+        self._window: Window | None = None
 
     def begin(self, frame: Frame) -> None:
         """The first frame of a GOP."""
         if self._looks:
-            self._window = _Window([SmallPicture(frame)])
+            self._window = Window([SmallPicture(frame)])
 
     def sizes(self, frames: Sequence[Frame]) -> list[int]:
         """Of the mini-GOPs that the next frames make, LARGEST at most."""
@@ -58,7 +59,7 @@ class StructureChoice:
         if not self._looks:
             return sizes
         assert self._window is not None and len(frames) <= LARGEST
-        self._window = _Window([self._window.pictures[-1], *map(SmallPicture, frames)])
+        self._window = Window([self._window.pictures[-1], *map(SmallPicture, frames)])
         if self.structure.is_fixed:
             return sizes
         chosen, at = [], 0
@@ -85,7 +86,7 @@ def _largest_sizes(frames: int, most: int) -> list[int]:
     return sizes
 
 
-class _Window:
+class Window:
     """Some frames and the anchor before them."""
 
     def __init__(self, pictures: list[SmallPicture]) -> None:
@@ -168,6 +169,6 @@ def estimated_cost(frames: Sequence[Frame], size: int) -> float:
     WORTH: bits of small pictures. Frames beyond a multiple of LARGEST are left out."""
     pictures = [SmallPicture(frame) for frame in frames]
     count = (len(pictures) - 1) // LARGEST * LARGEST
-    window = _Window(pictures)
+    window = Window(pictures)
     cost = sum(window.mini_gop(first, first + size) for first in range(0, count, size))
     return cost / max(count, 1)
