@@ -27,8 +27,8 @@ from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.motion.small_search import BLOCK
 from neuralcodec.video import Frame
 
-# By size: factor to what its frames seem to cost. Fitted, with the numbers below, to clips that were
-# coded with each size, and leaning to 4 (docs/decisions/006-size-of-mini-gops.md).
+# By size: factor to what its frames seem to cost. Fitted, with the numbers below, to clips that
+# were coded with each size, and leaning to 4 (docs/decisions/006-size-of-mini-gops.md).
 WORTH = {1: 1.0, 2: 0.965, 4: 0.945, 8: 0.97, 16: 1.0}
 MOTION_BITS = 1.0  # that one of a small picture stands for
 LEFT = 10.0  # squared error, in 8-bit steps, of which coding is not worth half a bit
