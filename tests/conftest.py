@@ -80,6 +80,15 @@ def models_loaded_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def plain_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that have learned nothing have no symbols that are worth their bits."""
+    from neuralcodec.model import video_model
+    from neuralcodec.model.exact import round_through
+
+    monkeypatch.setattr(video_model, "cheaper_symbols", lambda *_: round_through)
+
+
 @pytest.fixture(scope="session")
 def installed_model() -> "InstalledModel":
     """The model that `encode` takes by default, loaded once; not to be altered."""

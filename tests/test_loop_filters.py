@@ -225,6 +225,7 @@ def test_models_show_what_their_filters_make(model: VideoModel):
     assert not torch.equal(shown.y, plain.y)
 
 
+@pytest.mark.usefixtures("plain_rounding")
 def test_the_command_trains_the_filters_alone(model: VideoModel, tmp_path: Path):
     before, after = tmp_path / "before.safetensors", tmp_path / "after.safetensors"
     before.write_bytes(model_bytes(model.with_fast_networks(torch.float16), {"seed": 7}))

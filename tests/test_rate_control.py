@@ -22,7 +22,7 @@ from neuralcodec.encoder.structure.mini_gops import (
     Structure,
     level_at,
 )
-from neuralcodec.encoder.structure.structure_choice import StructureChoice
+from neuralcodec.encoder.structure.structure_choice import largest_sizes
 from neuralcodec.rate.bit_forecast import BitsLaw, FrameBits
 from neuralcodec.rate.curve import DB_PER_Q, Curve, Smoother, solve
 from neuralcodec.rate.one_pass_bits import LiveBits
@@ -108,7 +108,7 @@ LEVEL_BITS = {(8, 0): 3.4, (8, 1): 1.6, (8, 2): 0.8, (8, 3): 0.35}
 
 def complexities(structure: Structure, inter_cost: float) -> list[FrameComplexity]:
     infos = []
-    sizes = StructureChoice(structure).sizes(range(GOP - 1))  # type: ignore[arg-type]
+    sizes = largest_sizes(GOP - 1, structure.largest)
     kinds = [(0, 0)]
     for size in sizes:
         kinds += [
@@ -137,7 +137,7 @@ def coding_order(structure: Structure) -> list[tuple[int, int, int]]:
     for start in range(0, FRAMES, GOP):
         found.append((start, start, INTRA_BONUS))
         order, first = GopOrder(structure.low_delay), start + 1
-        for size in StructureChoice(structure).sizes(range(GOP - 1)):  # type: ignore[arg-type]
+        for size in largest_sizes(GOP - 1, structure.largest):
             for batch in order.add(size):
                 found += [(start + step.place.shown, first, step.offset) for step in batch]
             first += size

@@ -158,6 +158,7 @@ def test_the_figure_is_that_of_real_files(
     assert found == pytest.approx(bd_rate(theirs, ours), abs=0.1)
 
 
+@pytest.mark.usefixtures("plain_rounding")
 def test_before_and_after_are_measured_on_the_same_frames_and_told(
     weights: Path, tmp_path: Path, curves: dict[str, list[np.ndarray]]
 ):
@@ -244,6 +245,7 @@ def test_validations_make_no_claim_about_x265(
     assert "x265" not in (tmp_path / "new.training" / "log.jsonl").read_text()
 
 
+@pytest.mark.usefixtures("plain_rounding")
 def test_without_x265_the_model_is_compared_with_the_one_before(
     weights: Path,
     tmp_path: Path,
@@ -336,6 +338,7 @@ def test_ctrl_c_in_the_comparison_before_ends_the_command_and_leaves_nothing_big
     assert not list((tmp_path / "new.training").rglob("*.y4m"))
 
 
+@pytest.mark.usefixtures("plain_rounding")
 def test_ctrl_c_in_the_comparison_after_leaves_it_out(
     weights: Path, tmp_path: Path, interrupted_at: list[str]
 ):

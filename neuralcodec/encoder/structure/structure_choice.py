@@ -54,7 +54,7 @@ class StructureChoice:
         most = self.structure.largest
         if not self._looks and not self.structure.is_fixed:
             most = min(most, WITHOUT_LOOKING)
-        sizes = _largest_sizes(len(frames), most)
+        sizes = largest_sizes(len(frames), most)
         if not self._looks:
             return sizes
         assert self._window is not None and len(frames) <= LARGEST
@@ -77,7 +77,8 @@ class StructureChoice:
         return self._window.seen_motion(first + index, reference_distances(index, size))
 
 
-def _largest_sizes(frames: int, most: int) -> list[int]:
+def largest_sizes(frames: int, most: int) -> list[int]:
+    """Of the mini-GOPs that so many frames make, `most` at most."""
     sizes: list[int] = []
     while frames:
         sizes.append(largest_size(min(frames, most)))
