@@ -67,9 +67,9 @@ class FrameCoding:
 
     @torch.no_grad()
     def symbols(self, latent: Tensor) -> Tensor:
-        """Whole numbers, as the nearest ones to the latent in turn."""
+        """Whole numbers, as the nearest ones to the latent in turn; 0 for NaN."""
         means, rounded = self.quantise(latent)
-        return (rounded - means).round()
+        return torch.nan_to_num((rounded - means).round())
 
     @torch.no_grad()
     def indices(self, symbols: Tensor) -> Tensor:
