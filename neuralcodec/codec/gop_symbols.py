@@ -138,7 +138,7 @@ class _GopContext:
                 field = np.zeros((5, *self.motion_grid), np.int16)
             distances = (0, 0) if before is None else _distances(place, before)
             motion = ReferenceMotion(field, place.shown, distances)
-            skipped = torch.zeros(1, 1, self.height, self.width, device="cpu")
+            skipped = torch.zeros(1, 1, self.height, self.width, dtype=torch.float32, device="cpu")
             if symbols.skipped is not None:
                 skipped[0, 0] = torch.from_numpy(symbols.skipped)
             filtered = symbols.filtered or AFTER_INTRA

@@ -46,7 +46,7 @@ class ModelConfig:
     def quality_lambdas(self, q: Tensor) -> Tensor:
         """λ of each quality 0..63, interpolated in the log domain."""
         ratio = self.lambda_max / self.lambda_min
-        return self.lambda_min * torch.exp(math.log(ratio) * q / (QUALITIES - 1))
+        return self.lambda_min * torch.exp(math.log(ratio) * q.float() / (QUALITIES - 1))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
