@@ -6,8 +6,11 @@ from motion_cases import clip, noise, tensor_operations, vectors
 from torch import Tensor
 
 from neuralcodec.encoder.motion.frame_motion import choose_motion
+from neuralcodec.encoder.motion.motion_choice import FIRST_BITS, ErrorPrices, coefficient_costs
 from neuralcodec.encoder.motion.motion_search import padded_planes, predicted_blocks
 from neuralcodec.encoder.presets import MEDIUM
+from neuralcodec.kernels.motion.choice import BIT_SHIFT, BLOCK, SIDE
+from neuralcodec.kernels.motion.planes import PEAK
 from neuralcodec.kernels.parsing.motion_walk import VECTOR_LIMIT
 from neuralcodec.model.code_length import (
     PRICE_UNITS,
@@ -176,3 +179,18 @@ def test_prices_are_the_code_lengths_that_the_trainer_counts():
     torch.testing.assert_close(
         differences[:, 7] / PRICE_UNITS, exact, rtol=0, atol=0.003, check_dtype=False
     )
+
+
+def test_what_is_left_costs_lambda_times_its_squared_error_until_it_would_be_coded():
+    mse_lambda = torch.tensor([60.0, 900.0, 20000.0])
+    prices = ErrorPrices.of(mse_lambda)
+    limit = (FIRST_BITS / mse_lambda).sqrt()  # of a coefficient
+    for size in (0.7, 1.0, 2.5):
+        step = (size * limit * PEAK / 4).round()  # in all samples of a block and around it
+        assert step.max() < PEAK
+        error = step[:, None, None, None].expand(3, 1, SIDE, SIDE)
+        costs = coefficient_costs(error, prices.limits[:, None])[:, 0]
+        bits = (prices.weights * costs) / (PRICE_UNITS * 2.0**BIT_SHIFT)
+        relative = step * 4 / PEAK / limit  # the one coefficient of each square
+        left = torch.where(relative < 1, relative**2, 1 + (relative - 1) / 4)
+        assert torch.allclose(bits, (BLOCK / 4) ** 2 * FIRST_BITS * left, rtol=0.05)

@@ -17,7 +17,7 @@ class Effort:
     symbol_rounds: how often the symbols of a latent are reconsidered, each time by one gradient
     of bits + λ·distortion; 0: they stay as the analysis gave them.
     gop_trials: how much more q the intra frame of a GOP may get; which of these pays is tried at
-    the beginning of each GOP. None: as is usual, `gop_structure.INTRA_BONUS`.
+    the beginning of each GOP. None: as the size of the first mini-GOP says.
     trial_frames: of a GOP, for each trial.
     """
 
@@ -33,7 +33,7 @@ class Effort:
 BFRAMES = {"fast": 3, "medium": 15, "slow": 15, "placebo": 15}
 
 # For motion that is chosen again by its price
-_BY_PRICE = replace(THOROUGH_SEARCH, bit_price=0.5)
+_BY_PRICE = replace(THOROUGH_SEARCH, bit_price=0.3)
 MEDIUM = Effort(_BY_PRICE, priced_motion=True, joint_searches=1)
 PRESETS: dict[str, Effort] = {
     "fast": Effort(),

@@ -20,6 +20,12 @@ from neuralcodec.references import Placement
 INTRA_LEANING, LEANING = 2.5, (4.0, 2.0, 1.4, 1.0)
 
 
+def leaning_of(level: Tensor) -> Tensor:
+    """(B,), of inter frames."""
+    leaning = torch.tensor(LEANING, dtype=torch.float32, device=level.device)
+    return leaning[level.clamp(max=len(LEANING) - 1)]
+
+
 @dataclass(frozen=True)
 class FramePlace:
     """Of B frames: level (B,), and time (B,), the number in the GOP as shown; whole numbers."""
@@ -85,8 +91,7 @@ class FrameCoding:
         """What an error of the frame weighs, (B,): λ, and more where others lean on the frame."""
         if self.refer is None:
             return INTRA_LEANING * self.mse_lambda
-        leaning = self.mse_lambda.new_tensor(LEANING)
-        return leaning[self.refer.level.clamp(max=len(LEANING) - 1)] * self.mse_lambda
+        return leaning_of(self.refer.level) * self.mse_lambda
 
     def side_information(self, rows: int, columns: int) -> Tensor:
         """What the scale prior sees beside the symbols of the frame, (B, rows, columns, ...)."""

@@ -4,10 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.encoder.motion.motion_choice import MotionChoice
+from neuralcodec.encoder.motion.motion_choice import ErrorPrices, MotionChoice
 from neuralcodec.encoder.motion.motion_levels import neighbours_of
 from neuralcodec.encoder.motion.motion_search import (
-    bit_weights,
     padded_planes,
     predicted_blocks,
     range_at,
@@ -15,13 +14,10 @@ from neuralcodec.encoder.motion.motion_search import (
     search_vectors,
 )
 from neuralcodec.encoder.presets import Effort
+from neuralcodec.model.frame_step import leaning_of
 from neuralcodec.model.motion_prior import MotionSetting, mirrored
 from neuralcodec.model.motion_values import BOTH, FIRST, SECOND
 from neuralcodec.model.video_model import VideoModel
-
-# Of a bit at λ, by the level of a frame: what a block takes, others can name, and frames of higher
-# levels repeat
-BIT_PRICES = (0.25, 0.3, 0.5, 0.8)
 
 
 def choose_motion(
@@ -113,10 +109,9 @@ def _of_two(
 def _choice(
     model: VideoModel, y: Tensor, planes: tuple[Tensor, Tensor], setting: MotionSetting
 ) -> MotionChoice:
-    levels = setting.level.clamp(max=len(BIT_PRICES) - 1)
-    prices = torch.tensor(BIT_PRICES, dtype=torch.float64, device=y.device)[levels]
-    weights = bit_weights(model.config.quality_lambdas(setting.q), prices)
-    return MotionChoice(model.motion_prior, model.log_table, y, planes, setting, weights)
+    mse_lambda = leaning_of(setting.level) * model.config.quality_lambdas(setting.q)
+    prices = ErrorPrices.of(mse_lambda)
+    return MotionChoice(model.motion_prior, model.log_table, y, planes, setting, prices)
 
 
 def _motion(which: int, *vectors: Tensor) -> Tensor:

@@ -3,8 +3,11 @@
 The search estimates bits; the prior's networks know them, given the blocks already described. So
 the blocks are walked in coding order, and each takes the cheapest of what it can name (no motion,
 the temporal one, its known neighbours') and of new motions that the search found; the first of
-equals.
+equals. A choice costs its bits, and λ times the squared error that it leaves, as far as that is too
+small to be coded; what is larger will be, and costs little more the larger it is.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,19 +16,45 @@ from neuralcodec.encoder.motion.motion_levels import Windows, corners, limits, t
 from neuralcodec.encoder.motion.motion_search import samples_of
 from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.motion.choice import (
-    BIT_COST,
+    BIT_SHIFT,
     BLOCK,
-    ERROR_COST,
     NOT_KNOWN,
     SIDE,
     StepChoice,
 )
-from neuralcodec.kernels.motion.planes import BORDER, CURRENT_BORDER
+from neuralcodec.kernels.motion.lanes import COST_SHIFT, LARGEST_LIMIT, SLOPE_SHIFT
+from neuralcodec.kernels.motion.planes import BORDER, CURRENT_BORDER, PEAK
 from neuralcodec.kernels.motion.search import Support
-from neuralcodec.model.code_length import NOT_TO_BE_HAD, option_bits, price_tables
+from neuralcodec.model.code_length import PRICE_UNITS, option_bits, price_tables
 from neuralcodec.model.exact import exact_float32
 from neuralcodec.model.motion_prior import MotionPrior, MotionSetting, StepContext
 from neuralcodec.model.motion_values import BOTH, FIRST
+
+FIRST_BITS = 6.0  # about, of a coefficient that is coded at all
+# Of coefficients, unscaled, of steps of 10 bit: as of an orthonormal transform of samples in [0, 1]
+_UNITS = 4 * PEAK
+_NEVER = 2**60
+
+
+@dataclass(frozen=True)
+class ErrorPrices:
+    """What coefficients of errors cost, of B frames. limits (B,), int64: up to this size λ·c², from
+    there on λ·limit·c/4. weights (B,), int64: λ, for sums that `coefficient_costs` gives, in units
+    of 2**-BIT_SHIFT / PRICE_UNITS of a bit."""
+
+    limits: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(cls, mse_lambda: Tensor) -> "ErrorPrices":
+        """mse_lambda (B,): of squared errors of samples in [0, 1], against bits."""
+        value = mse_lambda.double()
+        limits = (FIRST_BITS / value).sqrt() * _UNITS
+        unit = (1 << COST_SHIFT) / _UNITS**2 * (BLOCK / SIDE) ** 2
+        weights = value * (unit * PRICE_UNITS * (1 << BIT_SHIFT))
+        return cls(
+            limits.round().clamp(1, LARGEST_LIMIT).long(), weights.round().clamp(min=1).long()
+        )
 
 
 class MotionChoice:
@@ -39,11 +68,11 @@ class MotionChoice:
         current: Tensor,
         planes: tuple[Tensor, Tensor],
         setting: MotionSetting,
-        weights: Tensor,
+        prices: ErrorPrices,
     ) -> None:
-        """planes: `padded_planes` of both references; weights: `bit_weights`."""
+        """planes: `padded_planes` of both references."""
         self._prior, self._log_table = prior, log_table
-        self._planes, self._setting, self._weights = planes, setting, weights
+        self._planes, self._setting, self._prices = planes, setting, prices
         self._samples = samples_of(current, CURRENT_BORDER)
         self._new = current.new_zeros(len(current), 0, *setting.temporal.shape[1:])
         self._errors: Tensor | None = None  # (B, options, h w), int32
@@ -70,7 +99,8 @@ class MotionChoice:
                 self._samples,
                 self._planes,
                 item,
-                int(self._weights[item]),
+                int(self._prices.weights[item]),
+                int(self._prices.limits[item]),
                 tables,
                 frame.distances,
                 found[item].numpy(),
@@ -84,31 +114,30 @@ class MotionChoice:
         return chosen
 
     def _by_tensors(self) -> Tensor:
-        errors = _Errors(self._samples, self._planes)
+        errors = _Errors(self._samples, self._planes, self._prices)
         chosen = self._new[:, 0].clone(memory_format=torch.contiguous_format)
         for step in self._prior.walk(chosen, self._setting, self._log_table):
             new = self._new.flatten(3)[..., step.blocks]
             bits = option_bits(step, new, self._setting.distances)
-            best = _cheapest(step, new, bits, errors, self._weights)
+            best = _cheapest(step, new, bits, errors)
             chosen.flatten(2)[:, :, step.blocks] = best
         return chosen
 
 
-def _cheapest(
-    step: StepContext, new: Tensor, bits: Tensor, errors: "_Errors", weights: Tensor
-) -> Tensor:
+def _cheapest(step: StepContext, new: Tensor, bits: Tensor, errors: "_Errors") -> Tensor:
     """Of what the blocks of a step can name and of new motions (B, options, 5, n): (B, 5, n)."""
     options = torch.cat([step.candidates, new], 1)
     found = [errors.of(motion, step.blocks) for motion in options.unbind(1)]
-    price = torch.stack(found, 1) * ERROR_COST + bits * (weights[:, None, None] * BIT_COST)
+    price = torch.stack(found, 1) + (bits << BIT_SHIFT)
     best = price.argmin(1)[:, None, None].expand_as(options[:, :1])
     return options.gather(1, best)[:, 0]
 
 
 class _Errors:
-    """Transformed errors of motions of 8x8 blocks."""
+    """What motions of 8x8 blocks leave."""
 
-    def __init__(self, samples: Tensor, planes: tuple[Tensor, Tensor]) -> None:
+    def __init__(self, samples: Tensor, planes: tuple[Tensor, Tensor], prices: ErrorPrices) -> None:
+        self._prices = prices
         support = Support(BLOCK, SIDE, 1)
         height, width = (side - 2 * BORDER for side in planes[0].shape[2:])
         self._windows = [Windows(p, support) for p in planes]
@@ -119,8 +148,8 @@ class _Errors:
         self._item = torch.arange(len(samples), device=samples.device)[:, None]
 
     def of(self, motion: Tensor, blocks: Tensor) -> Tensor:
-        """(B, n), int64, of motion (B, 5, n) of n blocks, given as flat indices; NOT_TO_BE_HAD
-        where a window would leave a padded reference."""
+        """(B, n), int64, of motion (B, 5, n) of n blocks, given as flat indices; _NEVER where a
+        window would leave a padded reference."""
         (first, is_inside), (second, is_second_inside) = (
             self._predicted(k, motion[:, 1 + 2 * k : 3 + 2 * k].transpose(1, 2), blocks)
             for k in range(2)
@@ -128,9 +157,10 @@ class _Errors:
         which = motion[:, 0, :, None, None]
         single = torch.where(which == FIRST, first, second)
         predicted = torch.where(which == BOTH, (first + second + 1) >> 1, single)
-        errors = _transformed_error(predicted - self._targets[:, blocks])
+        limits, weights = self._prices.limits[:, None], self._prices.weights[:, None]
+        errors = weights * coefficient_costs(predicted - self._targets[:, blocks], limits)
         is_known = (motion[:, 0] >= 0) & is_inside & is_second_inside
-        return torch.where(is_known, errors, NOT_TO_BE_HAD)
+        return torch.where(is_known, errors, _NEVER)
 
     def _predicted(self, k: int, vectors: Tensor, blocks: Tensor) -> tuple[Tensor, Tensor]:
         """Windows of reference k, and which vectors (B, n, 2) are inside."""
@@ -140,13 +170,16 @@ class _Errors:
         return windows, (inside == vectors).all(-1)
 
 
-def _transformed_error(difference: Tensor) -> Tensor:
-    """(..., rows, columns), multiples of 4 -> (...): the sum of absolute coefficients of a Hadamard
-    transform of 4x4 samples. Nearer to the bits of what is left to code than plain differences are,
-    which is why x264 refines its vectors by it (SATD)."""
+def coefficient_costs(difference: Tensor, limits: Tensor) -> Tensor:
+    """(B, n, rows, columns), multiples of 4, limits (B, 1) -> (B, n), int64: see
+    `lanes.coefficient_costs`."""
     rows, columns = difference.shape[-2:]
     squares = difference.unflatten(-1, (columns // 4, 4)).unflatten(-3, (rows // 4, 4))
     samples = squares.transpose(-3, -2).flatten(-2).float()
     two = torch.tensor([[1.0, 1.0], [1.0, -1.0]], device=difference.device)
     four = torch.kron(two, two)
-    return (samples @ torch.kron(four, four)).abs_().sum((-1, -2, -3)).long()
+    sizes = (samples @ torch.kron(four, four)).abs_().long().flatten(2)
+    most = limits[..., None]
+    small = torch.minimum(sizes, most)
+    rest = ((sizes - small) * most) >> (COST_SHIFT + SLOPE_SHIFT)
+    return (((small * small) >> COST_SHIFT) + rest).sum(-1)

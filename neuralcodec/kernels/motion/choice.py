@@ -5,7 +5,7 @@ import numpy as np
 from torch import Tensor
 
 from neuralcodec.kernels.compiled import compiled, inlined
-from neuralcodec.kernels.motion.lanes import transformed_differences
+from neuralcodec.kernels.motion.lanes import coefficient_costs
 from neuralcodec.kernels.motion.planes import BORDER, CURRENT_BORDER
 from neuralcodec.kernels.motion.search import REACH
 from neuralcodec.kernels.parsing.motion_walk import (
@@ -18,15 +18,14 @@ from neuralcodec.kernels.parsing.motion_walk import (
 from neuralcodec.kernels.strips import in_strips
 
 BLOCK, SIDE = 8, 12  # of what is compared, all rows
-ERROR_COST = 16384  # of a unit of transformed differences; see `BIT_COST`
-BIT_COST = 9  # times the weight, of a 256th of a bit
+BIT_SHIFT = 12  # a 256th of a bit costs 2**BIT_SHIFT; see `motion_choice.ErrorPrices`
 _MARGIN = (SIDE - BLOCK) // 2
 _ROOM = REACH - _MARGIN - 2
 NOT_KNOWN = -2  # of errors; -1: a window that leaves the reference
 _NEVER = np.iinfo(np.int64).max
 _FIRST, _SECOND, _BOTH = 0, 1, 2
-_errors = transformed_differences(SIDE, SIDE)
-_blended_errors = transformed_differences(SIDE, SIDE, blended=True)
+_errors = coefficient_costs(SIDE, SIDE)
+_blended_errors = coefficient_costs(SIDE, SIDE, blended=True)
 
 
 @inlined()
@@ -50,8 +49,8 @@ def _window(planes, item, left, top, x, y):  # type: ignore[no-untyped-def]
 
 
 @inlined()
-def _error(samples, planes, other_planes, item, left, top, motion):  # type: ignore[no-untyped-def]
-    """Transformed error of the block at (left, top) for a motion (5,); -1 if it leaves a
+def _error(samples, planes, other_planes, item, left, top, motion, limit):  # type: ignore[no-untyped-def]
+    """Of the block at (left, top) for a motion (5,), see `coefficient_costs`; -1 if it leaves a
     reference."""
     stride, columns = samples.shape[2], planes.shape[3]
     border = CURRENT_BORDER - _MARGIN
@@ -62,14 +61,16 @@ def _error(samples, planes, other_planes, item, left, top, motion):  # type: ign
             return np.int64(-1)
         there = _window(planes, item, left, top, motion[1], motion[2])
         if which == _FIRST:
-            return np.int64(_errors(samples, here, stride, planes, there, columns))
+            return np.int64(_errors(samples, here, stride, planes, there, columns, limit))
     if _leaves(planes, left, top, motion[3], motion[4]):
         return np.int64(-1)
     other = _window(planes, item, left, top, motion[3], motion[4])
     if which == _SECOND:
-        return np.int64(_errors(samples, here, stride, other_planes, other, columns))
+        return np.int64(_errors(samples, here, stride, other_planes, other, columns, limit))
     return np.int64(
-        _blended_errors(samples, here, stride, planes, there, columns, other_planes, other, columns)
+        _blended_errors(
+            samples, here, stride, planes, there, columns, other_planes, other, columns, limit
+        )
     )
 
 
@@ -104,13 +105,13 @@ def _same(motion, others, first, end):  # type: ignore[no-untyped-def]
 
 
 @compiled(
-    "void(int16[:,:,::1], int16[:,:,:,::1], int16[:,:,:,::1], int64, int64, int32[:,::1],"
+    "void(int16[:,:,::1], int16[:,:,:,::1], int16[:,:,:,::1], int64, int64, int64, int32[:,::1],"
     " int32[:,::1], int64[::1], int32[:,:,::1], int32[:,::1], int64[::1], int32[:,:,::1],"
     " boolean[:,::1], int32[:,::1], uint8[:,::1], float32[:,::1], int64, int64)"
 )
 def _choose(  # type: ignore[no-untyped-def]
-    samples, planes, other_planes, item, weight, decisions, differences, distances, found, errors,
-    blocks, candidates, usable, prediction, indices, chosen, first, end,
+    samples, planes, other_planes, item, weight, limit, decisions, differences, distances, found,
+    errors, blocks, candidates, usable, prediction, indices, chosen, first, end,
 ):  # fmt: skip
     """Blocks first..end - 1 of a step of one item. decisions (2, indices): of no and of yes;
     differences (indices, size); errors (options, h w): those of `found` so far, NOT_KNOWN at
@@ -142,17 +143,17 @@ def _choose(  # type: ignore[no-untyped-def]
                     motion, prediction[n], indices[n], distances, decisions, differences
                 )
             count += 1
-            cost = bits * weight * BIT_COST
+            cost = bits << BIT_SHIFT
             if cost >= least:
                 continue
             if i < CANDIDATES:
-                error = _error(samples, planes, other_planes, item, left, top, motion)
+                error = _error(samples, planes, other_planes, item, left, top, motion, limit)
             else:
                 error = np.int64(errors[i - CANDIDATES, block])
                 if error == NOT_KNOWN:
-                    error = _error(samples, planes, other_planes, item, left, top, motion)
+                    error = _error(samples, planes, other_planes, item, left, top, motion, limit)
                     errors[i - CANDIDATES, block] = error
-            cost += error * ERROR_COST
+            cost += error * weight
             if error >= 0 and cost < least:
                 least = cost
                 best[:] = motion
@@ -164,15 +165,16 @@ class StepChoice:
     """Between motions of blocks of one item, whose windows are taken from the same pictures."""
 
     def __init__(
-        self, samples: Tensor, planes: tuple[Tensor, Tensor], item: int, weight: int,
+        self, samples: Tensor, planes: tuple[Tensor, Tensor], item: int, weight: int, limit: int,
         tables: tuple[Tensor, Tensor], distances: tuple[int, int], found: np.ndarray,
         errors: np.ndarray,
     ) -> None:  # fmt: skip
-        """samples, planes of both references: of a batch; tables: of `code_length.price_tables`;
+        """samples, planes of both references: of a batch; weight, limit: see
+        `motion_choice.ErrorPrices`; tables: of `code_length.price_tables`;
         found: new motions (options, 5, h w), int32; errors: see `_choose`."""
         decisions, differences = tables
         self._fixed = (
-            samples.numpy(), planes[0].numpy(), planes[1].numpy(), item, weight,
+            samples.numpy(), planes[0].numpy(), planes[1].numpy(), item, weight, limit,
             decisions.numpy(), differences.numpy(), np.array(distances, np.int64), found, errors,
         )  # fmt: skip
 

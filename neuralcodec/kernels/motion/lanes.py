@@ -15,6 +15,8 @@ from typing import Any
 
 from neuralcodec.kernels.compiled import emitted
 
+COST_SHIFT, SLOPE_SHIFT = 8, 2
+LARGEST_LIMIT = 16000  # 144 coefficients of 2047 * 16 stay below 2**31
 _WIDE, _NARROW = 16, 8
 
 
@@ -74,6 +76,17 @@ class _Lanes:
         mask = self.constant([-1] * used + [0] * (self.count - used))
         return self.builder.zext(self.builder.and_(value, mask), self._wide)
 
+    def wide_constant(self, value: int) -> Any:
+        return self.ir.Constant(self._wide, [value] * self.count)
+
+    def wide_copies(self, value: Any) -> Any:
+        """Of an int64 that fits into 31 bits, in all lanes, as int32."""
+        i32 = self.ir.IntType(32)
+        none = self.ir.Constant(self._wide, self.ir.Undefined)
+        zero = self.ir.Constant(i32, 0)
+        first = self.builder.insert_element(none, self.builder.trunc(value, i32), zero)
+        return self.builder.shuffle_vector(first, none, self.wide_constant(0))
+
     def total(self, wide: Any) -> Any:
         """int32: the sum of all lanes."""
         ir, module = self.ir, self.builder.module
@@ -83,14 +96,14 @@ class _Lanes:
         return self.builder.call(known or ir.Function(module, kind, name), [wide])
 
 
-# (builder, rows of each window) -> int32; rows: a function of their number
-_Emit = Callable[[Any, list[Callable[[int], Any]]], Any]
+# (builder, rows of each window, limit) -> int32; rows: a function of their number
+_Emit = Callable[[Any, list[Callable[[int], Any]], Any], Any]
 
 
-def _windows(count: int, emit: _Emit) -> Any:
+def _windows(count: int, emit: _Emit, limited: bool) -> Any:
     """What kernels call as `f(a, start, stride, b, start, stride, ...)`: `count` windows of int16
     arrays whose first sample lies at a flat index. Lanes beyond a window are read too, but do not
-    count."""
+    count. limited: the last argument is a limit, int64."""
 
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         from llvmlite import ir
@@ -105,31 +118,41 @@ def _windows(count: int, emit: _Emit) -> Any:
 
             return row
 
-        return emit(builder, [rows(3 * number) for number in range(count)])
+        limit = arguments[-1] if limited else None
+        return emit(builder, [rows(3 * number) for number in range(count)], limit)
 
     def typed(*arrays: Any) -> Any:
         from numba import types
 
         each = [part for array in arrays for part in (array, types.int64, types.int64)]
+        if limited:
+            each.append(types.int64)
         return types.int32(*each), generate
 
     # Numba counts the arguments
     def of_two(context: Any, a: Any, i: Any, step: Any, b: Any, j: Any, pace: Any) -> Any:
         return typed(a, b)
 
-    def of_three(
+    def of_two_limited(
+        context: Any, a: Any, i: Any, step: Any, b: Any, j: Any, pace: Any, limit: Any
+    ) -> Any:
+        return typed(a, b)
+
+    def of_three_limited(
         context: Any, a: Any, i: Any, step: Any, b: Any, j: Any, pace: Any,
-        c: Any, k: Any, pitch: Any,
+        c: Any, k: Any, pitch: Any, limit: Any,
     ) -> Any:  # fmt: skip
         return typed(a, b, c)
 
-    return emitted(of_two if count == 2 else of_three)
+    if not limited:
+        return emitted(of_two)
+    return emitted(of_two_limited if count == 2 else of_three_limited)
 
 
 def absolute_differences(columns: int, rows: int, skipped: int = 1) -> Any:
     """Their sum over a window, of every `skipped`-th row."""
 
-    def emit(builder: Any, windows: list[Callable[[int], Any]]) -> Any:
+    def emit(builder: Any, windows: list[Callable[[int], Any]], limit: None) -> Any:
         one, other = windows
         total, start = None, 0
         while start < columns:
@@ -143,16 +166,20 @@ def absolute_differences(columns: int, rows: int, skipped: int = 1) -> Any:
             start += lanes.count
         return total
 
-    return _windows(2, emit)
+    return _windows(2, emit, limited=False)
 
 
-def transformed_differences(columns: int, rows: int, blended: bool = False) -> Any:
-    """The sum of the absolute coefficients of a Hadamard transform, unscaled, of the differences
-    in squares of 4x4 samples; columns, rows: multiples of 4, up to 16 columns. blended: between the
-    first window and the mean of two others, halves rounded up."""
+def coefficient_costs(columns: int, rows: int, blended: bool = False) -> Any:
+    """What the coefficients of a Hadamard transform, unscaled, of the differences in squares of
+    4x4 samples cost, summed: c² up to the limit, from there on a quarter of limit · |c|; in units
+    of 2**COST_SHIFT, rounded down. columns, rows: multiples of 4, up to 16 columns. blended:
+    between the first window and the mean of two others, halves rounded up. The limit is at most
+    LARGEST_LIMIT."""
 
-    def emit(builder: Any, windows: list[Callable[[int], Any]]) -> Any:
+    def emit(builder: Any, windows: list[Callable[[int], Any]], limit: Any) -> Any:
         lanes = _Lanes(builder, _WIDE)
+        most = lanes.wide_copies(limit)
+        of_square, of_rest = map(lanes.wide_constant, (COST_SHIFT, COST_SHIFT + SLOPE_SHIFT))
         total = None
         for top in range(0, rows, 4):
             a, b, c, d = (
@@ -166,8 +193,12 @@ def transformed_differences(columns: int, rows: int, blended: bool = False) -> A
                 builder.sub(b, d),
             ):
                 both = lanes.butterfly(lanes.butterfly(down, 1), 2)
-                found = lanes.wide(lanes.magnitude(both), columns)
+                size = lanes.wide(lanes.magnitude(both), columns)
+                small = builder.select(builder.icmp_signed("<", size, most), size, most)
+                square = builder.ashr(builder.mul(small, small), of_square)
+                rest = builder.mul(builder.sub(size, small), most)
+                found = builder.add(square, builder.ashr(rest, of_rest))
                 total = found if total is None else builder.add(total, found)
         return lanes.total(total)
 
-    return _windows(3 if blended else 2, emit)
+    return _windows(3 if blended else 2, emit, limited=True)
