@@ -16,8 +16,8 @@ from neuralcodec.encoder.gop_trials import BonusTrials
 from neuralcodec.encoder.lookahead import MiniGopReader, SourceFrame, look_ahead
 from neuralcodec.encoder.presets import MEDIUM, PRESETS, Effort
 from neuralcodec.encoder.quality_control import FrameResult, TryIntra
-from neuralcodec.encoder.structure.gop_structure import INTRA_BONUS
-from neuralcodec.encoder.structure.mini_gops import P_FRAMES, Structure
+from neuralcodec.encoder.structure.gop_structure import BONUS_BEFORE, INTRA_BONUS
+from neuralcodec.encoder.structure.mini_gops import LOW_DELAY, P_FRAMES, Structure
 from neuralcodec.encoder.structure.structure_choice import StructureChoice
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
@@ -70,6 +70,26 @@ def coded(installed: InstalledModel, clip: Clip, effort: Effort) -> list[CodedGo
 def intra_bonuses(gops: Sequence[CodedGop]) -> list[int]:
     assert all(f.q == QUALITY for g in gops for f in g.record.frames[1:])
     return [g.record.frames[0].q - QUALITY for g in gops]
+
+
+@pytest.mark.parametrize(
+    ("structure", "bonus"),
+    [
+        (Structure(16), BONUS_BEFORE[16]),
+        (Structure(8), BONUS_BEFORE[8]),
+        (Structure(8, is_fixed=True), INTRA_BONUS),  # chosen by nobody who has looked
+        (P_FRAMES, INTRA_BONUS),
+        (LOW_DELAY, INTRA_BONUS),
+    ],
+)
+def test_an_intra_frame_gets_more_before_a_large_mini_gop(
+    structure: Structure, bonus: int, still: Clip, installed_model: InstalledModel
+):
+    fmt, frames = still
+    whole = [replace(frames[0], pts=t) for t in range(17)]
+    settings = EncoderSettings(QUALITY, 17, CPU, torch.float32, structure=structure)
+    [gop] = Encoder(installed_model, fmt, settings).gops(iter(whole))
+    assert gop.record.frames[0].q - QUALITY == bonus
 
 
 def test_an_intra_frame_gets_more_where_the_frames_after_it_live_on_it(

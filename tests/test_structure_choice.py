@@ -75,6 +75,24 @@ def test_where_only_a_part_is_fast_its_mini_gops_alone_are_small():
     assert max(found[1:]) < 8
 
 
+def erratic(t: int) -> np.ndarray:
+    """Squares of 32x32 that go their own ways, other ones from frame to frame."""
+    steps = np.random.default_rng(9).integers(-14, 15, (17, 4, 4, 2))
+    places = 1000.0 + steps[: t + 1].sum(0)
+    side = np.arange(SIDE // 4)
+    return np.block(
+        [
+            [smooth(side + 40.0 * i + places[i, j, 0], side + places[i, j, 1]) for j in range(4)]
+            for i in range(4)
+        ]
+    )
+
+
+def test_what_moves_every_which_way_is_coded_in_small_mini_gops():
+    """Frames between others take two motions, and those are dear."""
+    assert max(sizes(clip(17, erratic))) <= 4
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 11, 15, 16])
 @pytest.mark.parametrize("structure", [P_FRAMES, LOW_DELAY, *(Structure(n, True) for n in SIZES)])
 def test_all_frames_are_in_a_mini_gop_that_is_not_too_large(count: int, structure: Structure):

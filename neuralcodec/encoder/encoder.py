@@ -87,9 +87,14 @@ class Encoder:
             coded = RunAhead(self._run_networks(read), FRAMES_AHEAD)
             stack.callback(self._end, read, coded)
             for frame in coded:
+                if frame is None:
+                    if gop:
+                        yield gop.finish(is_last_of_plan=True)
+                    gop = None
+                    continue
                 if frame.place.is_intra:
                     if gop:
-                        yield gop.finish(is_last_of_plan=frame.source.begins_gop)
+                        yield gop.finish(is_last_of_plan=False)
                     gop = _GopInProgress(self, frame.source.number)
                 assert gop is not None
                 with self.stopwatch.running("entropy coding"), core_taken():
@@ -102,7 +107,8 @@ class Encoder:
 
     def coded_frames(self, frames: Iterator[Frame]) -> Iterator[CodedFrame]:
         """What the networks make of the frames, without entropy coding."""
-        return self._run_networks(self._look_ahead(frames))
+        coded = self._run_networks(self._look_ahead(frames))
+        return (frame for frame in coded if frame is not None)
 
     def _look_ahead(self, frames: Iterator[Frame]) -> Iterator[SourceFrame]:
         s = self.settings
@@ -110,14 +116,14 @@ class Encoder:
         choice = StructureChoice(s.structure)
         return look_ahead(frames, s.gop, s.scene_cuts, choice, window)
 
-    def _end(self, read: RunAhead[SourceFrame], coded: RunAhead[CodedFrame]) -> None:
+    def _end(self, read: RunAhead[SourceFrame], coded: RunAhead[CodedFrame | None]) -> None:
         if self.feedback:
             self.feedback.close()
         read.close()  # before `coded`, which may wait for it
         self.source_is_stuck = read.is_stuck
         coded.close(patience=None)
 
-    def _run_networks(self, frames: Iterator[SourceFrame]) -> Iterator[CodedFrame]:
+    def _run_networks(self, frames: Iterator[SourceFrame]) -> Iterator[CodedFrame | None]:
         coder = GopCoder(self.installed, self.fmt, self.settings, self.feedback, self.stopwatch)
         self.notices = coder.notices
         yield from coder.code(frames)

@@ -13,6 +13,7 @@ from neuralcodec.encoder.gop_trials import BonusTrials
 from neuralcodec.encoder.lookahead import MiniGopReader, SourceFrame
 from neuralcodec.encoder.quality_control import Feedback
 from neuralcodec.encoder.structure.gop_structure import (
+    BONUS_BEFORE,
     INTRA_BONUS,
     RecurrenceWatch,
     frame_quality,
@@ -80,11 +81,14 @@ class GopCoder:
         """One sentence each, for people."""
         return self._encoder.notices
 
-    def code(self, frames: Iterator[SourceFrame]) -> Iterator[CodedFrame]:
-        """All frames, in the order of coding."""
+    def code(self, frames: Iterator[SourceFrame]) -> Iterator[CodedFrame | None]:
+        """All frames, in the order of coding; None between two GOPs of the look-ahead, as soon as
+        it is known that another follows: its first frame may have to wait."""
         reader = MiniGopReader(frames)
         for mini_gop in reader:
             if mini_gop[0].begins_gop:
+                if mini_gop[0].number:
+                    yield None
                 self._begin_gop()
                 batches = [[INTRA_STEP]]
             else:
@@ -144,9 +148,16 @@ class GopCoder:
 
     def _intra_bonus(self, reader: MiniGopReader, source: SourceFrame, quality: int) -> int:
         if self._trials is None:
-            return INTRA_BONUS
+            return self._usual_bonus(reader)
         rest, goes_on = reader.rest_of_gop(self._trials.frames - 1)
         return self._trials.choose(source, rest, goes_on, quality)
+
+    def _usual_bonus(self, reader: MiniGopReader) -> int:
+        structure = self._settings.structure
+        if structure.low_delay or structure.is_fixed:
+            return INTRA_BONUS
+        rest, _ = reader.rest_of_gop(1)
+        return BONUS_BEFORE.get(len(rest[0]), INTRA_BONUS) if rest else INTRA_BONUS
 
     def _settle(
         self, planned: _PlannedFrame, coded: EncodedFrame

@@ -9,7 +9,10 @@ from neuralcodec.video import Frame
 
 # q on top of that asked for: of an intra frame, and at each level of a mini-GOP of so many frames.
 # Others lean on the frames of low levels, nothing on those of the last one.
-INTRA_BONUS = 12  # 2 % fewer bits than 8 over 64 frames, 7 % where little moves; 16 saves 1 %
+INTRA_BONUS = 12
+# Before a mini-GOP of so many frames, if the look-ahead chose it: little moves there
+# (docs/decisions/006-size-of-mini-gops.md)
+BONUS_BEFORE = {8: 17, 16: 20}
 OFFSETS = {
     1: (0,),
     2: (1, -2),

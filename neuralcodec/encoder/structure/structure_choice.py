@@ -27,11 +27,15 @@ from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.motion.small_search import BLOCK
 from neuralcodec.video import Frame
 
-# By size: factor to what its frames seem to cost. Fitted, with the numbers below, to clips that
-# were coded with each size, and leaning to 4 (docs/decisions/006-size-of-mini-gops.md).
-WORTH = {1: 1.0, 2: 0.965, 4: 0.945, 8: 0.97, 16: 1.0}
+# By size: what it costs, of what P-frames would; and how much more with each bit that the motion of
+# a block of its anchor takes. Added to it: the share SEEN of what its frames seem to cost. Fitted,
+# with the numbers below, to clips that were coded with each size
+# (docs/decisions/006-size-of-mini-gops.md).
+WORTH = {1: 0.5, 2: 0.4, 4: 0.36, 8: 0.345, 16: 0.355}
+FAST_MOTION = 0.0185
+SEEN = 0.5
 MOTION_BITS = 1.0  # that one of a small picture stands for
-LEFT = 10.0  # squared error, in 8-bit steps, of which coding is not worth half a bit
+LEFT = 100.0  # squared error, in 8-bit steps, of which coding is not worth half a bit
 NOISE = 0.2  # of what was coded before, in these; in the mean of two references half of it is left
 WITHOUT_LOOKING = 4  # frames of a mini-GOP where kernels cannot run
 
@@ -96,7 +100,7 @@ class Window:
     def best(self, first: int, last: int) -> tuple[float, list[int]]:
         """What the frames after `first` up to `last` cost at least, and in which mini-GOPs."""
         size = last - first
-        whole = WORTH[size] * self.mini_gop(first, last)
+        whole = self._weighed(first, last)
         if size == 1:
             return whole, [1]
         middle = (first + last) // 2
@@ -104,6 +108,14 @@ class Window:
         if one[0] + other[0] < whole:
             return one[0] + other[0], one[1] + other[1]
         return whole, [size]
+
+    def _weighed(self, first: int, last: int) -> float:
+        size = last - first
+        worth = WORTH[size]
+        if size > 1:
+            worth += FAST_MOTION * float(self._motion(last, first).bits.mean())
+        as_p_frames = sum(self._anchor_cost(n, n + 1) for n in range(first, last))
+        return worth * as_p_frames + SEEN * self.mini_gop(first, last)
 
     def mini_gop(self, first: int, last: int) -> float:
         return self._anchor_cost(first, last) + self._inner(first, last)
