@@ -110,7 +110,7 @@ def tiny_model(**sizes: Any) -> VideoModel:
             layer.weight.mul_(2)
         for prior in (model.intra_prior, model.inter_prior):
             for networks in (prior.networks, prior.second):
-                if networks is not None:  # second halves are of intra frames alone
+                if networks:  # second halves are of intra frames alone
                     networks[-1].write.bias[:5] = -1000.0  # type: ignore[index, union-attr]
     return model
 

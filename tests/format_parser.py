@@ -58,7 +58,9 @@ class GopParser:
         return parsed
 
     def intra(self, ans: Ans, q: int) -> tuple[Parsed, Past]:
-        latent = self.latent(ans, self.common(q), None)
+        step = self.steps(0, 2).max(-1, keepdims=True)
+        side = np.concatenate([self.common(q), 16 * (step == np.arange(3))], -1)
+        latent = self.latent(ans, side, None)
         seen = self.model.magnitude(latent)
         still = PastMotion(np.zeros((2 * self.h, 2 * self.w, 5), np.int64), 0, ())
         nowhere = np.zeros((self.h, self.w), bool)
@@ -100,6 +102,15 @@ class GopParser:
         rows, columns = np.indices((self.h, self.w))
         return np.stack([np.full_like(rows, q - 32), (rows + columns) % 2 * 16], -1)
 
+    def steps(self, start: int, end: int) -> np.ndarray:
+        """Of the symbols of these channels; -1: none."""
+        row, column, c = np.indices((self.h, self.w, end - start))
+        c += start
+        t = column + 1 + c % 2
+        step = np.where((row // 2 + t // 2) % 2 == 1, 2, np.where(row % 4 == 2, 1, 0))
+        step = np.where(row % 2 == 1, 3, step)
+        return np.where((row + column + c) % 2 == 1, step, -1)
+
     def seen_of_motion(self, motion: np.ndarray, parser: MotionParser) -> np.ndarray:
         model, h, w = self.model, self.h, self.w
         four = motion.reshape(h, 2, w, 2, 5).transpose(0, 2, 4, 1, 3).reshape(h, w, 5, 4)
@@ -118,7 +129,6 @@ class GopParser:
     def latent(self, ans: Ans, side: np.ndarray, skipped: np.ndarray | None) -> np.ndarray:
         """skipped: of an inter frame."""
         model, h, w = self.model, self.h, self.w
-        odd = side[..., 1:2] // 16
         latent = np.zeros((h, w, model.config["latents"]), np.int64)
         start = 0
         for g, end in enumerate(model.config["groups"]):
@@ -129,9 +139,12 @@ class GopParser:
                 values = read_list(ans, model, indices.ravel().tolist(), self.seen)
                 latent[..., start:end] = np.reshape(values, (h, w, end - start))
             else:
-                first = (odd + np.arange(start, end)) % 2 == 1
-                for network, places in (("networks", first), ("second", ~first)):
-                    own = model.magnitude(latent[..., start:end]) if network == "second" else None
+                step = self.steps(start, end)
+                lists = [("networks", step >= 0), ("second", step < 0)]
+                if end <= 24:
+                    lists[:1] = [("networks", (step >= 0) & (step < 3)), ("between", step == 3)]
+                for network, places in lists:
+                    own = None if network == "networks" else model.magnitude(latent[..., start:end])
                     indices = self.scale_indices(f"intra_prior.{network}.{g}", x, own)
                     values = read_list(ans, model, indices[places].tolist(), self.seen)
                     latent[..., start:end][places] = values

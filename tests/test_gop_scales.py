@@ -51,9 +51,7 @@ def test_every_pass_of_every_frame_has_the_same_indices(
             for coded in kinds[0].passes(place.is_intra):
                 found, expected = (scales.indices(coded) for scales in kinds)
                 assert found.dtype == np.uint8 and np.array_equal(found, expected)
-                values = frame.latent[:, :, coded.channels]
-                if coded.chosen is not None and not coded.is_second:
-                    values = values * coded.chosen.numpy()
+                values = coded.values_known_after(frame.latent[:, :, coded.channels])
                 for scales in kinds:
                     scales.tell(coded, values)
             for scales, left in zip(kinds, memories, strict=True):

@@ -44,11 +44,11 @@ def small() -> VideoModel:
 
 def costs_of(model: VideoModel) -> list[FrameCost]:
     draw = torch.Generator().manual_seed(1)
-    which = torch.randint(0, 3, (2, 2, 1, 4, 6), generator=draw)
-    vectors = torch.randint(-20, 20, (2, 2, 4, 4, 6), generator=draw)
+    which = torch.randint(0, 3, (2, 2, 1, 8, 12), generator=draw)
+    vectors = torch.randint(-20, 20, (2, 2, 4, 8, 12), generator=draw)
     sequences = Sequences(
-        y=torch.rand(2, 3, 1, 32, 48, generator=draw),
-        uv=torch.rand(2, 3, 2, 16, 24, generator=draw),
+        y=torch.rand(2, 3, 1, 64, 96, generator=draw),
+        uv=torch.rand(2, 3, 2, 32, 48, generator=draw),
         q=torch.full((2, 3), 30.0),
         structure=pyramids(3, 2),
         stride=torch.tensor([1, 2]),

@@ -176,8 +176,7 @@ class GopSymbolEncoder(_GopContext):
                 values = symbols.latent[:, :, coded.channels]
                 chosen = None if coded.chosen is None else coded.chosen.numpy()
                 encoder.symbols(values, indices, chosen)
-                known = values if chosen is None or coded.is_second else values * chosen
-                self.scales.tell(coded, known)
+                self.scales.tell(coded, coded.values_known_after(values))
             self._end(symbols, place, before)
         return encoder.to_bytes()
 

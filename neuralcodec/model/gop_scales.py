@@ -29,6 +29,7 @@ from neuralcodec.kernels.parsing.scale_inputs import (
 )
 from neuralcodec.model.exact import QUALITY_CENTRE, log_magnitude, table_in_units
 from neuralcodec.model.kept import kept
+from neuralcodec.model.lattice import parity_map, steps_of_positions
 from neuralcodec.model.scale_prior import (
     LEVEL_UNITS,
     MOTION_CHANNELS,
@@ -39,7 +40,7 @@ from neuralcodec.model.scale_prior import (
     Pass,
     Past,
     ScalePrior,
-    parity_map,
+    Stage,
 )
 from neuralcodec.model.skip_prior import activity_of
 from neuralcodec.model.video_model import VideoModel
@@ -163,20 +164,19 @@ class _Columns:
 class _IntegerPrior:
     columns: _Columns
     summarise: IntegerLayer | None
-    networks: list[_IntegerNetwork]
-    second: list[_IntegerNetwork]  # of intra frames
+    networks: dict[Stage, list[_IntegerNetwork]]
 
     @classmethod
     def of(cls, prior: ScalePrior) -> "_IntegerPrior":
         widest = max(end - start for start, end in prior.bounds)
-        hidden = 0 if prior.second is None else widest
+        hidden = widest if prior.second else 0
         side = hidden + prior.hidden
         magnitudes = side + prior.side
         columns = _Columns(hidden, side, magnitudes, magnitudes + prior.bounds[-1][1])
 
         def integers(networks: Iterable[nn.Module]) -> list[_IntegerNetwork]:
             found = []
-            for network, (before, _) in zip(networks, prior.bounds, strict=True):
+            for network, (before, _) in zip(networks, prior.bounds, strict=False):
                 assert isinstance(network, GroupNetwork)
                 found.append(_integer_network(network, prior.side, before))
             return found
@@ -184,8 +184,7 @@ class _IntegerPrior:
         return cls(
             columns,
             None if prior.summarise is None else prior.summarise.in_integers(),
-            integers(prior.networks),
-            [] if prior.second is None else integers(prior.second),
+            {stage: integers(prior.of_stage(stage)) for stage in Stage},
         )
 
 
@@ -271,13 +270,12 @@ class CompiledScales(GopScales[IntegerHistory]):
 
     def indices(self, coded: Pass) -> np.ndarray:
         assert self._maps is not None
-        networks = self._integers.second if coded.is_second else self._integers.networks
-        network = networks[coded.group]
+        network = self._integers.networks[coded.stage][coded.group]
         columns, n = self._integers.columns, self._positions
         size = self.height, self.width
         start = columns.hidden
         own = columns.magnitudes + coded.channels.start
-        end = columns.magnitudes + coded.channels.stop if coded.is_second else own
+        end = columns.magnitudes + coded.channels.stop if coded.known is not None else own
         read, looked = self._hidden
         x = self._maps[:n, columns.side : end]
         rectify_sums(sums(x, network.read), network.read.bias, read.numpy(), 0)
@@ -318,5 +316,9 @@ class CompiledScales(GopScales[IntegerHistory]):
         self._hidden = torch.zeros(
             2, rows, columns.side - columns.hidden, dtype=torch.int8, device="cpu"
         )
-        parity = parity_map(self.height, self.width, 1, torch.device("cpu")).flatten()
-        self._maps[: self._positions, columns.side + 1] = ACTIVATION_UNITS * parity
+        size, cpu = (self.height, self.width), torch.device("cpu")
+        known = [parity_map(*size, 1, cpu)]
+        if is_intra:
+            known.append(steps_of_positions(*size, cpu))
+        for column, values in enumerate(torch.cat(known, -1).unbind(-1), columns.side + 1):
+            self._maps[: self._positions, column] = ACTIVATION_UNITS * values.flatten()

@@ -1,20 +1,23 @@
 """Latent to symbols and back: means in two checkerboard steps.
 
-The symbols of half of the latent are rounded around means known from outside (zero for intra
-frames); the means of the other half also see the first half. Means are floats and are added after
-parsing: they move the picture by rounding errors between machines, never the parsing.
+The symbols of half of the latent are rounded around means known from outside (of intra frames, from
+coarser steps of that half); the means of the other half also see the first half. Means are floats
+and are added after parsing: they move the picture by rounding errors between machines, never the
+parsing.
 """
 
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neuralcodec.kernels.compiled import can_run
 from neuralcodec.kernels.networks.means import both_halves, known_half
+from neuralcodec.model.coarse_means import CoarseMeans, Value
 from neuralcodec.model.exact import round_through
+from neuralcodec.model.lattice import parity_map
 from neuralcodec.model.layers import Block, Float32Pointwise, Pointwise
-from neuralcodec.model.scale_prior import parity_map
 
 Choose = Callable[[Tensor], Tensor]
 
@@ -24,7 +27,7 @@ class LatentMeans(nn.Module):
 
     def __init__(self, latents: int, side: int, hidden: int) -> None:
         super().__init__()
-        self.first = _mean_network(side, hidden, latents) if side else None
+        self.first = _mean_network(side, hidden, latents) if side else CoarseMeans(latents)
         self.second = _mean_network(side + latents, hidden, latents)
 
     def quantise(
@@ -35,39 +38,42 @@ class LatentMeans(nn.Module):
 
         Returns (means, rounded): symbols = rounded - means, both with straight-through gradients.
         """
-
-        def rounded(means: Tensor) -> Tensor:
-            return choose(latent - means) + means
-
-        chosen = self._chosen(latent)
-        means = self._first_means(latent, side, scale)
-        known = rounded(means) * chosen
-        means = means * chosen + self._second_means(known, side, scale) * (1 - chosen)
-        return means, rounded(means)
+        return self._in_turn(lambda means: choose(latent - means) + means, latent, side, scale)
 
     def restore(self, symbols: Tensor, side: Tensor | None, scale: Tensor) -> Tensor:
         """The rounded latent from its symbols: what `quantise` gave, up to float rounding."""
         if can_run(symbols) and not torch.is_grad_enabled():
-            known, seen = known_half(symbols, self._unscaled_first(symbols, side), scale)
+            first = self._unscaled_first(lambda means: symbols + means, symbols, side, scale)
+            known, seen = known_half(symbols, first, scale)
             return both_halves(symbols, self._unscaled_second(seen, side), scale, known)
         return self.reference_restore(symbols, side, scale)
 
     def reference_restore(self, symbols: Tensor, side: Tensor | None, scale: Tensor) -> Tensor:
-        chosen = self._chosen(symbols)
-        means = self._first_means(symbols, side, scale)
-        known = (symbols + means) * chosen
-        return known + (symbols + self._second_means(known, side, scale)) * (1 - chosen)
+        return self._in_turn(lambda means: symbols + means, symbols, side, scale)[1]
 
-    def _first_means(self, like: Tensor, side: Tensor | None, scale: Tensor) -> Tensor:
-        return self._unscaled_first(like, side) * scale
+    def _in_turn(
+        self, value: Value, like: Tensor, side: Tensor | None, scale: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """value: means -> the rounded latent, both in symbol units; like: a latent."""
+        chosen = self._chosen(like)
+        means = self._unscaled_first(value, like, side, scale) * scale
+        known = value(means) * chosen
+        second = self._unscaled_second(known / scale, side) * scale
+        means = means * chosen + second * (1 - chosen)
+        return means, value(means)
 
-    def _second_means(self, known: Tensor, side: Tensor | None, scale: Tensor) -> Tensor:
-        return self._unscaled_second(known / scale, side) * scale
-
-    def _unscaled_first(self, like: Tensor, side: Tensor | None) -> Tensor:
+    def _unscaled_first(
+        self, value: Value, like: Tensor, side: Tensor | None, scale: Tensor
+    ) -> Tensor:
         """In latent units."""
-        if self.first is None:
-            return torch.zeros_like(like)
+        if isinstance(self.first, CoarseMeans):
+            count = self.first.channels
+            rest = 0, 0, 0, 0, 0, like.shape[1] - count
+
+            def unscaled(coarse: Tensor) -> Tensor:
+                return (value(F.pad(coarse, rest) * scale) / scale)[:, :count]
+
+            return F.pad(self.first(unscaled, like), rest)
         means: Tensor = self.first(side)
         return means.float()
 

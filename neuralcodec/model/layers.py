@@ -70,7 +70,7 @@ def reference_planes(tokens: Tensor) -> tuple[Tensor, Tensor]:
     return F.pixel_shuffle(tokens[:, :64], 8), F.pixel_shuffle(tokens[:, 64:], 4)
 
 
-class _Convolution(nn.Conv2d):
+class Convolution(nn.Conv2d):
     """One whose weights are not drawn where they are to be loaded: on the meta device, where
     PyTorch takes a millisecond for each."""
 
@@ -79,14 +79,14 @@ class _Convolution(nn.Conv2d):
             super().reset_parameters()
 
 
-class Depthwise(_Convolution):
+class Depthwise(Convolution):
     """A 3x3 convolution of each channel by itself."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, channels, 3, padding=1, groups=channels)
 
 
-class Pointwise(_Convolution):
+class Pointwise(Convolution):
     """A 1x1 convolution: on a CPU a matrix product, which in channels-last layout needs no copy and
     is differentiated in three quarters of the time."""
 
@@ -107,7 +107,7 @@ class Pointwise(_Convolution):
         return packed(self.weight.flatten(1), self.bias)
 
 
-class Downsample(_Convolution):
+class Downsample(Convolution):
     """A 2x2 convolution of stride 2: each square of four positions to one."""
 
     def __init__(self, inputs: int, outputs: int) -> None:

@@ -3,15 +3,17 @@
 Channels are coded in groups from coarse to fine; the network of a group sees the magnitudes of the
 groups before it and, in inter frames, of the frames before. The groups of intra frames are coded in
 two checkerboard halves, of which the second sees the first: neighbours in the same channel say
-much, and inter frames know them from those they refer to. Exact arithmetic throughout, and only
-symbols already decoded as input, so that encoder and decoder agree to the last bit everywhere.
-All maps are channels-last: (B, h, w, channels).
+much, and inter frames know them from those they refer to. In the first groups a half of the first
+half comes before the other, see `lattice`. Exact arithmetic throughout, and only symbols already
+decoded as input, so that encoder and decoder agree to the last bit everywhere. All maps are
+channels-last: (B, h, w, channels).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from enum import Enum, auto
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,9 +27,17 @@ from neuralcodec.model.exact import (
     rectify,
     to_index,
 )
+from neuralcodec.model.lattice import (
+    COARSE_CHANNELS,
+    COARSE_STEPS,
+    parity_map,
+    step_map,
+    steps_of_positions,
+)
 from neuralcodec.model.motion_values import FIRST, SECOND
 
 SIDE_CHANNELS = 2  # quality, parity
+STEP_CHANNELS = COARSE_STEPS - 1  # of intra frames: when the means of a position become known
 # |dx|, |dy| and their spread in the first reference and in the second, how many of the four blocks
 # use each, level, log distances
 SEEN_OF_MOTION = 4 + 4 + 2 + 1 + 2
@@ -109,21 +119,6 @@ class Past:
         )
 
 
-@lru_cache(maxsize=32)
-def parity_map(height: int, width: int, channels: int, device: torch.device) -> Tensor:
-    """(h, w, channels) of 0 and 1: a checkerboard that alternates from channel to channel too."""
-    rows = torch.arange(height, device=device)[:, None, None]
-    columns = torch.arange(width, device=device)[None, :, None]
-    return ((rows + columns + torch.arange(channels, device=device)) % 2).float()
-
-
-def _first_half(channels: slice, maps: Tensor) -> Tensor:
-    """Which of these channels' symbols the first of two passes codes, (h, w, channels), where maps
-    (B, h, w, ...) are and of their size."""
-    _, height, width, _ = maps.shape
-    return parity_map(height, width, channels.stop, maps.device)[..., channels.start :] > 0
-
-
 def _four_blocks(maps: Tensor) -> Tensor:
     """(B, C, 2h, 2w) -> (B, h, w, C, 4): of each latent position."""
     batch, channels, rows, columns = maps.shape
@@ -179,17 +174,35 @@ class GroupNetwork(nn.Module):
         return to_index(self.write(torch.cat(seen, -1)))
 
 
+class Stage(Enum):
+    """Which of a group's networks a pass takes."""
+
+    FIRST = auto()
+    BETWEEN = auto()
+    SECOND = auto()
+
+
 @dataclass(frozen=True)
 class Pass:
-    """Some symbols of a frame that are coded at once: those of a group, or half of them.
+    """Some symbols of a frame that are coded at once: those of a group, or part of them.
 
-    chosen (h, w, channels of the group), on the CPU: which ones; None: all.
+    chosen (h, w, channels of the group), on the CPU: which ones; None: all. known, alike: which
+    ones are known before; None: none.
     """
 
     group: int
     channels: slice
+    stage: Stage = Stage.FIRST
     chosen: Tensor | None = None
-    is_second: bool = False
+    known: Tensor | None = None
+
+    def values_known_after(self, values: np.ndarray) -> np.ndarray:
+        """Symbols of the group, those that are not known yet made 0."""
+        if self.chosen is None:
+            return values
+        known = self.chosen if self.known is None else self.chosen | self.known
+        found: np.ndarray = values * known.numpy()
+        return found
 
 
 class ScalePrior(nn.Module):
@@ -204,13 +217,20 @@ class ScalePrior(nn.Module):
         if inter:
             self.summarise = ExactLinear(2 * config.latents, hidden)
             side += hidden + MOTION_CHANNELS
+        else:
+            side += STEP_CHANNELS
         self.hidden, self.side = hidden, side
         self.networks = nn.ModuleList(
             GroupNetwork(start + side, hidden, end - start) for start, end in self.bounds
         )
-        self.second: nn.ModuleList | None = None
+        self.between, self.second = nn.ModuleList(), nn.ModuleList()
         if not inter:
-            self.second = nn.ModuleList(
+            self.between.extend(
+                GroupNetwork(end + side, hidden, end - start, own=end - start)
+                for start, end in self.bounds
+                if end <= COARSE_CHANNELS
+            )
+            self.second.extend(
                 GroupNetwork(end + side, hidden, end - start, own=end - start)
                 for start, end in self.bounds
             )
@@ -229,7 +249,10 @@ class ScalePrior(nn.Module):
             quality.expand(batch, height, width, 1),
             parity_map(height, width, 1, q.device).expand(batch, height, width, 1),
         ]
-        if self.summarise is not None:
+        if self.summarise is None:
+            steps = steps_of_positions(height, width, q.device)
+            maps.append(steps.expand(batch, *steps.shape))
+        else:
             assert past is not None
             history = past.history
             seen = torch.cat([history.last, history.mean], -1)
@@ -240,36 +263,50 @@ class ScalePrior(nn.Module):
 
     def passes(self, height: int, width: int) -> Iterator[Pass]:
         """In the order of coding."""
+        size, cpu = (height, width), torch.device("cpu")
         for group, (start, end) in enumerate(self.bounds):
-            if self.second is None:
-                yield Pass(group, slice(start, end))
+            channels = slice(start, end)
+            if not self.second:
+                yield Pass(group, channels)
                 continue
-            first = parity_map(height, width, end, torch.device("cpu"))[..., start:] > 0
-            yield Pass(group, slice(start, end), first)
-            yield Pass(group, slice(start, end), ~first, is_second=True)
+            known = None
+            first = parity_map(*size, end, cpu)[..., start:] > 0
+            if group < len(self.between):
+                known = step_map(*size, end, cpu)[..., start:] < COARSE_STEPS - 1
+                yield Pass(group, channels, Stage.FIRST, known)
+                yield Pass(group, channels, Stage.BETWEEN, first & ~known, known)
+            else:
+                yield Pass(group, channels, Stage.FIRST, first)
+            yield Pass(group, channels, Stage.SECOND, ~first, first)
 
     def indices(self, coded: Pass, side: Tensor, magnitudes: Tensor) -> Tensor:
         """Scale indices (B, h, w, channels of the group), of which the pass takes its own, from
         the magnitudes of what was coded before it."""
-        before = magnitudes[..., : coded.channels.start]
-        x = torch.cat([before, side], -1)
-        if coded.is_second:
-            assert self.second is not None
-            known = magnitudes[..., coded.channels] * _first_half(coded.channels, magnitudes)
-            indices: Tensor = self.second[coded.group](torch.cat([x, known], -1))
-        else:
-            indices = self.networks[coded.group](x)
+        seen = [magnitudes[..., : coded.channels.start], side]
+        if coded.known is not None:
+            seen.append(magnitudes[..., coded.channels] * coded.known.to(side.device))
+        network = self.of_stage(coded.stage)[coded.group]
+        indices: Tensor = network(torch.cat(seen, -1))
         return indices
+
+    def of_stage(self, stage: Stage) -> nn.ModuleList:
+        """The networks of all groups, or of the first ones."""
+        return {
+            Stage.FIRST: self.networks,
+            Stage.BETWEEN: self.between,
+            Stage.SECOND: self.second,
+        }[stage]
 
     def all_indices(self, side: Tensor, magnitudes: Tensor) -> Tensor:
         """Of all passes, when the symbols are known: (B, h, w, N)."""
-        found: list[Tensor] = []
+        found: dict[int, Tensor] = {}
         for coded in self.passes(*side.shape[1:3]):
             indices = self.indices(coded, side, magnitudes)
-            if coded.is_second:
-                indices = torch.where(_first_half(coded.channels, indices), found.pop(), indices)
-            found.append(indices)
-        return torch.cat(found, -1)
+            if coded.chosen is not None and coded.group in found:
+                chosen = coded.chosen.to(side.device)
+                indices = torch.where(chosen, indices, found[coded.group])
+            found[coded.group] = indices
+        return torch.cat(list(found.values()), -1)
 
 
 assert LIMIT / ACTIVATION_UNITS > 2  # the quality map reaches -2..2

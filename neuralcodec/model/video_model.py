@@ -5,6 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from neuralcodec.model.coarse_means import CoarseMeans
 from neuralcodec.model.config import ModelConfig
 from neuralcodec.model.exact import (
     ExactLayer,
@@ -176,8 +177,14 @@ class VideoModel(nn.Module):
         Linear transforms, quantiser steps, means and exact layers stay in float32."""
         fast = copy.deepcopy(self)
         for coder in (fast.intra, fast.inter):
+            stay = {
+                part
+                for module in coder.modules()
+                if isinstance(module, Float32Pointwise | CoarseMeans)
+                for part in module.modules()
+            }
             for module in coder.modules():
-                if isinstance(module, nn.Conv2d) and not isinstance(module, Float32Pointwise):
+                if isinstance(module, nn.Conv2d) and module not in stay:
                     module.to(precision)
         return fast
 
