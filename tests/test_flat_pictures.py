@@ -9,7 +9,7 @@ import neuralcodec
 SIDE, BLOCK = 256, 16
 
 
-@pytest.mark.xfail(strict=True, reason="half of each block's DC is coded without a prediction")
+@pytest.mark.xfail(strict=True, reason="10 bits: no prior has learned that an area can be flat")
 def test_a_flat_picture_costs_at_most_two_bits_a_block(tmp_path: Path):
     source = tmp_path / "gray.y4m"
     header = f"YUV4MPEG2 W{SIDE} H{SIDE} F25:1 Ip A1:1 C420jpeg\nFRAME\n"
