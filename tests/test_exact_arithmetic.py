@@ -143,7 +143,7 @@ def test_the_networks_of_a_model_give_the_same_indices_in_float32_and_float64(
         wide = copy.deepcopy(prior).double()
         latents = prior.bounds[-1][1]
         magnitudes = activations(2, latents, extreme=False)
-        for coded in prior.passes(*magnitudes.shape[1:3]):
+        for coded in prior.passes(*magnitudes.shape[1:3], magnitudes.device):
             start = coded.channels.start
             side = activations(2, prior.networks[coded.group].read.weight.shape[1] - start)
             with torch.inference_mode(), exact_float32("cpu"):

@@ -154,8 +154,8 @@ class GopCoder:
 
     def _usual_bonus(self, reader: MiniGopReader) -> int:
         structure = self._settings.structure
-        if structure.low_delay or structure.is_fixed:
-            return INTRA_BONUS
+        if structure.is_fixed or structure.largest < min(BONUS_BEFORE):
+            return INTRA_BONUS  # without waiting for frames that would not change it
         rest, _ = reader.rest_of_gop(1)
         return BONUS_BEFORE.get(len(rest[0]), INTRA_BONUS) if rest else INTRA_BONUS
 

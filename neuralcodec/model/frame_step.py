@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -22,8 +23,12 @@ INTRA_LEANING, LEANING = 2.5, (4.0, 2.0, 1.4, 1.0)
 
 def leaning_of(level: Tensor) -> Tensor:
     """(B,), of inter frames."""
-    leaning = torch.tensor(LEANING, dtype=torch.float32, device=level.device)
-    return leaning[level.clamp(max=len(LEANING) - 1)]
+    return _leanings(level.device)[level.clamp(max=len(LEANING) - 1)]
+
+
+@lru_cache(maxsize=8)
+def _leanings(device: torch.device) -> Tensor:
+    return torch.tensor(LEANING, dtype=torch.float32, device=device)
 
 
 @dataclass(frozen=True)

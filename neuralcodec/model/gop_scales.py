@@ -69,7 +69,7 @@ class GopScales(ABC, Generic[Memory]):
         self.model, self.height, self.width = model, height, width
 
     def passes(self, intra: bool) -> list[Pass]:
-        return list(self._prior(intra).passes(self.height, self.width))
+        return list(self._prior(intra).passes(self.height, self.width, torch.device("cpu")))
 
     @abstractmethod
     def begin(self, q: int, past: "FramePast[Memory] | None") -> None:
@@ -176,6 +176,7 @@ class _IntegerPrior:
 
         def integers(networks: Iterable[nn.Module]) -> list[_IntegerNetwork]:
             found = []
+            # Between halves, only the first groups have any
             for network, (before, _) in zip(networks, prior.bounds, strict=False):
                 assert isinstance(network, GroupNetwork)
                 found.append(_integer_network(network, prior.side, before))

@@ -186,8 +186,8 @@ class Stage(Enum):
 class Pass:
     """Some symbols of a frame that are coded at once: those of a group, or part of them.
 
-    chosen (h, w, channels of the group), on the CPU: which ones; None: all. known, alike: which
-    ones are known before; None: none.
+    chosen (h, w, channels of the group): which ones; None: all. known, alike: which ones are
+    known before; None: none.
     """
 
     group: int
@@ -197,7 +197,7 @@ class Pass:
     known: Tensor | None = None
 
     def values_known_after(self, values: np.ndarray) -> np.ndarray:
-        """Symbols of the group, those that are not known yet made 0."""
+        """Symbols of the group, those that are not known yet made 0. Of a pass on the CPU."""
         if self.chosen is None:
             return values
         known = self.chosen if self.known is None else self.chosen | self.known
@@ -261,18 +261,18 @@ class ScalePrior(nn.Module):
             maps.append(history.after_intra[:, None, None, None].expand_as(maps[0]))
         return torch.cat(maps, -1)
 
-    def passes(self, height: int, width: int) -> Iterator[Pass]:
+    def passes(self, height: int, width: int, device: torch.device) -> Iterator[Pass]:
         """In the order of coding."""
-        size, cpu = (height, width), torch.device("cpu")
+        size = height, width
         for group, (start, end) in enumerate(self.bounds):
             channels = slice(start, end)
             if not self.second:
                 yield Pass(group, channels)
                 continue
             known = None
-            first = parity_map(*size, end, cpu)[..., start:] > 0
+            first = parity_map(*size, end, device)[..., start:] > 0
             if group < len(self.between):
-                known = step_map(*size, end, cpu)[..., start:] < COARSE_STEPS - 1
+                known = step_map(*size, end, device)[..., start:] < COARSE_STEPS - 1
                 yield Pass(group, channels, Stage.FIRST, known)
                 yield Pass(group, channels, Stage.BETWEEN, first & ~known, known)
             else:
@@ -284,7 +284,7 @@ class ScalePrior(nn.Module):
         the magnitudes of what was coded before it."""
         seen = [magnitudes[..., : coded.channels.start], side]
         if coded.known is not None:
-            seen.append(magnitudes[..., coded.channels] * coded.known.to(side.device))
+            seen.append(magnitudes[..., coded.channels] * coded.known)
         network = self.of_stage(coded.stage)[coded.group]
         indices: Tensor = network(torch.cat(seen, -1))
         return indices
@@ -300,11 +300,11 @@ class ScalePrior(nn.Module):
     def all_indices(self, side: Tensor, magnitudes: Tensor) -> Tensor:
         """Of all passes, when the symbols are known: (B, h, w, N)."""
         found: dict[int, Tensor] = {}
-        for coded in self.passes(*side.shape[1:3]):
+        _, height, width, _ = side.shape
+        for coded in self.passes(height, width, side.device):
             indices = self.indices(coded, side, magnitudes)
             if coded.chosen is not None and coded.group in found:
-                chosen = coded.chosen.to(side.device)
-                indices = torch.where(chosen, indices, found[coded.group])
+                indices = torch.where(coded.chosen, indices, found[coded.group])
             found[coded.group] = indices
         return torch.cat(list(found.values()), -1)
 

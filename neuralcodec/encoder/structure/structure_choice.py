@@ -96,6 +96,7 @@ class Window:
     def __init__(self, pictures: list[SmallPicture]) -> None:
         self.pictures = pictures
         self._found: dict[tuple[int, int], Motion] = {}
+        self._p_frame_costs: dict[int, float] = {}
 
     def best(self, first: int, last: int) -> tuple[float, list[int]]:
         """What the frames after `first` up to `last` cost at least, and in which mini-GOPs."""
@@ -114,8 +115,13 @@ class Window:
         worth = WORTH[size]
         if size > 1:
             worth += FAST_MOTION * float(self._motion(last, first).bits.mean())
-        as_p_frames = sum(self._anchor_cost(n, n + 1) for n in range(first, last))
+        as_p_frames = sum(self._p_frame_cost(n) for n in range(first + 1, last + 1))
         return worth * as_p_frames + SEEN * self.mini_gop(first, last)
+
+    def _p_frame_cost(self, number: int) -> float:
+        if number not in self._p_frame_costs:
+            self._p_frame_costs[number] = self._anchor_cost(number - 1, number)
+        return self._p_frame_costs[number]
 
     def mini_gop(self, first: int, last: int) -> float:
         return self._anchor_cost(first, last) + self._inner(first, last)
