@@ -16,7 +16,7 @@ from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
 from neuralcodec.encoder.scene_cuts import LOOKAHEAD, JudgedFrame
 from neuralcodec.encoder.structure.gop_structure import (
-    HIGHEST,
+    BONUS_BEFORE,
     INTRA_BONUS,
     LOW_DELAY_OFFSETS,
     LOWEST,
@@ -26,19 +26,28 @@ from neuralcodec.encoder.structure.gop_structure import (
 )
 from neuralcodec.encoder.structure.mini_gops import LOW_DELAY, P_FRAMES, SIZES, GopOrder, Structure
 from neuralcodec.encoder.structure.structure_choice import StructureChoice
+from neuralcodec.model.config import HIGHEST_Q, LOWEST_Q, QUALITIES
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.video import Frame, VideoFormat
+
+ALL_OFFSETS = [
+    *(INTRA_BONUS, *BONUS_BEFORE.values(), *LOW_DELAY_OFFSETS),
+    *(offset for each in OFFSETS.values() for offset in each),
+]
 
 
 def test_intra_frames_get_more_quality_within_the_range():
     assert [frame_quality(30, INTRA_BONUS), frame_quality(30)] == [30 + INTRA_BONUS, 30]
-    assert frame_quality(63, INTRA_BONUS) == 63
+    assert frame_quality(HIGHEST_Q, INTRA_BONUS) == HIGHEST_Q
 
 
-def test_at_the_ends_of_the_scale_all_frames_have_the_same_quality():
-    offsets = [INTRA_BONUS, *LOW_DELAY_OFFSETS, *(o for each in OFFSETS.values() for o in each)]
-    assert {frame_quality(LOWEST, offset) for offset in offsets} == {0}
-    assert {frame_quality(HIGHEST, offset) for offset in offsets} == {63}
+def test_no_offset_is_cut_where_qualities_can_be_asked_for():
+    asked = range(QUALITIES)
+    assert {frame_quality(q, offset) - q - offset for q in asked for offset in ALL_OFFSETS} == {0}
+
+
+def test_at_the_lowest_quality_all_frames_have_the_lowest_q():
+    assert {frame_quality(LOWEST, offset) for offset in ALL_OFFSETS} == {LOWEST_Q}
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 8, 12, 13])

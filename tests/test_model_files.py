@@ -195,7 +195,7 @@ def _weight(value: float) -> Callable[[Tensors, Metadata], None]:
     "change",
     {
         "without metadata": lambda t, m: m.clear(),
-        "of networks that come later": lambda t, m: m.update(networks="2"),
+        "of networks that come later": lambda t, m: m.update(networks="3"),
         "without configuration": lambda t, m: m.pop("config"),
         "configuration that is no JSON": lambda t, m: m.update(config="{"),
         "configuration that is a list": lambda t, m: m.update(config="[1]"),

@@ -14,7 +14,7 @@ import pytest
 from neuralcodec.container.sizes import fixed_bits
 from neuralcodec.encoder.lookahead import FrameComplexity, SourceFrame
 from neuralcodec.encoder.quality_control import FrameResult, QualityControl
-from neuralcodec.encoder.structure.gop_structure import HIGHEST, INTRA_BONUS, frame_quality
+from neuralcodec.encoder.structure.gop_structure import HIGHEST, INTRA_BONUS, LOWEST, frame_quality
 from neuralcodec.encoder.structure.mini_gops import (
     LOW_DELAY,
     P_FRAMES,
@@ -218,7 +218,7 @@ def test_a_forecast_that_is_right_leaves_q_as_it_is():
     assert {cost.quality for cost in costs} <= {31, 32, 33}
 
 
-@pytest.mark.parametrize(("budget", "end"), [(1.0, -INTRA_BONUS), (1e12, HIGHEST)])
+@pytest.mark.parametrize(("budget", "end"), [(1.0, LOWEST), (1e12, HIGHEST)])
 def test_a_budget_out_of_reach_ends_at_the_end_of_the_scale(budget: float, end: int):
     coder = Coder(real_bits(SCENES["as foretold"]), no_psnr)
     costs = coder.steered_by(PlannedBits(bits_plan(budget)))

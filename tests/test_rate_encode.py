@@ -64,7 +64,7 @@ def test_a_size_out_of_reach_is_told_with_the_nearest(source: Path):
     assert done.rate is not None
     assert not done.rate.met
     nearest = done.rate.target.text(float(done.bytes))
-    assert done.rate.notice == f"1000 bytes is out of reach: {nearest} at q 0 is the nearest"
+    assert done.rate.notice == f"1000 bytes is out of reach: {nearest} is the nearest"
     assert done.rate.notice in done.notices
 
 

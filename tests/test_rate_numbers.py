@@ -58,15 +58,15 @@ def test_a_target_is_met_within_2_percent_or_a_tenth_of_a_decibel(
     kind: RateKind, asked: float, near: float, far: float
 ):
     target = RateTarget(kind, asked)
-    assert judge_outcome(target, near, 10, 20).met
-    missed = judge_outcome(target, far, 10, 20)
+    assert judge_outcome(target, near, False, False).met
+    missed = judge_outcome(target, far, False, False)
     assert not missed.met
     assert missed.notice
 
 
 def test_out_of_reach_is_said_only_where_the_end_of_the_scale_was_used():
     target = RateTarget(RateKind.SIZE, 12288)
-    at_the_end = judge_outcome(target, 36045, lowest=0, highest=0)
-    assert at_the_end.notice == "12.0 KiB is out of reach: 35.2 KiB at q 0 is the nearest"
-    within = judge_outcome(target, 36045, lowest=0, highest=20)
+    at_the_end = judge_outcome(target, 36045, is_smallest=True, is_best=False)
+    assert at_the_end.notice == "12.0 KiB is out of reach: 35.2 KiB is the nearest"
+    within = judge_outcome(target, 36045, is_smallest=False, is_best=True)
     assert within.notice == "12.0 KiB was asked for, the result has 35.2 KiB"

@@ -170,7 +170,7 @@ class _RowReader:
         if code & 1:
             difference, self.at = read_signed_varint(self._data, self.at)
             q += difference
-        check_range("a quality", q, 0, layout.MAX_Q)
+        check_range("a quality", q, layout.MIN_Q, layout.MAX_Q)
         length, self.at = read_varint(self._data, self.at)
         shown = self._shown + 1 + kind.step
         place = Placement(shown, kind.level, self._slots(kind), self._stored(kind))
@@ -255,7 +255,7 @@ def pack_frame_table(frames: Sequence[FrameRecord]) -> bytes:
     rules, packer, rows = PlacementRules(len(frames)), RowPacker(), bytearray()
     for frame in frames:
         check_range("a time stamp", frame.pts, -layout.MAX_PTS, layout.MAX_PTS)
-        check_range("a quality", frame.q, 0, layout.MAX_Q)
+        check_range("a quality", frame.q, layout.MIN_Q, layout.MAX_Q)
         rules.check(frame.place)
         rows += packer.pack(FrameRow(frame.place, frame.q, len(frame.payload)))
     shown = sorted(frames, key=lambda frame: frame.place.shown)

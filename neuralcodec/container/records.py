@@ -34,7 +34,7 @@ class FrameRecord:
     """One coded frame."""
 
     pts: int  # in VideoFormat.time_base units, within ±(2⁶¹ − 1)
-    q: int  # quality, 0..63
+    q: int  # -9..90, on the scale of the qualities 0..63 that can be asked for
     payload: bytes
     place: Placement
 

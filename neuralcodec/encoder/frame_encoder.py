@@ -16,6 +16,7 @@ from neuralcodec.encoder.motion.motion_setting import motion_setting
 from neuralcodec.encoder.motion.seen_motion import SeenMotion
 from neuralcodec.encoder.presets import MEDIUM, Effort
 from neuralcodec.encoder.refinement import refine_latent
+from neuralcodec.encoder.temporal_filter import Neighbours, filtered
 from neuralcodec.entropy.coder import LARGEST
 from neuralcodec.model.frame_step import CodedStep, FrameCoding, FramePlace
 from neuralcodec.model.loop_filters import Filtered
@@ -28,13 +29,15 @@ from neuralcodec.video import Frame, VideoFormat
 @dataclass(frozen=True, kw_only=True)
 class FrameTask:
     """A frame to be coded at q. references: what the two frames have left that it refers to, in
-    the order of `place.slots`; None: an intra frame. motion: where the look-ahead saw it."""
+    the order of `place.slots`; None: an intra frame. motion: where the look-ahead saw it.
+    neighbours: what it is filtered with before."""
 
     frame: Frame
     q: int
     place: Placement
     references: tuple[Recurrence, Recurrence] | None
     motion: SeenMotion | None = None
+    neighbours: Neighbours | None = None
 
     def seen_motion(self, rows: int, columns: int) -> np.ndarray:
         """In both references, (2, rows, columns, 2): see `SeenMotion.toward`."""
@@ -94,7 +97,7 @@ class FrameEncoder:
     def _encode(self, tasks: Sequence[FrameTask]) -> list[EncodedFrame]:
         """All of one kind."""
         with running_networks(self.device, self.precision):
-            y, uv = to_tensors([task.frame for task in tasks], self.fmt, self.device)
+            y, uv = self._planes(tasks)
             q = torch.tensor([task.q for task in tasks], device=self.device)
 
             def refine(latent: Tensor, coding: FrameCoding) -> Tensor:
@@ -120,6 +123,20 @@ class FrameEncoder:
                 EncodedFrame(symbols=symbols, shown=frame, recurrence=left.select(i))
                 for i, (symbols, frame) in enumerate(zip(_to_symbols(step), pictures, strict=True))
             ]
+
+    def _planes(self, tasks: Sequence[FrameTask]) -> tuple[Tensor, Tensor]:
+        y, uv = to_tensors([task.frame for task in tasks], self.fmt, self.device)
+        for item, task in enumerate(tasks):
+            if task.neighbours is None:
+                continue
+            one = slice(item, item + 1)
+            others = {
+                later: to_tensors([frame], self.fmt, self.device)
+                for later, frame in task.neighbours.frames.items()
+            }
+            planes = y[one], uv[one]
+            y[one], uv[one] = filtered(planes, task.q, others, task.neighbours.strength)
+        return y, uv
 
 
 def _to_symbols(step: CodedStep) -> list[FrameSymbols]:

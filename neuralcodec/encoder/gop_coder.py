@@ -19,8 +19,15 @@ from neuralcodec.encoder.structure.gop_structure import (
     frame_quality,
     luma_error,
 )
-from neuralcodec.encoder.structure.mini_gops import INTRA_STEP, CodingStep, GopOrder
+from neuralcodec.encoder.structure.mini_gops import INTRA_STEP, P_FRAMES, CodingStep, GopOrder
 from neuralcodec.encoder.structure.reference_slots import ReferenceSlots
+from neuralcodec.encoder.temporal_filter import (
+    INTRA_STRENGTHS,
+    LOW_DELAY_STRENGTH,
+    RADIUS,
+    Neighbours,
+    strength_at,
+)
 from neuralcodec.metrics import frame_psnr
 from neuralcodec.model.model_file import InstalledModel
 from neuralcodec.references import Placement
@@ -47,6 +54,7 @@ class _PlannedFrame:
     place: Placement
     gop_quality: int
     q: int
+    neighbours: Neighbours | None
 
     def task(self, slots: ReferenceSlots) -> FrameTask:
         return FrameTask(
@@ -55,6 +63,7 @@ class _PlannedFrame:
             place=self.place,
             references=slots.read(self.place),
             motion=self.source.motion,
+            neighbours=self.neighbours,
         )
 
 
@@ -144,7 +153,27 @@ class GopCoder:
             place=step.place,
             gop_quality=quality,
             q=frame_quality(quality, offset),
+            neighbours=self._neighbours(reader, source, step),
         )
+
+    def _neighbours(
+        self, reader: MiniGopReader, source: SourceFrame, step: CodingStep
+    ) -> Neighbours | None:
+        """What a frame is filtered with, if others lean on it."""
+        structure = self._settings.structure
+        if not self._settings.effort.temporal_filter or structure == P_FRAMES:
+            return None
+        if structure.low_delay:
+            strength = LOW_DELAY_STRENGTH if step.place.level == 0 else 0.0
+        elif step.place.is_intra:
+            rest, _ = reader.rest_of_gop(1)
+            strength = INTRA_STRENGTHS[len(rest[0])] if rest else 0.0
+        else:
+            strength = strength_at(step.size, step.place.level)
+        if not strength:
+            return None
+        frames = reader.neighbours(source, RADIUS, past_only=structure.low_delay)
+        return Neighbours(frames, strength) if frames else None
 
     def _intra_bonus(self, reader: MiniGopReader, source: SourceFrame, quality: int) -> int:
         if self._trials is None:
@@ -182,6 +211,7 @@ class GopCoder:
             place=Placement(0),
             gop_quality=planned.gop_quality,
             q=frame_quality(planned.gop_quality, INTRA_BONUS),
+            neighbours=None,
         )
 
     def _error(self, planned: _PlannedFrame, coded: EncodedFrame) -> float:

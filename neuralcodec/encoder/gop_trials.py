@@ -51,12 +51,8 @@ class BonusTrials:
         quality: of the GOP, LOWEST..HIGHEST."""
         if quality < 0 or not rest:  # the smallest is wanted, or nothing leans on the first
             return INTRA_BONUS
-        # Near the highest q several come to the same.
-        bonuses = list({frame_quality(quality, b): b for b in self.bonuses}.values())
-        if len(bonuses) == 1:
-            return bonuses[0]
         factor = LAMBDA_FACTOR if goes_on else 1.0
-        return min(bonuses, key=lambda bonus: self._cost(first, rest, quality, bonus, factor))
+        return min(self.bonuses, key=lambda bonus: self._cost(first, rest, quality, bonus, factor))
 
     def _cost(
         self,

@@ -5,11 +5,11 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 
 from neuralcodec.encoder.motion.seen_motion import SeenMotion
 from neuralcodec.encoder.scene_cuts import LOOKAHEAD, JudgedFrame, judge_frames
-from neuralcodec.encoder.structure.mini_gops import Structure, largest_size, level_at
+from neuralcodec.encoder.structure.mini_gops import LARGEST, Structure, largest_size, level_at
 from neuralcodec.encoder.structure.structure_choice import StructureChoice
 from neuralcodec.video import Frame, VideoFormat
 
@@ -187,12 +187,25 @@ class MiniGopReader(Iterator[list[SourceFrame]]):
 
     def __init__(self, frames: Iterator[SourceFrame]) -> None:
         self._frames = frames
+        self._taken: deque[SourceFrame] = deque(maxlen=2 * LARGEST)  # of one GOP, the last ones
         self._seen: deque[list[SourceFrame]] = deque()
 
     def __next__(self) -> list[SourceFrame]:
         if not self._see(1):
             raise StopIteration
-        return self._seen.popleft()
+        taken = self._seen.popleft()
+        if taken[0].begins_gop:
+            self._taken.clear()
+        self._taken.extend(taken)
+        return taken
+
+    def neighbours(self, source: SourceFrame, radius: int, past_only: bool) -> dict[int, Frame]:
+        """Frames of the GOP of the mini-GOP taken last, by how many frames later they are than one
+        of that mini-GOP: -radius..radius, LARGEST at most. past_only: waits for no others."""
+        rest = [] if past_only else self.rest_of_gop(radius)[0]
+        known = chain(self._taken, *rest)
+        by_distance = {other.number - source.number: other.frame for other in known}
+        return {later: frame for later, frame in by_distance.items() if 0 < abs(later) <= radius}
 
     def rest_of_gop(self, most: int) -> tuple[list[list[SourceFrame]], bool]:
         """The mini-GOPs that follow the one taken last in its GOP, as many as together have at

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 from neuralcodec.codec.time_span import TimeSpan
 from neuralcodec.encoder.encoder import CodedGop
+from neuralcodec.encoder.structure.gop_structure import HIGHEST, LEAST_OFFSET
 from neuralcodec.metrics import PsnrMeter
+from neuralcodec.model.config import LOWEST_Q
 from neuralcodec.rate.target import RateKind, RateOutcome, RateTarget, judge_outcome
 from neuralcodec.video import VideoFormat
 
@@ -83,5 +85,6 @@ class EncodeTally:
             RateKind.BPP: 8 * video_bytes / self.samples,
             RateKind.PSNR: self.meter.mean.yuv,
         }
-        lowest, highest = min(self.qualities), max(self.qualities)
-        return judge_outcome(rate, achieved[rate.kind], lowest, highest)
+        is_smallest = max(self.qualities) == LOWEST_Q
+        is_best = min(self.qualities) >= HIGHEST + LEAST_OFFSET
+        return judge_outcome(rate, achieved[rate.kind], is_smallest, is_best)

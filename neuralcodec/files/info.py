@@ -26,7 +26,7 @@ class FrameInfo:
     pts: int  # in the file's time base
     time: float  # seconds
     bits: int  # of its payload
-    quality: int  # 0..63
+    quality: int  # -9..90
     psnr_y: float | None
     psnr_u: float | None
     psnr_v: float | None

@@ -9,7 +9,10 @@ from torch import Tensor
 
 from neuralcodec.model.model_name import check_name
 
-QUALITIES = 64  # q = 0 (smallest file) .. 63 (best picture)
+QUALITIES = 64  # that can be asked for: 0 (smallest file) .. 63 (best picture)
+# q of a frame, on the same scale: frames that others lean on get more than what is asked for, those
+# that none refers to less (`gop_structure`)
+LOWEST_Q, HIGHEST_Q = -9, 90
 SCALES = 64  # entries of the scale alphabet; see `neuralcodec.model.exact`
 BLOCK = 16  # luma samples per side of a latent position
 VECTOR_BLOCK = 8  # luma samples per side of a motion block
@@ -39,12 +42,12 @@ class ModelConfig:
     context_blocks: int = 2
     inter_analysis_blocks: int = 2
     inter_synthesis_blocks: int = 3
-    quality_anchors: int = 8
+    quality_anchors: int = 12
     lambda_min: float = 50.0
     lambda_max: float = 8000.0
 
     def quality_lambdas(self, q: Tensor) -> Tensor:
-        """λ of each quality 0..63, interpolated in the log domain."""
+        """λ of each q, LOWEST_Q..HIGHEST_Q: even in the log domain."""
         ratio = self.lambda_max / self.lambda_min
         return self.lambda_min * torch.exp(math.log(ratio) * q.float() / (QUALITIES - 1))
 
@@ -67,7 +70,7 @@ class ModelConfig:
         for key, value in asdict(self).items():
             if key.endswith("_blocks"):
                 _check_size(key, value, 0, MAX_BLOCKS)
-        _check_size("quality_anchors", self.quality_anchors, 2, QUALITIES)
+        _check_size("quality_anchors", self.quality_anchors, 2, HIGHEST_Q - LOWEST_Q + 1)
         _check_size("the number of groups", len(self.groups), 1, MAX_GROUPS)
         start = 0
         for end in self.groups:

@@ -112,7 +112,7 @@ def rectify(x: Tensor) -> Tensor:
 
 
 def quality_activation(q: Tensor) -> Tensor:
-    """q 0..63 (B,) as an activation, -2..2."""
+    """q (B,) as an activation: -2..2 for what can be asked for."""
     return (q.float() - QUALITY_CENTRE) / ACTIVATION_UNITS
 
 

@@ -19,7 +19,7 @@ SUFFIX = ".safetensors"
 INDEX = "index.json"  # beside the installed files: {name: SHA-256 of its file in hexadecimal}
 # Of what the networks compute from a model's tensors. It changes when weights made before would
 # give other pictures or other symbols; every model file names the one that it was trained with.
-NETWORKS_VERSION = 1
+NETWORKS_VERSION = 2
 MODEL_PREFIX = "model."  # of the names of its networks' tensors
 _CONSTANT = "model.log_table"  # stored with the networks, but not learned
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from neuralcodec.kernels.networks.forward_block import forward_block, packed_blo
 from neuralcodec.kernels.networks.learning_block import GatedBlock
 from neuralcodec.kernels.networks.matrix import Packed, packed, product
 from neuralcodec.kernels.pixels import tokens as kernels
-from neuralcodec.model.config import QUALITIES
+from neuralcodec.model.config import HIGHEST_Q, LOWEST_Q
 from neuralcodec.model.kept import kept
 
 SLOPE = 0.1  # of leaky rectifiers
@@ -217,16 +217,16 @@ class Upsample(nn.Module):
 
 
 class QualityVector(nn.Module):
-    """One learned vector per quality, interpolated linearly between a few anchors over q."""
+    """One learned vector per q, interpolated linearly between a few anchors over q."""
 
     def __init__(self, channels: int, anchors: int) -> None:
         super().__init__()
         self.anchors = nn.Parameter(torch.zeros(anchors, channels, dtype=torch.float32))
 
     def forward(self, q: Tensor) -> Tensor:
-        """q (B,) in 0..63 -> (B, channels, 1, 1)."""
+        """q (B,) in LOWEST_Q..HIGHEST_Q -> (B, channels, 1, 1)."""
         last = self.anchors.shape[0] - 1
-        position = q.float() * (last / (QUALITIES - 1))
+        position = (q.float() - LOWEST_Q) * (last / (HIGHEST_Q - LOWEST_Q))
         low = position.floor().clamp(max=last - 1).long()
         t = (position - low)[:, None]
         return torch.lerp(self.anchors[low], self.anchors[low + 1], t)[:, :, None, None]

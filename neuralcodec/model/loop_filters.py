@@ -71,7 +71,7 @@ class LoopFilters(nn.Module):
         self.smoothing = SmoothingFilter(channels, anchors)
 
     def forward(self, y: Tensor, uv: Tensor, feature: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-        """Planes as in `State`, the feature that the picture was made of, q (B,) in 0..63."""
+        """Planes as in `State`, the feature that the picture was made of, q (B,)."""
         y, uv = self.deblocking(y, uv, q)
         filtered: tuple[Tensor, Tensor] = self.smoothing(y, uv, feature, q)
         return filtered

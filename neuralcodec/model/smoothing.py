@@ -45,8 +45,8 @@ class SmoothingFilter(nn.Module):
             self.strength.bias.zero_()
 
     def forward(self, y: Tensor, uv: Tensor, feature: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-        """Planes (B, 1, H, W), (B, 2, H/2, W/2) in about [0, 1], feature (B, C, H/8, W/8), q (B,)
-        in 0..63."""
+        """Planes (B, 1, H, W), (B, 2, H/2, W/2) in about [0, 1], feature (B, C, H/8, W/8), q
+        (B,)."""
         units = self.log_units(q).exp().flatten(1).unbind(1)
         of_luma, of_chroma = self.weights(q).flatten(1).chunk(2, 1)
         logits = self.strength(feature).float()

@@ -32,7 +32,7 @@ class VideoModel(nn.Module):
     """Intra and inter transforms (float) and the priors of latent and motion (exact).
 
     Of frames of B items: planes y (B, 1, H, W) and uv (B, 2, H/2, W/2) in [0, 1], H and W multiples
-    of 16, q (B,) in 0..63, motion (B, 5, H/8, W/8) as in `Recurrence`.
+    of 16, q (B,) in LOWEST_Q..HIGHEST_Q, motion (B, 5, H/8, W/8) as in `Recurrence`.
     """
 
     log_table: Tensor

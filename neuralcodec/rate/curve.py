@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from neuralcodec.encoder.structure.gop_structure import HIGHEST, INTRA_BONUS, LOWEST
-from neuralcodec.model.config import QUALITIES
+from neuralcodec.model.config import HIGHEST_Q, LOWEST_Q
 
 # Of a usual clip. Five clips of now lie within a fourth of these.
 INTER_OCTAVES = 1 / 14  # of bits, for each q
@@ -41,12 +41,16 @@ class Curve:
 
 def intra_quality(q: float) -> float:
     """q of the first frame of a GOP where a control gives q; see `frame_quality`."""
-    return min(max(q + INTRA_BONUS, 0.0), float(QUALITIES - 1))
+    return _within_scale(q + INTRA_BONUS)
 
 
 def inter_quality(q: float) -> float:
     """q of the frames after it."""
-    return min(max(q, 0.0), float(QUALITIES - 1))
+    return _within_scale(q)
+
+
+def _within_scale(q: float) -> float:
+    return min(max(q, float(LOWEST_Q)), float(HIGHEST_Q))
 
 
 def solve(rising: Callable[[float], float], wanted: float) -> float:

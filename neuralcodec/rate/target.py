@@ -73,15 +73,16 @@ class RateOutcome:
     notice: str | None  # what to tell the user where it was not met
 
 
-def judge_outcome(target: RateTarget, achieved: float, lowest: int, highest: int) -> RateOutcome:
-    """lowest, highest: q of the frames that are not the first of their GOP, and of all frames."""
+def judge_outcome(
+    target: RateTarget, achieved: float, is_smallest: bool, is_best: bool
+) -> RateOutcome:
+    """is_smallest, is_best: whether every frame has the lowest or the highest q that a target can
+    bring."""
     if target.is_met(achieved):
         return RateOutcome(target, achieved, True, None)
     asked, got = target.text(target.value), target.text(achieved)
-    too_much = achieved > target.value
-    if (too_much and highest == 0) or (not too_much and lowest == 63):
-        end = 0 if too_much else 63
-        notice = f"{asked} is out of reach: {got} at q {end} is the nearest"
+    if is_smallest if achieved > target.value else is_best:
+        notice = f"{asked} is out of reach: {got} is the nearest"
     else:
         notice = f"{asked} was asked for, the result has {got}"
     return RateOutcome(target, achieved, False, notice)

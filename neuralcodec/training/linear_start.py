@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neuralcodec.model.config import QUALITIES, ModelConfig
+from neuralcodec.model.config import HIGHEST_Q, LOWEST_Q, ModelConfig
 from neuralcodec.model.distortion import CHROMA_WEIGHT, LUMA_WEIGHT
 from neuralcodec.model.layers import LinearTransform, QualityVector, planes_to_tokens
 from neuralcodec.model.motion_compensation import warp_planes
@@ -120,7 +120,7 @@ def set_basis(linear: LinearTransform, basis: Tensor, energy: Tensor) -> None:
 
 def log_steps(config: ModelConfig) -> Tensor:
     """Logarithm of the quantiser step that λ asks for, of each anchor of the quality."""
-    weights = config.quality_lambdas(torch.linspace(0, QUALITIES - 1, config.quality_anchors))
+    weights = config.quality_lambdas(torch.linspace(LOWEST_Q, HIGHEST_Q, config.quality_anchors))
     return torch.log(LOW_RATE * torch.sqrt(6 / (math.log(2) * LUMA_WEIGHT * weights)))
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neuralcodec.encoder.structure.gop_structure import INTRA_BONUS
-from neuralcodec.model.config import QUALITIES
+from neuralcodec.encoder.structure.gop_structure import BONUS_BEFORE, INTRA_BONUS
+from neuralcodec.model.config import HIGHEST_Q, LOWEST_Q, QUALITIES
 from neuralcodec.training.sequences import DrawnSequences
 from neuralcodec.training.structures import Structure, drawn_structure, more_q_as_shown, reach
 from neuralcodec.training.synthetic import standing_still, stretch_contrast, synthetic_sequence
@@ -21,8 +21,9 @@ STRETCHED_SHARE = 0.06
 STILL_SHARE = 0.12  # stand still, in part at least: the clips are of moving cameras mostly
 GREY_SHARE = 0.03
 GREY = 128
-LOWEST_Q = -4.0  # that a sequence asks for: its first frame has more
-BONUS_SHARE = 0.8  # of the intra frames have the encoder's
+LOWEST_ASKED = -4.0  # of a sequence: its first frame has more
+BONUS_SHARE = 0.8  # of the intra frames have one of the encoder's
+BONUSES = (INTRA_BONUS, INTRA_BONUS, *BONUS_BEFORE.values())
 MOVED_SHARE = 0.5  # of the batches have q moved from frame to frame, as rate control may do
 MOST_MOVED = 2.0
 # Frames of the clip from one to the next; several, as from anchor to anchor: networks that have not
@@ -97,11 +98,11 @@ class Sampler:
 
     def _qualities(self, items: int, structure: Structure) -> Tensor:
         random = self.random
-        q = random.uniform(LOWEST_Q, QUALITIES - 1, (items, 1)) + more_q_as_shown(structure)
-        q[:, 0] += INTRA_BONUS * (random.random(items) < BONUS_SHARE)
+        q = random.uniform(LOWEST_ASKED, QUALITIES - 1, (items, 1)) + more_q_as_shown(structure)
+        q[:, 0] += random.choice(BONUSES, items) * (random.random(items) < BONUS_SHARE)
         if random.random() < MOVED_SHARE:
             q += random.uniform(-MOST_MOVED, MOST_MOVED, q.shape)
-        return torch.from_numpy(q.clip(0, QUALITIES - 1)).float()
+        return torch.from_numpy(q.clip(LOWEST_Q, HIGHEST_Q)).float()
 
     def _sequence(self, length: int, size: int, strides: list[int]) -> tuple[Tensor, Tensor, int]:
         """y, uv and the stride, one of those given."""

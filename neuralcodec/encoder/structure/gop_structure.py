@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from neuralcodec.model.config import QUALITIES
+from neuralcodec.model.config import HIGHEST_Q, LOWEST_Q, QUALITIES
 from neuralcodec.video import Frame
 
 # q on top of that asked for: of an intra frame, and at each level of a mini-GOP of so many frames.
@@ -21,12 +21,13 @@ OFFSETS = {
     16: (5, 2, -1, -3, -5),
 }
 LOW_DELAY_OFFSETS = (3, -1)
+LEAST_OFFSET = min(map(min, OFFSETS.values()))
 # Frames. Each picture is predicted from others as the decoder's floats gave them: rounding on
 # another machine grows over hundreds of frames, and a picture is lost (docs/reliability.md).
 LONGEST_GOP = 96
-# What may be asked of a GOP: at the lowest, every frame has q 0, at the highest the best there is.
-LOWEST = -INTRA_BONUS
-HIGHEST = QUALITIES - 1 - min(map(min, OFFSETS.values()))
+# What a target may ask of a GOP; at the lowest, every frame has the lowest q there is
+LOWEST = LOWEST_Q - max(BONUS_BEFORE.values())
+HIGHEST = QUALITIES - 1
 SUSPICIOUS = 1.6  # growth of the squared error after which a new GOP is tried
 BROKEN = 3.0  # the same from the intra frame on, beyond what its higher quality explains
 CONVINCING = 0.6  # of the squared error, at most, is what an intra frame must leave to be taken
@@ -36,7 +37,7 @@ def frame_quality(quality: int, offset: int = 0) -> int:
     """q of a frame that gets so much more than is asked of its GOP.
 
     quality: LOWEST..HIGHEST."""
-    return max(0, min(quality + offset, QUALITIES - 1))
+    return max(LOWEST_Q, min(quality + offset, HIGHEST_Q))
 
 
 def luma_error(source: Frame, shown: Frame) -> float:
