@@ -93,7 +93,7 @@ class GopCoder:
     def code(self, frames: Iterator[SourceFrame]) -> Iterator[CodedFrame | None]:
         """All frames, in the order of coding; None between two GOPs of the look-ahead, as soon as
         it is known that another follows: its first frame may have to wait."""
-        reader = MiniGopReader(frames)
+        reader = MiniGopReader(frames, kept=RADIUS)
         for mini_gop in reader:
             if mini_gop[0].begins_gop:
                 if mini_gop[0].number:

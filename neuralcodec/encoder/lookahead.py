@@ -9,7 +9,7 @@ from itertools import chain, islice
 
 from neuralcodec.encoder.motion.seen_motion import SeenMotion
 from neuralcodec.encoder.scene_cuts import LOOKAHEAD, JudgedFrame, judge_frames
-from neuralcodec.encoder.structure.mini_gops import LARGEST, Structure, largest_size, level_at
+from neuralcodec.encoder.structure.mini_gops import Structure, largest_size, level_at
 from neuralcodec.encoder.structure.structure_choice import StructureChoice
 from neuralcodec.video import Frame, VideoFormat
 
@@ -185,23 +185,23 @@ class MiniGopReader(Iterator[list[SourceFrame]]):
     """Frames by mini-GOPs, those that begin a GOP by themselves. Some can be seen before they are
     taken."""
 
-    def __init__(self, frames: Iterator[SourceFrame]) -> None:
-        self._frames = frames
-        self._taken: deque[SourceFrame] = deque(maxlen=2 * LARGEST)  # of one GOP, the last ones
+    def __init__(self, frames: Iterator[SourceFrame], kept: int = 0) -> None:
+        """kept: frames before a mini-GOP that are still known as its neighbours."""
+        self._frames, self._kept = frames, kept
+        self._taken: list[SourceFrame] = []  # last, and those kept, of the same GOP
         self._seen: deque[list[SourceFrame]] = deque()
 
     def __next__(self) -> list[SourceFrame]:
         if not self._see(1):
             raise StopIteration
         taken = self._seen.popleft()
-        if taken[0].begins_gop:
-            self._taken.clear()
-        self._taken.extend(taken)
+        known = [] if taken[0].begins_gop else self._taken
+        self._taken = [*known[max(len(known) - self._kept, 0) :], *taken]
         return taken
 
     def neighbours(self, source: SourceFrame, radius: int, past_only: bool) -> dict[int, Frame]:
         """Frames of the GOP of the mini-GOP taken last, by how many frames later they are than one
-        of that mini-GOP: -radius..radius, LARGEST at most. past_only: waits for no others."""
+        of that mini-GOP: -radius..radius, as far as they are kept. past_only: waits for none."""
         rest = [] if past_only else self.rest_of_gop(radius)[0]
         known = chain(self._taken, *rest)
         by_distance = {other.number - source.number: other.frame for other in known}

@@ -45,7 +45,7 @@ class StructureChoice:
 
     def __init__(self, structure: Structure) -> None:
         self.structure = structure
-        self._looks = structure.largest > 1 and can_run()
+        self._looks = can_run()
         self._window: Window | None = None
 
     def begin(self, frame: Frame) -> None:
