@@ -55,7 +55,7 @@ def by_distance(pictures: Mapping[int, Planes]) -> dict[int, Planes]:
 def test_noise_is_averaged_out_of_what_moves(plane: int):
     pictures = moving_pictures()
     source = noisy(pictures[0], 1)
-    found = filtered(source, 20, by_distance(pictures), 0.8)
+    found = filtered(source, 20, by_distance(pictures).items(), 0.8)
     assert error(found, pictures[0], plane) < 0.6 * error(source, pictures[0], plane)
 
 
@@ -63,7 +63,8 @@ def test_less_is_filtered_the_better_the_picture_is_to_be():
     pictures = moving_pictures()
     source = noisy(pictures[0], 1)
     changes = [
-        error(filtered(source, q, by_distance(pictures), 0.8), source, 0) for q in (0, 40, 80)
+        error(filtered(source, q, by_distance(pictures).items(), 0.8), source, 0)
+        for q in (0, 40, 80)
     ]
     assert changes == sorted(changes, reverse=True)
     assert changes[-1] < 0.8 * changes[0]
@@ -77,14 +78,14 @@ def test_what_neighbours_do_not_show_stays():
         later: (torch.rand(y.shape, generator=random), torch.rand(uv.shape, generator=random))
         for later, (y, uv) in by_distance(pictures).items()
     }
-    y, uv = filtered(source, 20, others, 0.8)
+    y, uv = filtered(source, 20, others.items(), 0.8)
     assert float((y - source[0]).abs().mean()) < 1 / 255
     assert float((uv - source[1]).abs().mean()) < 1 / 255
 
 
 def test_without_neighbours_nothing_changes():
     source = moving_pictures()[0]
-    assert all(map(torch.equal, filtered(source, 20, {}, 0.8), source))
+    assert all(map(torch.equal, filtered(source, 20, {}.items(), 0.8), source))
 
 
 class Spy:

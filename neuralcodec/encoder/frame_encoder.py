@@ -130,10 +130,10 @@ class FrameEncoder:
             if task.neighbours is None:
                 continue
             one = slice(item, item + 1)
-            others = {
-                later: to_tensors([frame], self.fmt, self.device)
+            others = (  # one at a time in memory
+                (later, to_tensors([frame], self.fmt, self.device))
                 for later, frame in task.neighbours.frames.items()
-            }
+            )
             planes = y[one], uv[one]
             y[one], uv[one] = filtered(planes, task.q, others, task.neighbours.strength)
         return y, uv

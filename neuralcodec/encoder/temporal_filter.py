@@ -7,7 +7,7 @@ do it. A neighbour's weight falls with the error that its prediction leaves arou
 the sample's block, measured by what the quality asked for makes of errors anyway.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -53,13 +53,15 @@ def strength_at(size: int, level: int) -> float:
     return strengths[level] if level < len(strengths) else 0.0
 
 
-def filtered(frame: Planes, q: float, neighbours: Mapping[int, Planes], strength: float) -> Planes:
-    """See `Neighbours`."""
+def filtered(
+    frame: Planes, q: float, neighbours: Iterable[tuple[int, Planes]], strength: float
+) -> Planes:
+    """neighbours: with by how many frames later they are shown; the rest as in `Neighbours`."""
     y, uv = frame
     error = ERROR_AT_WORST * (ERROR_AT_BEST / ERROR_AT_WORST) ** (q / (QUALITIES - 1))
     fall = 2 * (error / 255) ** 2
     sums, totals = [y.clone(), uv.clone()], [torch.ones_like(y), torch.ones_like(uv)]
-    for later, neighbour in neighbours.items():
+    for later, neighbour in neighbours:
         moved = _moved(y, neighbour)
         errors = (moved[0] - y).square()
         of_blocks = F.interpolate(F.avg_pool2d(errors, VECTOR_BLOCK), scale_factor=VECTOR_BLOCK)
