@@ -28,7 +28,7 @@ from neuralcodec.rate.two_pass import PlannedBits
 from neuralcodec.references import Placement
 from neuralcodec.video import Frame, VideoFormat
 
-QUALITY, GOP = 30, 4
+QUALITY, GOP = 40, 4
 BONUSES = (4, 12, 20)
 TRYING = Effort(gop_trials=BONUSES, trial_frames=GOP)
 Clip = tuple[VideoFormat, list[Frame]]
