@@ -12,7 +12,6 @@ from neuralcodec.codec.tensors import to_tensors
 from neuralcodec.encoder.encoder import Encoder
 from neuralcodec.encoder.encoder_settings import EncoderSettings
 from neuralcodec.encoder.frame_encoder import EncodedFrame, FrameEncoder, FrameTask
-from neuralcodec.encoder.presets import MEDIUM
 from neuralcodec.encoder.structure.mini_gops import LOW_DELAY, P_FRAMES, Structure
 from neuralcodec.encoder.temporal_filter import RADIUS, Planes, filtered
 from neuralcodec.metrics import frame_psnr
@@ -154,12 +153,3 @@ def test_psnr_is_that_of_the_source(installed_model: InstalledModel):
     }
     for number, frame in coded.items():
         assert found[number] == pytest.approx(frame_psnr(frames[number], frame.shown).yuv)
-
-
-def test_an_effort_can_do_without(installed_model: InstalledModel, monkeypatch: pytest.MonkeyPatch):
-    fmt, frames = cropped(*city_frames(9), 64, 48)
-    spy = Spy(monkeypatch, frames)
-    effort = replace(MEDIUM, temporal_filter=False)
-    settings = EncoderSettings(32, 96, CPU, torch.float32, effort=effort, structure=Structure(8))
-    Encoder(installed_model, fmt, settings).results(iter(frames))
-    assert not any(spy.neighbours.values())

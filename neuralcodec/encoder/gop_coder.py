@@ -161,7 +161,7 @@ class GopCoder:
     ) -> Neighbours | None:
         """What a frame is filtered with, if others lean on it."""
         structure = self._settings.structure
-        if not self._settings.effort.temporal_filter or structure == P_FRAMES:
+        if structure == P_FRAMES:
             return None
         if structure.low_delay:
             strength = LOW_DELAY_STRENGTH if step.place.level == 0 else 0.0

@@ -19,7 +19,6 @@ class Effort:
     gop_trials: how much more q the intra frame of a GOP may get; which of these pays is tried at
     the beginning of each GOP. None: as the size of the first mini-GOP says.
     trial_frames: of a GOP, for each trial.
-    temporal_filter: of the frames that many others lean on, see `encoder.temporal_filter`.
     """
 
     search: SearchEffort = NORMAL_SEARCH
@@ -28,7 +27,6 @@ class Effort:
     symbol_rounds: int = 0
     gop_trials: tuple[int, ...] = ()
     trial_frames: int = 0
-    temporal_filter: bool = True
 
 
 # Most frames between two anchors, if nothing else is asked for
